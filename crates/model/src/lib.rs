@@ -1,0 +1,34 @@
+//! The words everyone in Muster uses.
+//!
+//! Typed ids, vocabulary, the state a machine reports, the entries of the fleet's log, and the pure folds over them.
+//! Begin with [`state::ReportedState`] (what a machine says of itself), then [`entry::MachineEntry`] (what the log
+//! keeps of it) and [`view::MachineView`] (what the fleet knows of it by folding those entries).
+//!
+//! This crate knows nothing of sockets, frames, files, clocks or tasks. Everyone rebuilds when it changes: keep it small.
+
+pub mod entry;
+pub mod filter;
+pub mod ids;
+pub mod state;
+pub mod status;
+pub mod telemetry;
+pub mod time;
+pub mod topic;
+pub mod view;
+pub mod vocabulary;
+
+#[cfg(test)]
+mod tests;
+
+pub use entry::{Entry, MachineEntry, MachineEvent};
+pub use filter::{Filter, FilterError};
+pub use ids::{
+    BootId, LogPosition, MachineId, RecordNumber, SequenceNumber, SessionNumber, StateVersion, StreamVersion,
+};
+pub use state::{ReportedState, StatePatch};
+pub use status::{Status, StatusWord};
+pub use telemetry::Sample;
+pub use time::Timestamp;
+pub use topic::{Topic, TopicPattern};
+pub use view::MachineView;
+pub use vocabulary::{Authority, Mission, Mode, Presence, Safety, Severity};

@@ -1,0 +1,163 @@
+//! Dotted topics, and patterns over them: `*` stands for one token, `>` for one or more at the end.
+//!
+//! The machine's own bus and the fleet's live API use the same rules.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Longest topic or pattern, in bytes.
+pub const TOPIC_MAX_BYTES: usize = 256;
+/// Most tokens in a topic or pattern.
+pub const TOPIC_MAX_TOKENS: usize = 16;
+
+/// Why a text is no topic or pattern.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TopicError {
+    /// Nothing between two dots, or nothing at all.
+    #[error("a topic needs something between its dots: {0:?}")]
+    EmptyToken(String),
+    /// A character that tokens do not have.
+    #[error("{character:?} is not accepted in the topic {topic:?}: letters, digits, '_' and '-' are")]
+    Character {
+        /// The one that is not accepted.
+        character: char,
+        /// Where it stood.
+        topic: String,
+    },
+    /// `>` stands only at the end.
+    #[error("'>' is accepted only as the last token: {0:?}")]
+    TailNotLast(String),
+    /// Too long.
+    #[error("a topic has at most {TOPIC_MAX_BYTES} bytes and {TOPIC_MAX_TOKENS} tokens")]
+    TooLong,
+}
+
+/// The name under which something is published.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Topic(Box<str>);
+
+/// Which topics a subscriber wants.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TopicPattern(Box<str>);
+
+impl Topic {
+    /// The topic as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TopicPattern {
+    /// The pattern as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether a topic is one of those the pattern stands for.
+    pub fn matches(&self, topic: &str) -> bool {
+        let mut wanted = self.0.split('.');
+        let mut given = topic.split('.');
+        loop {
+            match (wanted.next(), given.next()) {
+                (Some(">"), Some(_)) | (None, None) => return true,
+                (Some("*"), Some(_)) => {}
+                (Some(token), Some(other)) if token == other => {}
+                _ => return false,
+            }
+        }
+    }
+}
+
+fn check(text: &str, wildcards: bool) -> Result<(), TopicError> {
+    if text.len() > TOPIC_MAX_BYTES || text.split('.').count() > TOPIC_MAX_TOKENS {
+        return Err(TopicError::TooLong);
+    }
+    let mut tokens = text.split('.').peekable();
+    while let Some(token) = tokens.next() {
+        match token {
+            "" => return Err(TopicError::EmptyToken(text.to_owned())),
+            "*" if wildcards => {}
+            ">" if wildcards => {
+                if tokens.peek().is_some() {
+                    return Err(TopicError::TailNotLast(text.to_owned()));
+                }
+            }
+            _ => {
+                let odd = token
+                    .chars()
+                    .find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-')));
+                if let Some(character) = odd {
+                    return Err(TopicError::Character {
+                        character,
+                        topic: text.to_owned(),
+                    });
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Source 5 speaks of robots; its topics are accepted as aliases of ours.
+fn unalias(text: &str) -> String {
+    match text.strip_prefix("robot.") {
+        Some(rest) => format!("machine.{rest}"),
+        None => text.to_owned(),
+    }
+}
+
+macro_rules! texts {
+    ($name:ident, $wildcards:literal) => {
+        impl FromStr for $name {
+            type Err = TopicError;
+            fn from_str(text: &str) -> Result<Self, TopicError> {
+                check(text, $wildcards)?;
+                Ok(Self(unalias(text).into_boxed_str()))
+            }
+        }
+        impl TryFrom<String> for $name {
+            type Error = TopicError;
+            fn try_from(text: String) -> Result<Self, TopicError> {
+                text.parse()
+            }
+        }
+        impl From<$name> for String {
+            fn from(topic: $name) -> String {
+                topic.0.into_string()
+            }
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+        #[cfg(feature = "schema")]
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string", "maxLength": TOPIC_MAX_BYTES })
+            }
+        }
+        #[cfg(feature = "schema")]
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+                utoipa::openapi::ObjectBuilder::new()
+                    .schema_type(utoipa::openapi::schema::Type::String)
+                    .max_length(Some(TOPIC_MAX_BYTES))
+                    .build()
+                    .into()
+            }
+        }
+        #[cfg(feature = "schema")]
+        impl utoipa::ToSchema for $name {}
+    };
+}
+
+texts!(Topic, false);
+texts!(TopicPattern, true);

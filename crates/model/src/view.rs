@@ -1,0 +1,350 @@
+//! What the fleet knows of one machine: the fold of its entries, and what was heard since.
+//!
+//! [`MachineView::apply`] is the only way that log entries change a view; the server, time travel and the simulation
+//! all use it, so that a view can always be rebuilt from the log.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::entry::{MachineEntry, StateChange};
+use crate::ids::{BootId, LogPosition, MachineId, RecordNumber, SessionNumber, StateVersion, StreamVersion};
+use crate::state::ReportedState;
+use crate::status::Status;
+use crate::telemetry;
+use crate::time::Timestamp;
+use crate::vocabulary::Presence;
+
+/// What people decided about a machine: its logical state, kept apart from what it reports.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
+    /// The name to be shown instead of the machine's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    /// Free words to find machines by.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// The stream version of the last change of the labels or the name: what `ETag` is made of.
+    #[serde(default)]
+    pub version: StreamVersion,
+}
+
+/// The latest telemetry of the metrics that tables show. Not durable: empty after a restart until heard again.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Vitals {
+    /// When any of these was last heard, in server time.
+    pub at: Option<Timestamp>,
+    /// `cpu.percent`
+    pub cpu_percent: Option<f32>,
+    /// `memory.percent`
+    pub memory_percent: Option<f32>,
+    /// `disk.percent`
+    pub disk_percent: Option<f32>,
+    /// `temperature.celsius`
+    pub temperature_celsius: Option<f32>,
+    /// `battery.percent`
+    pub battery_percent: Option<f32>,
+    /// `speed.m_per_s`
+    pub speed_m_per_s: Option<f32>,
+}
+
+impl Vitals {
+    /// Takes in one sample; other metrics than those above are left to the time series.
+    pub fn observe(&mut self, metric: &str, value: f64, at: Timestamp) {
+        let slot = match metric {
+            telemetry::CPU_PERCENT => &mut self.cpu_percent,
+            telemetry::MEMORY_PERCENT => &mut self.memory_percent,
+            telemetry::DISK_PERCENT => &mut self.disk_percent,
+            telemetry::TEMPERATURE_CELSIUS => &mut self.temperature_celsius,
+            telemetry::BATTERY_PERCENT => &mut self.battery_percent,
+            telemetry::SPEED_M_PER_S => &mut self.speed_m_per_s,
+            _ => return,
+        };
+        *slot = Some(value as f32);
+        self.at = Some(self.at.map_or(at, |last| last.max(at)));
+    }
+}
+
+/// What the fleet knows of one machine. Cheap to clone: sections and profile are shared.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MachineView {
+    /// Which machine.
+    pub id: MachineId,
+    /// The last entry of the log that was folded in.
+    pub position: LogPosition,
+    /// How many entries about this machine were folded in.
+    pub version: StreamVersion,
+    /// When the fleet met it.
+    pub registered_at: Timestamp,
+    /// What people decided about it.
+    pub profile: Arc<Profile>,
+    /// What it last reported.
+    pub reported: ReportedState,
+    /// The version of that report.
+    pub state_version: StateVersion,
+    /// When it reported that.
+    pub reported_at: Option<Timestamp>,
+    /// The highest record of it that the log holds, without holes.
+    pub highest_record: RecordNumber,
+    /// Its latest session.
+    pub session: SessionNumber,
+    /// The boot that session belongs to.
+    pub boot_id: Option<BootId>,
+    /// How present it is.
+    pub presence: Presence,
+    /// Since when.
+    pub presence_since: Timestamp,
+    /// Why, for a person.
+    pub presence_reason: Arc<str>,
+    /// When anything was last heard of it: from memory where the server is running, from the log otherwise.
+    pub last_seen: Timestamp,
+    /// Its latest telemetry.
+    pub vitals: Vitals,
+}
+
+/// What a snapshot keeps of a view: all that the log says, nothing that was only heard.
+#[derive(Serialize, Deserialize)]
+struct Snapshot {
+    position: LogPosition,
+    version: StreamVersion,
+    registered_at: Timestamp,
+    profile: Arc<Profile>,
+    reported: ReportedState,
+    state_version: StateVersion,
+    reported_at: Option<Timestamp>,
+    highest_record: RecordNumber,
+    session: SessionNumber,
+    boot_id: Option<BootId>,
+    presence: Presence,
+    presence_since: Timestamp,
+    presence_reason: Arc<str>,
+    last_seen: Timestamp,
+}
+
+impl MachineView {
+    /// A machine of which nothing is known yet.
+    pub fn new(id: MachineId, now: Timestamp) -> Self {
+        Self {
+            id,
+            position: LogPosition::ZERO,
+            version: StreamVersion::ZERO,
+            registered_at: now,
+            profile: Arc::default(),
+            reported: ReportedState::default(),
+            state_version: StateVersion::ZERO,
+            reported_at: None,
+            highest_record: RecordNumber::ZERO,
+            session: SessionNumber::ZERO,
+            boot_id: None,
+            presence: Presence::Lost,
+            presence_since: now,
+            presence_reason: "never connected".into(),
+            last_seen: now,
+            vitals: Vitals::default(),
+        }
+    }
+
+    /// Folds one entry in. The entry must be the next one of this machine's stream.
+    pub fn apply(
+        &mut self,
+        position: LogPosition,
+        version: StreamVersion,
+        recorded_at: Timestamp,
+        entry: &MachineEntry,
+    ) {
+        self.position = position;
+        self.version = version;
+        if let Some(record) = entry.record() {
+            self.highest_record = self.highest_record.max(record);
+            self.last_seen = self.last_seen.max(recorded_at);
+        }
+        match entry {
+            MachineEntry::Registered => self.registered_at = recorded_at,
+            MachineEntry::SessionOpened {
+                session,
+                boot_id,
+                agent_version: _,
+            } => {
+                self.session = *session;
+                self.boot_id = Some(*boot_id);
+                self.last_seen = self.last_seen.max(recorded_at);
+                self.presence = Presence::Online;
+                self.presence_since = recorded_at;
+                self.presence_reason = "connected".into();
+            }
+            MachineEntry::PresenceChanged { presence, reason } => {
+                self.presence = *presence;
+                self.presence_since = recorded_at;
+                self.presence_reason = reason.as_str().into();
+            }
+            MachineEntry::StateReported {
+                record: _,
+                version,
+                at,
+                change,
+            } => {
+                match change {
+                    StateChange::Full(state) => self.reported = (**state).clone(),
+                    StateChange::Patch(patch) => self.reported.apply(patch),
+                }
+                self.state_version = *version;
+                self.reported_at = Some(*at);
+            }
+            MachineEntry::EventReported { .. } | MachineEntry::ResponseReported { .. } => {}
+            MachineEntry::RecordsLost { first: _, last } => {
+                self.highest_record = self.highest_record.max(*last)
+            }
+            MachineEntry::Renamed { display_name } => {
+                let profile = Arc::make_mut(&mut self.profile);
+                profile.display_name.clone_from(display_name);
+                profile.version = version;
+            }
+            MachineEntry::Labelled { labels } => {
+                let profile = Arc::make_mut(&mut self.profile);
+                profile.labels.clone_from(labels);
+                profile.version = version;
+            }
+        }
+    }
+
+    /// The view as a snapshot keeps it.
+    pub fn to_snapshot(&self) -> Result<Vec<u8>, serde_json::Error> {
+        serde_json::to_vec(&Snapshot {
+            position: self.position,
+            version: self.version,
+            registered_at: self.registered_at,
+            profile: self.profile.clone(),
+            reported: self.reported.clone(),
+            state_version: self.state_version,
+            reported_at: self.reported_at,
+            highest_record: self.highest_record,
+            session: self.session,
+            boot_id: self.boot_id,
+            presence: self.presence,
+            presence_since: self.presence_since,
+            presence_reason: self.presence_reason.clone(),
+            last_seen: self.last_seen,
+        })
+    }
+
+    /// The view that a snapshot keeps.
+    pub fn from_snapshot(id: MachineId, bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        let kept: Snapshot = serde_json::from_slice(bytes)?;
+        Ok(Self {
+            id,
+            position: kept.position,
+            version: kept.version,
+            registered_at: kept.registered_at,
+            profile: kept.profile,
+            reported: kept.reported,
+            state_version: kept.state_version,
+            reported_at: kept.reported_at,
+            highest_record: kept.highest_record,
+            session: kept.session,
+            boot_id: kept.boot_id,
+            presence: kept.presence,
+            presence_since: kept.presence_since,
+            presence_reason: kept.presence_reason,
+            last_seen: kept.last_seen,
+            vitals: Vitals::default(),
+        })
+    }
+
+    /// Its status in one word, with the reason.
+    pub fn status(&self) -> Status {
+        Status::derive(self.presence, &self.reported)
+    }
+
+    /// The name to be shown: the one people gave it, else its own, else the start of its id.
+    pub fn name(&self) -> String {
+        let own = || {
+            self.reported
+                .identity
+                .as_ref()
+                .map(|identity| identity.name.clone())
+        };
+        self.profile
+            .display_name
+            .clone()
+            .or_else(own)
+            .unwrap_or_else(|| self.id.to_string()[..8].to_owned())
+    }
+
+    /// Its kind; empty while unknown.
+    pub fn kind(&self) -> &str {
+        self.reported
+            .identity
+            .as_ref()
+            .map_or("", |identity| &identity.kind)
+    }
+
+    /// Its region; empty while unknown or without one.
+    pub fn region(&self) -> &str {
+        self.reported
+            .identity
+            .as_ref()
+            .and_then(|identity| identity.region.as_deref())
+            .unwrap_or("")
+    }
+
+    /// The version of its runtime; empty while unknown.
+    pub fn agent_version(&self) -> &str {
+        self.reported
+            .deployment
+            .as_ref()
+            .map_or("", |deployment| &deployment.agent_version)
+    }
+
+    /// Processor time in use: the latest telemetry, else what the state says.
+    pub fn cpu_percent(&self) -> Option<f64> {
+        self.vitals
+            .cpu_percent
+            .map(widen)
+            .or_else(|| self.reported.resources.as_ref().map(|r| r.cpu_percent))
+    }
+
+    /// Memory in use: the latest telemetry, else what the state says.
+    pub fn memory_percent(&self) -> Option<f64> {
+        self.vitals
+            .memory_percent
+            .map(widen)
+            .or_else(|| self.reported.resources.as_ref().map(|r| r.memory_percent))
+    }
+
+    /// How full the fullest disk is: the latest telemetry, else what the state says.
+    pub fn disk_percent(&self) -> Option<f64> {
+        let reported = || {
+            let disks = &self.reported.resources.as_ref()?.disks;
+            disks.iter().map(|disk| disk.used_percent).reduce(f64::max)
+        };
+        self.vitals.disk_percent.map(widen).or_else(reported)
+    }
+
+    /// The hottest zone: the latest telemetry, else what the state says.
+    pub fn temperature_celsius(&self) -> Option<f64> {
+        let reported = || {
+            self.reported
+                .thermal
+                .as_ref()
+                .map(|thermal| thermal.highest_celsius)
+        };
+        self.vitals.temperature_celsius.map(widen).or_else(reported)
+    }
+
+    /// Charge of the battery: the latest telemetry, else what the state says.
+    pub fn battery_percent(&self) -> Option<f64> {
+        let reported = || {
+            self.reported
+                .power
+                .as_ref()
+                .and_then(|power| power.battery_percent)
+        };
+        self.vitals.battery_percent.map(widen).or_else(reported)
+    }
+}
+
+/// One decimal is all that a table shows, and all that 32 bits hold honestly.
+fn widen(value: f32) -> f64 {
+    (f64::from(value) * 100.0).round() / 100.0
+}
