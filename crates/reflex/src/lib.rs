@@ -1,1 +1,22 @@
-//! stub
+//! What a machine decides by itself.
+//!
+//! - [`link`]: when to connect, what to say, what to keep until the server holds it, which commands to take.
+//! - [`state`]: what of the readings is news, and when it is told.
+//!
+//! Everything here is pure: `step(now, input)` returns effects, and the caller carries them out. There is no clock, no
+//! randomness, no file and no socket; time and entropy come in with the inputs. The same code runs on a robot, in the
+//! simulated fleet and in the seeded simulation.
+
+pub mod link;
+pub mod state;
+
+use muster_model::Timestamp;
+
+/// What time it is, as the caller knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// Monotonic time in milliseconds; its zero means nothing. All timers go by it.
+    pub mono_ms: u64,
+    /// The machine's wall clock, which may be wrong and may jump.
+    pub wall: Timestamp,
+}

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::limits::Limits;
 use super::message::{
-    Ack, Bye, Command, Desired, EventReport, Heartbeat, Hello, LogReport, MachineMessage, Response, Resync,
+    Ack, Bye, Command, Desired, EventReport, Hello, LogReport, MachineMessage, Response, Resync,
     ServerMessage, StateReport, Telemetry, Welcome,
 };
 use super::scan::check_shape;

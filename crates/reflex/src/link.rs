@@ -1,0 +1,805 @@
+//! The machine's end of the link: one session after another with the server, and an outbox between them.
+//!
+//! Begin with [`Link::step`]. The link has a [`Phase`]; durable messages pass through the [`outbox`], which hands them
+//! out only once they are on disk; the rest waits in [`queue`]s by priority; commands pass the [`ledger`], so that
+//! each is taken once and none too late.
+//!
+//! It does not know what a socket is: it asks for a connection and for writes, and is told what came of them.
+
+mod clock;
+mod ledger;
+mod outbox;
+mod phase;
+mod queue;
+
+#[cfg(test)]
+mod tests;
+
+use muster_model::vocabulary::{Authority, Safety};
+use muster_model::{BootId, MachineId, RecordNumber, ReportedState, SequenceNumber, StateVersion, Timestamp};
+use muster_protocol::link::{
+    Ack, Bye, ByeReason, Command, CommandKind, Desired, Envelope, EventReport, Heartbeat, Hello, LinkQuality,
+    LogReport, MINOR, MachineMessage, OLDEST_VERSION, Outcome, Priority, RecordRange, Response, Resync,
+    ServerMessage, StateReport, Telemetry, VERSION, Welcome,
+};
+
+use crate::Now;
+use clock::ServerClock;
+pub use ledger::Remembered;
+use ledger::{Ledger, Verdict};
+use outbox::Outbox;
+pub use outbox::StoredRecord;
+pub use phase::LinkState;
+use phase::{Phase, Session};
+use queue::Queues;
+
+/// How the link behaves. Every bound is here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// First upper bound of the wait before connecting again; doubles with each attempt.
+    pub backoff_base_ms: u64,
+    /// Last upper bound of that wait.
+    pub backoff_max_ms: u64,
+    /// How long a connection may take to become a session.
+    pub register_within_ms: u64,
+    /// After this long without a sign of life the connection is given up.
+    pub silence_max_ms: u64,
+    /// How long state, events and telemetry wait for company.
+    pub gather_ms: u64,
+    /// How long logs wait for company.
+    pub gather_low_ms: u64,
+    /// About how much goes into one write, so that what is urgent never waits behind much.
+    pub write_max_bytes: usize,
+    /// Messages that may wait in each queue.
+    pub queue_max: usize,
+    /// Records kept in memory; the rest waits on disk.
+    pub window_max: usize,
+    /// Records kept on disk without acknowledgement; beyond that the oldest are dropped, and the server is told.
+    pub outbox_max: u64,
+    /// Commands remembered so as not to take them twice.
+    pub ledger_max: usize,
+    /// What this runtime can be commanded to do.
+    pub commands: Vec<CommandKind>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            backoff_base_ms: 500,
+            backoff_max_ms: 30_000,
+            register_within_ms: 10_000,
+            silence_max_ms: 30_000,
+            gather_ms: 200,
+            gather_low_ms: 5_000,
+            write_max_bytes: 4_096,
+            queue_max: 256,
+            window_max: 256,
+            outbox_max: 100_000,
+            ledger_max: 1_024,
+            commands: Vec::new(),
+        }
+    }
+}
+
+/// Who this machine is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Its id, for life.
+    pub machine_id: MachineId,
+    /// This boot.
+    pub boot_id: BootId,
+    /// The version of the runtime.
+    pub agent_version: String,
+}
+
+/// What was kept on disk from before this start.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Kept {
+    /// The highest record ever made, zero for none.
+    pub highest_record: RecordNumber,
+    /// The highest record that the server acknowledged, or that was dropped.
+    pub settled: RecordNumber,
+    /// The last session.
+    pub last_session: muster_model::SessionNumber,
+    /// Commands that were taken.
+    pub commands: Vec<Remembered>,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// Begin.
+    Start,
+    /// The connection that was asked for stands.
+    Opened,
+    /// The connection ended, or could not be made.
+    Closed {
+        /// Why, for a person.
+        reason: String,
+        /// Fresh randomness, for the jitter.
+        entropy: u64,
+    },
+    /// The server said this.
+    Frame(Envelope<ServerMessage>),
+    /// Something came over the connection that is no message, such as a ping.
+    Heard,
+    /// The last write is out.
+    Written,
+    /// A node wants this to be told.
+    Publish(Publication),
+    /// Records are on disk up to and including this one.
+    Persisted(RecordNumber),
+    /// Records that were asked for, in order.
+    Loaded(Vec<StoredRecord>),
+    /// The time that was asked for has come.
+    Timer,
+    /// End, in order.
+    Stop,
+}
+
+/// What a node wants to be told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Publication {
+    /// The state as it is now: the link says what changed.
+    State(ReportedState),
+    /// Something happened.
+    Event(Box<EventReport>),
+    /// Measurements, with the time they were taken.
+    Telemetry(Telemetry, Timestamp),
+    /// Lines of the log.
+    Log(LogReport, Timestamp),
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Open a connection.
+    Connect,
+    /// Close the connection; the close is reported like any other.
+    Disconnect {
+        /// Why, for a person.
+        reason: String,
+    },
+    /// Write these, in order and together.
+    Write(Vec<Envelope<MachineMessage>>),
+    /// Put this on disk, and the command with it, where there is one.
+    Persist {
+        /// The record.
+        stored: StoredRecord,
+        /// The command that must not be taken again.
+        remember: Option<Remembered>,
+    },
+    /// Records up to and including this one need not be kept.
+    Trim(RecordNumber),
+    /// Read records from disk, from this one on.
+    Load {
+        /// The first.
+        from: RecordNumber,
+        /// At most so many.
+        limit: usize,
+    },
+    /// Keep the session's number.
+    KeepSession(muster_model::SessionNumber),
+    /// Give me a [`Input::Timer`] at this monotonic time. A later one replaces it.
+    WakeAt(u64),
+    /// Carry this command out.
+    Command(Box<Command>),
+    /// Become this.
+    Desired(Desired),
+    /// The link's state changed.
+    StateChanged {
+        /// What it is now.
+        state: LinkState,
+        /// Why, for a person.
+        reason: String,
+    },
+}
+
+/// Figures about the link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Sessions since the start.
+    pub connects: u32,
+    /// Records that wait for an acknowledgement.
+    pub outbox: u64,
+    /// Messages dropped because their time was over or their queue full.
+    pub dropped: u64,
+    /// Records dropped because the outbox was full.
+    pub records_dropped: u64,
+    /// Time from the last heartbeat to its answer.
+    pub round_trip_ms: Option<u32>,
+}
+
+/// The machine's end of the link.
+#[derive(Debug)]
+pub struct Link {
+    options: Options,
+    identity: Identity,
+    phase: Phase,
+    queues: Queues,
+    outbox: Outbox,
+    ledger: Ledger,
+    clock: ServerClock,
+    last_session: muster_model::SessionNumber,
+    /// The state that was last turned into a record, and that record.
+    told: Option<(StateVersion, ReportedState)>,
+    /// The latest state a node published.
+    current: Option<ReportedState>,
+    figures: Figures,
+    started_ms: Option<u64>,
+    effects: Vec<Effect>,
+}
+
+impl Link {
+    /// A link that has not begun.
+    pub fn new(options: Options, identity: Identity, kept: Kept) -> Self {
+        let outbox = Outbox::new(kept.highest_record, kept.settled, options.window_max);
+        let ledger = Ledger::new(kept.commands, options.ledger_max);
+        let queues = Queues::new(options.queue_max);
+        Self {
+            options,
+            identity,
+            phase: Phase::Initializing,
+            queues,
+            outbox,
+            ledger,
+            clock: ServerClock::default(),
+            last_session: kept.last_session,
+            told: None,
+            current: None,
+            figures: Figures::default(),
+            started_ms: None,
+            effects: Vec::new(),
+        }
+    }
+
+    /// Takes in what happened and says what is to be done, in order.
+    pub fn step(&mut self, now: Now, input: Input) -> Vec<Effect> {
+        match input {
+            Input::Start => self.start(now),
+            Input::Opened => self.opened(now),
+            Input::Closed { reason, entropy } => self.closed(now, &reason, entropy),
+            Input::Frame(frame) => self.frame(now, frame),
+            Input::Heard => self.heard(now),
+            Input::Written => {
+                if let Phase::Connected(session) = &mut self.phase {
+                    session.writing = false;
+                }
+            }
+            Input::Publish(publication) => self.publish(now, publication),
+            Input::Persisted(record) => self.persisted(record),
+            Input::Loaded(records) => self.outbox.loaded(records),
+            Input::Timer => self.timer(now),
+            Input::Stop => self.stop(),
+        }
+        self.pump(now);
+        self.wake(now);
+        std::mem::take(&mut self.effects)
+    }
+
+    /// The link's state in one word.
+    pub fn state(&self) -> LinkState {
+        self.phase.state()
+    }
+
+    /// Figures about the link.
+    pub fn figures(&self) -> Figures {
+        Figures {
+            outbox: self.outbox.held(),
+            dropped: self.queues.dropped(),
+            records_dropped: self.outbox.dropped(),
+            ..self.figures
+        }
+    }
+
+    /// The server's time as well as the machine knows it; its own wall clock until it has heard of the server.
+    pub fn server_time(&self, now: Now) -> Timestamp {
+        self.clock.server_time(now)
+    }
+
+    /// The highest record that is settled: acknowledged, or dropped.
+    pub fn settled(&self) -> RecordNumber {
+        self.outbox.settled()
+    }
+
+    fn start(&mut self, now: Now) {
+        if self.phase.state() == LinkState::Initializing {
+            self.started_ms = Some(now.mono_ms);
+            self.load_more();
+            self.connect(0, false);
+        }
+    }
+
+    fn connect(&mut self, attempt: u32, known: bool) {
+        self.phase = Phase::Connecting { attempt, known };
+        self.effects.push(Effect::Connect);
+    }
+
+    fn opened(&mut self, now: Now) {
+        let Phase::Connecting { attempt, known } = self.phase else {
+            return;
+        };
+        let hello = Hello {
+            versions: (OLDEST_VERSION..=VERSION).collect(),
+            minor: MINOR,
+            agent_version: self.identity.agent_version.clone(),
+            boot_id: self.identity.boot_id,
+            capabilities: vec!["events".into(), "logs".into(), "state".into(), "telemetry".into()],
+            dictionaries: Vec::new(),
+            last_session: self.last_session,
+            desired_version: 0,
+            records: self
+                .outbox
+                .range()
+                .map(|(first, last)| RecordRange { first, last }),
+            highest_record: self.outbox.persisted(),
+        };
+        let envelope = Envelope {
+            machine_id: self.identity.machine_id,
+            session: None,
+            sequence: SequenceNumber(1),
+            record: None,
+            timestamp: self.clock.server_time(now),
+            traceparent: None,
+            message: MachineMessage::Hello(Box::new(hello)),
+        };
+        let deadline_ms = now.mono_ms + self.options.register_within_ms;
+        self.phase = Phase::Registering {
+            attempt,
+            known,
+            said_hello_ms: now.mono_ms,
+            deadline_ms,
+        };
+        self.effects.push(Effect::Write(vec![envelope]));
+        self.changed("connection stands");
+    }
+
+    fn closed(&mut self, now: Now, reason: &str, entropy: u64) {
+        let (attempt, known, wait_ms) = match &self.phase {
+            Phase::Initializing | Phase::Waiting { .. } | Phase::Stopped => return,
+            Phase::Connecting { attempt, known } | Phase::Registering { attempt, known, .. } => {
+                (*attempt, *known, None)
+            }
+            Phase::Connected(session) => (0, true, session.retry_after_ms),
+            Phase::Dismissed {
+                retry_after_ms: Some(wait),
+                attempt,
+            } => (*attempt, true, Some(*wait)),
+            Phase::Dismissed {
+                retry_after_ms: None, ..
+            } => {
+                self.phase = Phase::Stopped;
+                self.changed(reason);
+                return;
+            }
+        };
+        // Full jitter: anywhere between now and the bound, so that ten thousand machines do not come back together.
+        let bound = self
+            .options
+            .backoff_base_ms
+            .saturating_mul(1 << attempt.min(16))
+            .min(self.options.backoff_max_ms);
+        let jitter = entropy % (bound + 1);
+        let until_ms = now.mono_ms + wait_ms.unwrap_or(0) + jitter;
+        self.phase = Phase::Waiting {
+            until_ms,
+            attempt: attempt + 1,
+            known,
+        };
+        self.outbox.rewind();
+        self.changed(reason);
+    }
+
+    fn frame(&mut self, now: Now, frame: Envelope<ServerMessage>) {
+        self.heard(now);
+        if frame.machine_id != self.identity.machine_id {
+            self.give_up("the server spoke to another machine");
+            return;
+        }
+        match (&mut self.phase, frame.message) {
+            (Phase::Registering { .. }, ServerMessage::Welcome(welcome)) => {
+                self.welcomed(now, &welcome, frame.sequence)
+            }
+            (Phase::Registering { .. } | Phase::Connected(_), ServerMessage::Bye(bye)) => {
+                self.dismissed(&bye)
+            }
+            (Phase::Registering { .. }, _) => self.give_up("the server spoke before its welcome"),
+            (Phase::Connected(session), message) => {
+                if frame.session != Some(session.number) || frame.sequence <= session.heard_sequence {
+                    return; // of an older session, or said before
+                }
+                if frame.sequence != session.heard_sequence.next() {
+                    self.give_up("a message of the server is missing");
+                    return;
+                }
+                session.heard_sequence = frame.sequence;
+                self.connected_frame(now, message, frame.timestamp);
+            }
+            (
+                Phase::Initializing
+                | Phase::Connecting { .. }
+                | Phase::Waiting { .. }
+                | Phase::Dismissed { .. }
+                | Phase::Stopped,
+                _,
+            ) => {}
+        }
+    }
+
+    fn connected_frame(&mut self, now: Now, message: ServerMessage, said_at: Timestamp) {
+        match message {
+            ServerMessage::Ack(ack) => self.acknowledged(now, &ack, said_at),
+            ServerMessage::Command(command) => self.commanded(now, *command),
+            ServerMessage::Desired(desired) => self.effects.push(Effect::Desired(desired)),
+            ServerMessage::Resync(resync) => self.resync(now, &resync),
+            ServerMessage::Welcome(_) | ServerMessage::Bye(_) => self.give_up("a second welcome"),
+        }
+    }
+
+    fn welcomed(&mut self, now: Now, welcome: &Welcome, sequence: SequenceNumber) {
+        let Phase::Registering { said_hello_ms, .. } = self.phase else {
+            return;
+        };
+        self.clock.observe(
+            now,
+            welcome.server_time,
+            now.mono_ms.saturating_sub(said_hello_ms),
+        );
+        self.figures.connects += 1;
+        self.last_session = welcome.session;
+        self.effects.push(Effect::KeepSession(welcome.session));
+        self.phase = Phase::Connected(Box::new(Session {
+            number: welcome.session,
+            said_sequence: SequenceNumber(1),
+            heard_sequence: sequence,
+            heard_ms: now.mono_ms,
+            heartbeat_interval_ms: u64::from(welcome.heartbeat_interval_ms).max(1_000),
+            next_heartbeat_ms: now.mono_ms,
+            heartbeat_sent: None,
+            limits: welcome.limits,
+            writing: false,
+            flush: true,
+            retry_after_ms: None,
+        }));
+        self.trim(welcome.highest_record);
+        self.outbox.rewind();
+        self.load_more();
+        // A server that lost its memory, or never had one, needs the whole state; so does one whose version is not ours.
+        let known = self.told.as_ref().is_some_and(|(version, _)| {
+            *version == welcome.state_version || RecordNumber(version.0) > welcome.highest_record
+        });
+        if !known && let Some(state) = self.current.clone() {
+            self.tell_state(now, state, true);
+        }
+        self.changed("welcomed");
+    }
+
+    fn dismissed(&mut self, bye: &Bye) {
+        let attempt = match &self.phase {
+            Phase::Registering { attempt, .. } => *attempt,
+            _ => 0,
+        };
+        let retry_after_ms = match (bye.retry_after_ms, bye.reason) {
+            (Some(wait), _) => Some(u64::from(wait)),
+            (None, ByeReason::Drain | ByeReason::Overloaded | ByeReason::Violation) => {
+                Some(self.options.backoff_max_ms)
+            }
+            (None, ByeReason::Fenced | ByeReason::Revoked | ByeReason::UnsupportedVersion) => None,
+        };
+        self.phase = Phase::Dismissed {
+            retry_after_ms,
+            attempt,
+        };
+        self.effects.push(Effect::Disconnect {
+            reason: format!("the server said bye: {}", bye.message),
+        });
+    }
+
+    fn acknowledged(&mut self, now: Now, ack: &Ack, said_at: Timestamp) {
+        if let Phase::Connected(session) = &mut self.phase
+            && let (Some(answered), Some((sent, sent_ms))) = (ack.heartbeat, session.heartbeat_sent)
+            && answered == sent
+        {
+            let round_trip_ms = now.mono_ms.saturating_sub(sent_ms);
+            session.heartbeat_sent = None;
+            self.figures.round_trip_ms = Some(u32::try_from(round_trip_ms).unwrap_or(u32::MAX));
+            self.clock.observe(now, said_at, round_trip_ms);
+        }
+        self.trim(ack.record);
+    }
+
+    fn trim(&mut self, record: RecordNumber) {
+        if self.outbox.settle(record) {
+            self.effects.push(Effect::Trim(self.outbox.settled()));
+            self.load_more();
+        }
+    }
+
+    fn load_more(&mut self) {
+        if let Some((from, limit)) = self.outbox.wants() {
+            self.effects.push(Effect::Load { from, limit });
+        }
+    }
+
+    /// Takes a command once and in time: remembered on disk first, carried out after.
+    fn commanded(&mut self, now: Now, command: Command) {
+        let server_time = self.clock.server_time(now);
+        let (outcome, reason) = match self.ledger.judge(&command, server_time) {
+            Verdict::Duplicate => (Outcome::Duplicate, None),
+            Verdict::Expired => (
+                Outcome::Expired,
+                Some(format!("expired at {}, it is {server_time}", command.expires)),
+            ),
+            Verdict::Full => (Outcome::Refused, Some("too many commands at once".to_owned())),
+            Verdict::New if !self.options.commands.contains(&command.kind) => (
+                Outcome::Refused,
+                Some("this runtime does not carry out commands of this kind".to_owned()),
+            ),
+            Verdict::New => (Outcome::Accepted, None),
+        };
+        let response = Response {
+            command_id: command.id.clone(),
+            outcome,
+            reason,
+        };
+        let remember = Remembered {
+            id: command.id.clone(),
+            expires: command.expires,
+        };
+        let remember = (outcome == Outcome::Accepted).then_some(remember);
+        let stored = self.store(now, MachineMessage::Response(response), remember);
+        if outcome == Outcome::Accepted {
+            self.ledger.accept(command, stored);
+        }
+    }
+
+    fn resync(&mut self, now: Now, resync: &Resync) {
+        self.outbox.rewind_to(resync.next_record);
+        if let Some(state) = self.current.clone() {
+            self.tell_state(now, state, true);
+        }
+    }
+
+    fn publish(&mut self, now: Now, publication: Publication) {
+        match publication {
+            Publication::State(state) => self.tell_state(now, state, false),
+            Publication::Event(event) => {
+                self.store(now, MachineMessage::Event(event), None);
+            }
+            Publication::Telemetry(telemetry, at) => {
+                self.queues.push(now, MachineMessage::Telemetry(telemetry), at);
+            }
+            Publication::Log(log, at) => self.queues.push(now, MachineMessage::Log(log), at),
+        }
+    }
+
+    fn tell_state(&mut self, now: Now, state: ReportedState, whole: bool) {
+        self.current = Some(state.clone());
+        let report = match &self.told {
+            Some((base, told)) if !whole => {
+                let sections = told.difference(&state);
+                if sections.is_empty() {
+                    return;
+                }
+                StateReport::Patch {
+                    base: *base,
+                    sections: Box::new(sections),
+                }
+            }
+            Some(_) | None => StateReport::Full(Box::new(state.clone())),
+        };
+        let record = self.store(now, MachineMessage::State(report), None);
+        self.told = Some((StateVersion(record.0), state));
+    }
+
+    /// Gives a durable message its record number and asks for it to be kept.
+    fn store(&mut self, now: Now, message: MachineMessage, remember: Option<Remembered>) -> RecordNumber {
+        let at = self.clock.server_time(now);
+        let stored = self.outbox.push(now.mono_ms, at, message);
+        let record = stored.record;
+        self.effects.push(Effect::Persist { stored, remember });
+        if self.outbox.held() > self.options.outbox_max {
+            // Dropping one by one would tell the disk each time: make room for a while.
+            let dropped = self.outbox.drop_oldest(self.options.outbox_max / 16 + 1);
+            self.effects.push(Effect::Trim(dropped));
+            self.load_more();
+            self.told = None;
+        }
+        record
+    }
+
+    fn persisted(&mut self, record: RecordNumber) {
+        self.outbox.persisted_to(record);
+        for command in self.ledger.due(record) {
+            self.effects.push(Effect::Command(Box::new(command)));
+        }
+    }
+
+    fn heard(&mut self, now: Now) {
+        if let Phase::Connected(session) = &mut self.phase {
+            session.heard_ms = now.mono_ms;
+        }
+    }
+
+    fn timer(&mut self, now: Now) {
+        match &self.phase {
+            Phase::Waiting {
+                until_ms,
+                attempt,
+                known,
+            } if *until_ms <= now.mono_ms => {
+                let (attempt, known) = (*attempt, *known);
+                self.connect(attempt, known);
+            }
+            Phase::Registering { deadline_ms, .. } if *deadline_ms <= now.mono_ms => {
+                self.give_up("no welcome in time");
+            }
+            Phase::Connected(session) if session.heard_ms + self.options.silence_max_ms <= now.mono_ms => {
+                self.give_up("nothing heard of the server for too long");
+            }
+            Phase::Initializing
+            | Phase::Connecting { .. }
+            | Phase::Registering { .. }
+            | Phase::Connected(_)
+            | Phase::Waiting { .. }
+            | Phase::Dismissed { .. }
+            | Phase::Stopped => {}
+        }
+    }
+
+    fn stop(&mut self) {
+        match self.phase {
+            Phase::Connecting { .. }
+            | Phase::Registering { .. }
+            | Phase::Connected(_)
+            | Phase::Dismissed { .. } => {
+                self.effects.push(Effect::Disconnect {
+                    reason: "the runtime is being stopped".into(),
+                });
+            }
+            Phase::Initializing | Phase::Waiting { .. } | Phase::Stopped => {}
+        }
+        self.phase = Phase::Stopped;
+        self.changed("stopped");
+    }
+
+    fn give_up(&mut self, reason: &str) {
+        // Whatever the server says from here on belongs to a connection that is over.
+        let (attempt, known) = match &self.phase {
+            Phase::Registering { attempt, known, .. } => (*attempt, *known),
+            _ => (0, true),
+        };
+        self.phase = Phase::Connecting { attempt, known };
+        self.effects.push(Effect::Disconnect {
+            reason: reason.to_owned(),
+        });
+    }
+
+    fn changed(&mut self, reason: &str) {
+        self.effects.push(Effect::StateChanged {
+            state: self.phase.state(),
+            reason: reason.to_owned(),
+        });
+    }
+
+    /// Writes what is due: urgent things at once, the rest when it has gathered or waited long enough.
+    fn pump(&mut self, now: Now) {
+        self.queues.expire(now);
+        let Phase::Connected(session) = &mut self.phase else {
+            return;
+        };
+        let beat = session.next_heartbeat_ms <= now.mono_ms;
+        if session.writing || !(beat || session.flush || self.due(now)) {
+            return;
+        }
+        let mut messages = Vec::new();
+        if beat {
+            messages.push(self.heartbeat(now));
+        }
+        let mut room = self.options.write_max_bytes;
+        let Phase::Connected(session) = &mut self.phase else {
+            return;
+        };
+        while room > 0
+            && let Some((record, at, message)) = self.outbox.next_to_send()
+        {
+            room = room.saturating_sub(queue::size_of(&message));
+            messages.push((Some(record), at, message));
+        }
+        while room > 0
+            && let Some((at, message)) = self.queues.pop(session.limits.samples_max)
+        {
+            room = room.saturating_sub(queue::size_of(&message));
+            messages.push((None, at, message));
+        }
+        session.flush = room == 0;
+        if messages.is_empty() {
+            return;
+        }
+        let machine_id = self.identity.machine_id;
+        let write = messages.into_iter().map(|(record, timestamp, message)| {
+            session.said_sequence = session.said_sequence.next();
+            if matches!(message, MachineMessage::Heartbeat(_)) {
+                session.heartbeat_sent = Some((session.said_sequence, now.mono_ms));
+            }
+            let (sequence, number) = (session.said_sequence, session.number);
+            Envelope {
+                machine_id,
+                session: Some(number),
+                sequence,
+                record,
+                timestamp,
+                traceparent: None,
+                message,
+            }
+        });
+        self.effects.push(Effect::Write(write.collect()));
+        session.writing = true;
+        self.load_more();
+    }
+
+    fn heartbeat(&mut self, now: Now) -> (Option<RecordNumber>, Timestamp, MachineMessage) {
+        let figures = self.figures();
+        let operation = self.current.as_ref().and_then(|state| state.operation.as_ref());
+        let heartbeat = Heartbeat {
+            uptime_s: self
+                .started_ms
+                .map_or(0, |started| now.mono_ms.saturating_sub(started) / 1_000),
+            link: LinkQuality {
+                round_trip_ms: figures.round_trip_ms,
+                connects: figures.connects,
+                outbox: figures.outbox,
+                dropped: figures.dropped,
+            },
+            safety: operation.map_or(Safety::Init, |operation| operation.safety),
+            authority: operation.map_or(Authority::None, |operation| operation.authority),
+            clock: self.clock.estimate(now),
+        };
+        if let Phase::Connected(session) = &mut self.phase {
+            session.next_heartbeat_ms = now.mono_ms + session.heartbeat_interval_ms;
+        }
+        (
+            None,
+            self.clock.server_time(now),
+            MachineMessage::Heartbeat(heartbeat),
+        )
+    }
+
+    fn due(&self, now: Now) -> bool {
+        self.due_at().is_some_and(|at| at <= now.mono_ms)
+    }
+
+    /// When the next write is due, apart from the heartbeat.
+    fn due_at(&self) -> Option<u64> {
+        let wait = |priority: Priority| match priority {
+            Priority::Critical | Priority::High => 0,
+            Priority::Normal => self.options.gather_ms,
+            Priority::Low => self.options.gather_low_ms,
+        };
+        let queued = self.queues.due_at(wait);
+        [queued, self.outbox.due_at(wait)].into_iter().flatten().min()
+    }
+
+    /// Asks to be woken when the next thing is due.
+    fn wake(&mut self, now: Now) {
+        let at = match &self.phase {
+            Phase::Initializing | Phase::Connecting { .. } | Phase::Dismissed { .. } | Phase::Stopped => {
+                return;
+            }
+            Phase::Registering { deadline_ms, .. } => *deadline_ms,
+            Phase::Waiting { until_ms, .. } => *until_ms,
+            Phase::Connected(session) => {
+                let silence = session.heard_ms + self.options.silence_max_ms;
+                // While a write is out nothing else is due: its end is an input of its own.
+                let due = if session.writing { None } else { self.due_at() };
+                let beat = if session.writing {
+                    silence
+                } else {
+                    session.next_heartbeat_ms
+                };
+                silence.min(beat).min(due.unwrap_or(u64::MAX))
+            }
+        };
+        self.effects.push(Effect::WakeAt(at.max(now.mono_ms)));
+    }
+}

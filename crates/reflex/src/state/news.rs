@@ -1,0 +1,132 @@
+//! Whether a section differs enough from what was told to be worth telling.
+
+use muster_model::ReportedState;
+use muster_model::state::{Location, Power, Resources, Thermal};
+
+use super::SectionKind;
+
+/// How far a measurement moves before it is news.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deadbands {
+    /// Processor time, in points.
+    pub cpu_points: f64,
+    /// Memory, in points.
+    pub memory_points: f64,
+    /// A disk, in points.
+    pub disk_points: f64,
+    /// Charge of the battery, in points.
+    pub battery_points: f64,
+    /// A temperature, in degrees.
+    pub celsius: f64,
+    /// A place, in metres.
+    pub metres: f64,
+}
+
+impl Default for Deadbands {
+    fn default() -> Self {
+        Self {
+            cpu_points: 10.0,
+            memory_points: 5.0,
+            disk_points: 1.0,
+            battery_points: 1.0,
+            celsius: 3.0,
+            metres: 25.0,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// Nothing worth telling.
+    None,
+    /// Worth telling when its turn comes.
+    Some,
+    /// Worth telling now: something began, ended or went missing.
+    Pressing,
+}
+
+pub(super) fn judge(
+    kind: SectionKind,
+    bands: &Deadbands,
+    told: &ReportedState,
+    read: &ReportedState,
+) -> News {
+    fn compare<T: PartialEq>(told: Option<&T>, read: Option<&T>, measured: impl Fn(&T, &T) -> News) -> News {
+        match (told, read) {
+            (None, None) => News::None,
+            (Some(_), None) | (None, Some(_)) => News::Pressing,
+            (Some(told), Some(read)) if told == read => News::None,
+            (Some(told), Some(read)) => measured(told, read),
+        }
+    }
+    macro_rules! compare {
+        ($field:ident, $judge:expr) => {
+            compare(told.$field.as_deref(), read.$field.as_deref(), $judge)
+        };
+    }
+    match kind {
+        SectionKind::Identity => compare!(identity, |_, _| News::Pressing),
+        SectionKind::Hardware => compare!(hardware, |_, _| News::Pressing),
+        SectionKind::Network => compare!(network, |_, _| News::Pressing),
+        SectionKind::Platform => compare!(platform, |_, _| News::Pressing),
+        SectionKind::Deployment => compare!(deployment, |_, _| News::Pressing),
+        SectionKind::Operation => compare!(operation, |_, _| News::Pressing),
+        SectionKind::Nodes => compare!(nodes, |_, _| News::Pressing),
+        SectionKind::Health => compare!(health, |_, _| News::Pressing),
+        SectionKind::Resources => compare!(resources, |told, read| resources(bands, told, read)),
+        SectionKind::Power => compare!(power, |told, read| power(bands, told, read)),
+        SectionKind::Thermal => compare!(thermal, |told, read| thermal(bands, told, read)),
+        SectionKind::Location => compare!(location, |told, read| location(bands, told, read)),
+    }
+}
+
+fn moved(told: f64, read: f64, band: f64) -> bool {
+    (told - read).abs() >= band
+}
+
+fn when(news: bool) -> News {
+    if news { News::Some } else { News::None }
+}
+
+fn resources(bands: &Deadbands, told: &Resources, read: &Resources) -> News {
+    let same_mounts = told.disks.len() == read.disks.len()
+        && told
+            .disks
+            .iter()
+            .zip(&read.disks)
+            .all(|(told, read)| told.mount == read.mount);
+    if !same_mounts {
+        return News::Pressing;
+    }
+    let mut disks = told.disks.iter().zip(&read.disks);
+    when(
+        moved(told.cpu_percent, read.cpu_percent, bands.cpu_points)
+            || moved(told.memory_percent, read.memory_percent, bands.memory_points)
+            || disks.any(|(told, read)| moved(told.used_percent, read.used_percent, bands.disk_points)),
+    )
+}
+
+fn power(bands: &Deadbands, told: &Power, read: &Power) -> News {
+    if told.charging != read.charging || told.external_supply != read.external_supply {
+        return News::Pressing;
+    }
+    match (told.battery_percent, read.battery_percent) {
+        (Some(told), Some(read)) => when(moved(told, read, bands.battery_points)),
+        (None, None) => News::None,
+        (Some(_), None) | (None, Some(_)) => News::Pressing,
+    }
+}
+
+fn thermal(bands: &Deadbands, told: &Thermal, read: &Thermal) -> News {
+    when(moved(told.highest_celsius, read.highest_celsius, bands.celsius))
+}
+
+fn location(bands: &Deadbands, told: &Location, read: &Location) -> News {
+    let stands = |location: &Location| location.speed_m_per_s < 0.05;
+    // Metres per degree: near enough for a threshold.
+    let north = (told.latitude_degrees - read.latitude_degrees) * 111_320.0;
+    let east = (told.longitude_degrees - read.longitude_degrees)
+        * 111_320.0
+        * read.latitude_degrees.to_radians().cos();
+    when(stands(told) != stands(read) || north.hypot(east) >= bands.metres)
+}
