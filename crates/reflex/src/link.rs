@@ -268,7 +268,10 @@ impl Link {
             }
             Input::Publish(publication) => self.publish(now, publication),
             Input::Persisted(record) => self.persisted(record),
-            Input::Loaded(records) => self.outbox.loaded(records),
+            Input::Loaded(records) => {
+                self.outbox.loaded(records);
+                self.load_more();
+            }
             Input::Timer => self.timer(now),
             Input::Stop => self.stop(),
         }
@@ -610,6 +613,7 @@ impl Link {
 
     fn persisted(&mut self, record: RecordNumber) {
         self.outbox.persisted_to(record);
+        self.load_more();
         for command in self.ledger.due(record) {
             self.effects.push(Effect::Command(Box::new(command)));
         }
