@@ -21,9 +21,9 @@ struct Generator {
     program: &'static str,
     arguments: &'static [&'static str],
     output: Output,
-    /// A file without which this generator does not exist yet.
-    source: &'static str,
-    /// The script in `source` that is called, when that is a `package.json`.
+    /// Files without which there is nothing to generate yet.
+    sources: &'static [&'static str],
+    /// The script that is called, when the first source is a `package.json`.
     script: Option<&'static str>,
 }
 
@@ -54,7 +54,7 @@ const GENERATORS: &[Generator] = &[
             "asyncapi",
         ],
         output: Output::Printed,
-        source: "crates/protocol/examples/generate.rs",
+        sources: &["crates/protocol/examples/generate.rs"],
         script: None,
     },
     Generator {
@@ -73,7 +73,7 @@ const GENERATORS: &[Generator] = &[
             "machine-link",
         ],
         output: Output::Printed,
-        source: "crates/protocol/examples/generate.rs",
+        sources: &["crates/protocol/examples/generate.rs"],
         script: None,
     },
     Generator {
@@ -81,7 +81,7 @@ const GENERATORS: &[Generator] = &[
         program: "cargo",
         arguments: &["run", "-q", "-p", "muster-fleet", "--example", "openapi"],
         output: Output::Printed,
-        source: "crates/fleet/examples/openapi.rs",
+        sources: &["crates/fleet/examples/openapi.rs"],
         script: None,
     },
     Generator {
@@ -89,49 +89,62 @@ const GENERATORS: &[Generator] = &[
         program: "npm",
         arguments: &["--prefix", "dashboard", "run", "generate"],
         output: Output::Written,
-        source: "dashboard/package.json",
+        sources: &["dashboard/package.json", "openapi/openapi.json"],
         script: Some("generate"),
     },
 ];
 
 /// Writes the generated files, or with `check` compares them and puts back what was there. True when nothing drifted.
 pub(crate) fn run(workspace: &Workspace, check: bool) -> Result<bool> {
-    let mut drifted = Vec::new();
-    for generator in GENERATORS {
-        let source = workspace.path(generator.source);
-        if !source.is_file()
-            || generator
-                .script
-                .is_some_and(|script| !has_script(&source, script))
-        {
-            println!(
-                "left out: {} ({} does not make it yet)",
-                generator.file, generator.source
-            );
+    apply(workspace, GENERATORS, check)
+}
+
+fn apply(workspace: &Workspace, generators: &[Generator], check: bool) -> Result<bool> {
+    let (mut drifted, mut broken) = (Vec::new(), Vec::new());
+    for generator in generators {
+        if let Some(why) = not_yet(workspace, generator) {
+            println!("left out: {} ({why})", generator.file);
             continue;
         }
         let file = workspace.path(generator.file);
         let before = fs::read(&file).ok();
-        let after =
-            make(workspace, generator).with_context(|| format!("{} cannot be generated", generator.file))?;
-        let same = before.as_deref() == Some(after.as_slice());
-        let kept = if check {
-            before.as_deref()
-        } else {
-            Some(after.as_slice())
+        let after = match make(workspace, generator) {
+            Ok(after) => after,
+            Err(error) => {
+                println!("{}: cannot be generated: {error:#}", generator.file);
+                put(&file, before.as_deref())?;
+                broken.push(generator.file);
+                continue;
+            }
         };
-        put(&file, kept)?;
+        let same = before.as_deref() == Some(after.as_slice());
+        put(&file, if check { before.as_deref() } else { Some(&after) })?;
         println!("{}: {}", generator.file, verdict(same, check));
-        if !same {
+        if check && !same {
             drifted.push(generator.file);
         }
     }
-    if !check || drifted.is_empty() {
-        return Ok(true);
+    if !broken.is_empty() {
+        println!("\ncannot be generated: {}", broken.join(", "));
     }
-    println!("\ndrifted: {}", drifted.join(", "));
-    println!("mend it: cargo xtask generate && git add {}", drifted.join(" "));
-    Ok(false)
+    if !drifted.is_empty() {
+        println!("\ndrifted: {}", drifted.join(", "));
+        println!("mend it: cargo xtask generate && git add {}", drifted.join(" "));
+    }
+    Ok(broken.is_empty() && drifted.is_empty())
+}
+
+/// Why this generator has nothing to do yet.
+fn not_yet(workspace: &Workspace, generator: &Generator) -> Option<String> {
+    if let Some(missing) = generator
+        .sources
+        .iter()
+        .find(|source| !workspace.path(source).is_file())
+    {
+        return Some(format!("{missing} does not exist yet"));
+    }
+    let (script, package) = (generator.script?, generator.sources.first()?);
+    (!has_script(&workspace.path(package), script)).then(|| format!("{package} has no script {script} yet"))
 }
 
 fn verdict(same: bool, check: bool) -> &'static str {
@@ -195,6 +208,60 @@ fn put(file: &Path, content: Option<&[u8]>) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A generator of `a.txt` that runs this shell script in an empty folder.
+    fn generated(script: &'static str, check: bool, before: Option<&str>) -> (bool, Option<String>) {
+        let root = std::env::temp_dir().join(format!(
+            "xtask-generate-{}-{:?}",
+            std::process::id(),
+            script.as_ptr()
+        ));
+        fs::create_dir_all(&root).unwrap();
+        let workspace = Workspace {
+            root: root.clone(),
+            cache: root.join("cache"),
+        };
+        fs::write(root.join("source"), "").unwrap();
+        put(&root.join("a.json"), before.map(str::as_bytes)).unwrap();
+        let generator = Generator {
+            file: "a.json",
+            program: "sh",
+            arguments: Vec::leak(vec!["-c", script]),
+            output: Output::Printed,
+            sources: &["source"],
+            script: None,
+        };
+        let ok = apply(&workspace, &[generator], check).unwrap();
+        let after = fs::read_to_string(root.join("a.json")).ok();
+        fs::remove_dir_all(&root).unwrap();
+        (ok, after)
+    }
+
+    #[test]
+    fn drift_is_found_and_nothing_is_changed() {
+        assert_eq!(
+            generated("echo '[1]'", true, Some("[1]\n")),
+            (true, Some("[1]\n".into()))
+        );
+        assert_eq!(
+            generated("echo '[2]'", true, Some("[1]\n")),
+            (false, Some("[1]\n".into()))
+        );
+        assert_eq!(generated("echo '[3]'", true, None), (false, None));
+        assert_eq!(
+            generated("echo broken; exit 1", true, Some("[1]\n")),
+            (false, Some("[1]\n".into()))
+        );
+    }
+
+    #[test]
+    fn what_drifted_is_written() {
+        assert_eq!(
+            generated("echo '[4]'", false, Some("[1]\n")),
+            (true, Some("[4]\n".into()))
+        );
+        assert_eq!(generated("echo '[5]'", false, None), (true, Some("[5]\n".into())));
+    }
 
     #[test]
     fn a_document_ends_with_one_line_end_and_is_json() {
