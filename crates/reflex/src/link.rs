@@ -269,8 +269,9 @@ impl Link {
             Input::Publish(publication) => self.publish(now, publication),
             Input::Persisted(record) => self.persisted(record),
             Input::Loaded(records) => {
-                self.outbox.loaded(records);
-                self.load_more();
+                if self.outbox.loaded(records) {
+                    self.load_more();
+                }
             }
             Input::Timer => self.timer(now),
             Input::Stop => self.stop(),

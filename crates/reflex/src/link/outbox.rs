@@ -156,14 +156,28 @@ impl Outbox {
         Some((self.window_end().next(), room))
     }
 
-    /// Records that were on disk. Those that do not follow on the window came too late, and are asked for again.
-    pub(super) fn loaded(&mut self, records: Vec<StoredRecord>) {
+    /// Records that were on disk. False if none of them follows on the window: asking again now would not help.
+    ///
+    /// Where the disk lost the very next records they are given up, so that the rest is not held up for ever; the
+    /// server sees the hole and keeps a note of it.
+    pub(super) fn loaded(&mut self, records: Vec<StoredRecord>) -> bool {
         self.loading = false;
+        if self.window.is_empty() && self.persisted > self.settled {
+            let first = records
+                .first()
+                .map_or(self.persisted.next(), |stored| stored.record);
+            let missing = first.0.saturating_sub(self.settled.next().0);
+            if missing > 0 {
+                self.drop_oldest(missing);
+            }
+        }
+        let before = self.window.len();
         for stored in records {
             if stored.record == self.window_end().next() && self.window.len() < self.window_max {
                 self.window.push_back(Held { stored, since_ms: 0 });
             }
         }
+        self.window.len() > before
     }
 
     /// The first and last record that the server lacks.
