@@ -174,6 +174,13 @@ fn make(workspace: &Workspace, generator: &Generator) -> Result<Vec<u8>> {
             document(output.stdout)
         }
         Output::Written => {
+            let packages = generator
+                .sources
+                .first()
+                .map(|package| workspace.path(package).with_file_name("node_modules"));
+            if packages.is_some_and(|packages| !packages.is_dir()) {
+                bail!("its packages are not installed: npm --prefix dashboard ci");
+            }
             let outcome = process::run(&mut command, LIMIT)?;
             if !outcome.ok {
                 bail!("{}", outcome.ending);

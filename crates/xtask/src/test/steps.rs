@@ -247,6 +247,7 @@ fn judged(outcome: &Outcome, tally: Tally) -> Verdict {
     } else {
         let why = match tally.failed {
             0 => outcome.ending.clone(),
+            1 => "1 test failed".to_owned(),
             failed => format!("{failed} tests failed"),
         };
         Verdict::Failed { tally, why }

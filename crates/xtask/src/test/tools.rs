@@ -118,6 +118,7 @@ pub(super) fn step(workspace: &Workspace, chosen: &[&'static Step]) -> Result<Ve
         .map(|step| step.name)
         .collect();
     let may_install = root_on_debian();
+    print_toolchain(workspace);
     let mut missing = Vec::new();
     for tool in TOOLS {
         let needed = tool.steps.is_empty() || tool.steps.iter().any(|step| at_work.contains(step));
@@ -137,7 +138,8 @@ pub(super) fn step(workspace: &Workspace, chosen: &[&'static Step]) -> Result<Ve
     }
     let dashboard = DASHBOARD.iter().any(|step| at_work.contains(step));
     if let Some(major) = node(workspace).filter(|major| dashboard && *major < NODE_MAJOR) {
-        missing.push(format!("node is {major}, at least {NODE_MAJOR} is needed"));
+        let get = "from nodejs.org, or from Debian 13";
+        missing.push(format!("node is {major}, at least {NODE_MAJOR} is needed: {get}"));
     }
     if missing.is_empty() {
         return Ok(Verdict::Passed {
@@ -153,6 +155,13 @@ pub(super) fn step(workspace: &Workspace, chosen: &[&'static Step]) -> Result<Ve
         tally: Tally::default(),
         why: format!("missing: {}", missing.join("; ")),
     })
+}
+
+/// Cargo itself refuses a toolchain that is too old; which one it was helps whoever reads the run.
+fn print_toolchain(workspace: &Workspace) {
+    if let Ok(output) = workspace.command(".", "rustc", &["--version"]).output() {
+        println!("rustc: {}", String::from_utf8_lossy(&output.stdout).trim());
+    }
 }
 
 /// Says what is here, and whether it is.

@@ -336,7 +336,7 @@ fn bare_tasks_are_found() {
 fn error_codes_and_pages_belong_together() {
     let source = (
         "crates/a/src/lib.rs",
-        "\"MST-A001\"\n\"MST-A002\" MST-A0023 MST-a001",
+        "\"MST-A001\"\n\"MST-A002\" MST-A0023 MST-a001\n/// MST-B001",
     );
     assert!(
         findings("errors", &repo(&[source])).is_empty(),
