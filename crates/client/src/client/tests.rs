@@ -1,0 +1,59 @@
+use super::*;
+
+#[test]
+fn addresses_are_taken_as_people_write_them() {
+    let check = |given: &str, expected: &str| {
+        let client = Client::new(given, ClientOptions::default()).expect(given);
+        assert_eq!(client.address(), expected);
+    };
+    check("http://127.0.0.1:7700", "http://127.0.0.1:7700");
+    check("http://127.0.0.1:7700/", "http://127.0.0.1:7700");
+    check("localhost:7700", "http://localhost:7700");
+    check("fleet.local", "http://fleet.local");
+    check("http://proxy/muster", "http://proxy/muster");
+    check("[::1]:7700", "http://[::1]:7700");
+}
+
+#[test]
+fn what_is_no_address_is_named_with_the_reason() {
+    let check = |given: &str, reason: &str| {
+        let error = Client::new(given, ClientOptions::default()).expect_err(given);
+        assert_eq!(error.code(), "MST-C004");
+        assert!(error.to_string().contains(reason), "{error}");
+    };
+    check("", "empty host");
+    check("https://fleet.example", "plain http only");
+    check("ws://127.0.0.1:7700", "machines' door");
+    check("ftp://x", "not http");
+    check("http://me:secret@host", "a password");
+    check("http://host?a=b", "a query");
+    check("127.0.0.1:99999", "invalid port");
+}
+
+#[test]
+fn a_password_is_not_repeated() {
+    let error = Client::new("http://me:secret@host", ClientOptions::default()).expect_err("refused");
+    assert!(!error.to_string().contains("secret"));
+}
+
+#[test]
+fn paths_are_joined_and_escaped() {
+    let client = Client::new("http://proxy/muster/", ClientOptions::default()).expect("address");
+    let query = Parameters::default().with("filter", Some(&"a=b c"));
+    let request = client.prepare(Request::get(&["machines", "a/b"], query));
+    let built = request.build().expect("request");
+    assert_eq!(
+        built.url().as_str(),
+        "http://proxy/muster/api/v1/machines/a%2Fb?filter=a%3Db+c"
+    );
+}
+
+#[test]
+fn only_this_computer_goes_around_a_proxy() {
+    let local = |address: &str| is_loopback(&Url::parse(address).expect("url"));
+    assert!(local("http://localhost:1"));
+    assert!(local("http://127.3.0.1:1"));
+    assert!(local("http://[::1]:1"));
+    assert!(!local("http://10.0.0.1"));
+    assert!(!local("http://fleet.local"));
+}

@@ -1,0 +1,143 @@
+//! Everything that can go wrong between this program and the server.
+
+use std::time::Duration;
+
+use muster_protocol::api::Problem;
+
+/// Why a request came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The address is no address of a server.
+    #[error("{given:?} is not the address of a server: {reason}; write it like http://127.0.0.1:7700")]
+    BadAddress {
+        /// What was written.
+        given: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Nobody answers there, or the connection broke before an answer came.
+    #[error("no server answers at {address}: check that it is running and that the address is right")]
+    Unreachable {
+        /// The address that was tried.
+        address: String,
+        /// What the network said.
+        source: reqwest::Error,
+    },
+    /// The server took longer than the caller wanted to wait.
+    #[error(
+        "the server at {address} did not answer within {} s: it may be overloaded, or a longer time limit is needed",
+        after.as_secs_f64()
+    )]
+    TimedOut {
+        /// The address that was tried.
+        address: String,
+        /// How long it was waited for.
+        after: Duration,
+    },
+    /// The server understood, and refused or failed; it says why.
+    #[error("{}", describe(.0))]
+    Problem(Box<Problem>),
+    /// What came back is not what this version of the API answers.
+    #[error(
+        "{address} gave an answer that is not Muster's ({detail}): another program may be listening there, or a server \
+         of another version"
+    )]
+    UnexpectedAnswer {
+        /// What was asked.
+        address: String,
+        /// The HTTP status of the answer.
+        status: u16,
+        /// What is odd about it.
+        detail: String,
+    },
+    /// The live stream broke off. [`LiveStream`](crate::LiveStream) connects again by itself.
+    #[error("the live stream from {address} ended: {detail}")]
+    StreamEnded {
+        /// Where it came from.
+        address: String,
+        /// How it ended.
+        detail: String,
+    },
+    /// The client could not be set up.
+    #[error("the HTTP client cannot be set up")]
+    SetUp(#[source] reqwest::Error),
+}
+
+impl ClientError {
+    /// The stable code, with a page under `docs/errors/`. For a problem it is the one the server gave.
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Unreachable { .. } => "MST-C001",
+            Self::TimedOut { .. } => "MST-C002",
+            Self::Problem(problem) => &problem.code,
+            Self::UnexpectedAnswer { .. } => "MST-C003",
+            Self::BadAddress { .. } => "MST-C004",
+            Self::StreamEnded { .. } => "MST-C005",
+            Self::SetUp(_) => "MST-C006",
+        }
+    }
+
+    /// What the server says, where it answered at all.
+    pub fn problem(&self) -> Option<&Problem> {
+        match self {
+            Self::Problem(problem) => Some(problem),
+            Self::BadAddress { .. }
+            | Self::Unreachable { .. }
+            | Self::TimedOut { .. }
+            | Self::UnexpectedAnswer { .. }
+            | Self::StreamEnded { .. }
+            | Self::SetUp(_) => None,
+        }
+    }
+
+    /// Whether the answer was: there is no such thing.
+    pub fn is_not_found(&self) -> bool {
+        self.problem().is_some_and(|problem| problem.status == 404)
+    }
+
+    /// Whether the answer was: it is no longer the version that the change was made against.
+    pub fn is_conflict(&self) -> bool {
+        self.problem()
+            .is_some_and(|problem| matches!(problem.status, 409 | 412))
+    }
+
+    /// Whether the same request may succeed a little later without anybody changing anything.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::TimedOut { .. } | Self::StreamEnded { .. } => true,
+            Self::Problem(problem) => problem.status >= 500 || matches!(problem.status, 408 | 425 | 429),
+            Self::UnexpectedAnswer { status, .. } => *status >= 500,
+            Self::BadAddress { .. } | Self::SetUp(_) => false,
+        }
+    }
+
+    /// Sorts an error of the HTTP library into ours.
+    pub(crate) fn from_http(source: reqwest::Error, address: &str, limit: Duration) -> Self {
+        let address = address.to_owned();
+        if source.is_timeout() {
+            Self::TimedOut {
+                address,
+                after: limit,
+            }
+        } else {
+            // The address stands in our own words already.
+            let source = source.without_url();
+            Self::Unreachable { address, source }
+        }
+    }
+}
+
+fn describe(problem: &Problem) -> String {
+    let mut text = if problem.detail.is_empty() {
+        problem.title.clone()
+    } else {
+        problem.detail.clone()
+    };
+    for field in &problem.errors {
+        // A problem with one field often says the same twice.
+        if !text.contains(&field.detail) {
+            text.push_str(&format!("\n  {}: {}", field.at, field.detail));
+        }
+    }
+    text
+}

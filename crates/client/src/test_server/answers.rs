@@ -1,0 +1,235 @@
+//! What the API answers to a request.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::http::header::{CONTENT_TYPE, ETAG};
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use muster_model::{Filter, MachineId, Timestamp};
+use muster_protocol::api::{
+    DisplayName, EventPage, Labels, LogPage, Machine, MachinePage, MachineSummary, Problem, Telemetry,
+    Timeline,
+};
+
+use super::Received;
+use super::fixture::{Fleet, problem};
+
+type Query = BTreeMap<String, String>;
+
+pub(super) fn answer(fleet: &mut Fleet, received: &Received, uri: &Uri) -> Response {
+    let query = read_query(uri);
+    let path = uri.path().strip_prefix("/api/v1/").unwrap_or("");
+    let segments: Vec<&str> = path.split('/').collect();
+    match (received.method.as_str(), segments.as_slice()) {
+        ("GET", ["machines"]) => machines(fleet, &query),
+        ("GET", ["fleet", "summary"]) => {
+            let mut summary = fleet.summary();
+            if let Some(at) = at(&query) {
+                summary.at = at;
+                summary.past = true;
+            }
+            Json(summary).into_response()
+        }
+        ("GET", ["fleet", "timeline"]) => Json(Timeline {
+            buckets: Vec::new(),
+            bucket_ms: 60_000,
+            searched_to: fleet.now,
+        })
+        .into_response(),
+        ("GET", ["events"]) => {
+            let wanted = query.get("machine").and_then(|id| id.parse().ok());
+            events(fleet, &query, wanted)
+        }
+        (_, ["machines", id, rest @ ..]) => match find(fleet, id) {
+            Some(index) => one_machine(fleet, index, received, rest, &query),
+            None => refuse(&problem(404, "MST-A404", &format!("there is no machine {id}"))),
+        },
+        _ => refuse(&problem(404, "MST-A404", "there is no such resource")),
+    }
+}
+
+pub(super) fn refuse(problem: &Problem) -> Response {
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let kind = [(CONTENT_TYPE, "application/problem+json")];
+    (status, kind, serde_json::to_vec(problem).unwrap_or_default()).into_response()
+}
+
+fn one_machine(
+    fleet: &mut Fleet,
+    index: usize,
+    received: &Received,
+    rest: &[&str],
+    query: &Query,
+) -> Response {
+    let id = fleet.machines[index].summary.id;
+    match (received.method.as_str(), rest) {
+        ("GET", []) => {
+            let mut machine = fleet.machines[index].clone();
+            if let Some(at) = at(query) {
+                machine.at = at;
+                machine.past = true;
+            }
+            Json(machine).into_response()
+        }
+        ("GET", ["events"]) => events(fleet, query, Some(id)),
+        ("GET", ["logs"]) => {
+            let (items, next_cursor) = page(&fleet.logs, query);
+            Json(LogPage { items, next_cursor }).into_response()
+        }
+        ("GET", ["telemetry"]) => Json(Telemetry {
+            machine_id: id,
+            from: fleet.now.plus_millis(-600_000),
+            to: fleet.now,
+            series: fleet.series.clone(),
+        })
+        .into_response(),
+        (_, ["labels" | "display-name"]) => profile(fleet, index, received, rest[0]),
+        _ => refuse(&problem(404, "MST-A404", "there is no such resource")),
+    }
+}
+
+/// Labels or display name: read, replaced or taken away, under a precondition.
+fn profile(fleet: &mut Fleet, index: usize, received: &Received, part: &str) -> Response {
+    if received.method != "GET" {
+        if fleet.conflicts > 0 {
+            // Somebody else was faster.
+            fleet.conflicts -= 1;
+            fleet.machines[index].profile_version += 1;
+        }
+        let version = tag(&fleet.machines[index]);
+        if received.if_match.as_ref().is_some_and(|given| *given != version) {
+            return refuse(&problem(
+                412,
+                "MST-A412",
+                "the machine was changed in the meantime",
+            ));
+        }
+        let changed = change(&mut fleet.machines[index], received, part);
+        if let Err(problem) = changed {
+            return refuse(&problem);
+        }
+    }
+    let machine = &fleet.machines[index];
+    let headers = [(ETAG, tag(machine))];
+    if part == "labels" {
+        let labels = machine.summary.labels.clone();
+        (headers, Json(Labels { labels })).into_response()
+    } else {
+        let display_name = machine.display_name.clone();
+        (headers, Json(DisplayName { display_name })).into_response()
+    }
+}
+
+fn change(machine: &mut Machine, received: &Received, part: &str) -> Result<(), Box<Problem>> {
+    let bad = |error: serde_json::Error| Box::new(problem(400, "MST-A400", &error.to_string()));
+    let is_put = received.method == "PUT";
+    if part == "labels" {
+        machine.summary.labels = if is_put {
+            let sent: Labels = serde_json::from_str(&received.body).map_err(bad)?;
+            sent.labels
+        } else {
+            BTreeMap::new()
+        };
+    } else {
+        machine.display_name = if is_put {
+            let sent: DisplayName = serde_json::from_str(&received.body).map_err(bad)?;
+            sent.display_name
+        } else {
+            None
+        };
+        if let Some(name) = &machine.display_name {
+            machine.summary.name.clone_from(name);
+        }
+    }
+    machine.profile_version += 1;
+    Ok(())
+}
+
+fn tag(machine: &Machine) -> String {
+    format!("\"{}\"", machine.profile_version)
+}
+
+fn machines(fleet: &Fleet, query: &Query) -> Response {
+    let filter = query.get("filter").map_or("", String::as_str);
+    if let Err(error) = filter.parse::<Filter>() {
+        return refuse(&problem(400, "MST-A001", &error.to_string()));
+    }
+    let all: Vec<MachineSummary> = fleet
+        .machines
+        .iter()
+        .map(|machine| machine.summary.clone())
+        .filter(|row| passes(row, filter))
+        .collect();
+    let (items, next_cursor) = page(&all, query);
+    Json(MachinePage {
+        items,
+        next_cursor,
+        total: all.len() as u64,
+        at: at(query).unwrap_or(fleet.now),
+        past: at(query).is_some(),
+        position: fleet.position,
+    })
+    .into_response()
+}
+
+/// The few filters that tests use: `name~`, `id~`, `kind=`.
+fn passes(row: &MachineSummary, filter: &str) -> bool {
+    filter.split_whitespace().all(|term| {
+        let term = term.to_lowercase();
+        if let Some(part) = term.strip_prefix("name~") {
+            row.name.to_lowercase().contains(part)
+        } else if let Some(part) = term.strip_prefix("id~") {
+            row.id.to_string().contains(part)
+        } else if let Some(kind) = term.strip_prefix("kind=") {
+            row.kind == kind
+        } else {
+            true
+        }
+    })
+}
+
+fn events(fleet: &Fleet, query: &Query, machine: Option<MachineId>) -> Response {
+    let all: Vec<_> = fleet
+        .events
+        .iter()
+        .filter(|event| machine.is_none_or(|id| event.machine_id == id))
+        .cloned()
+        .collect();
+    let (items, next_cursor) = page(&all, query);
+    Json(EventPage {
+        items,
+        next_cursor,
+        searched_to: fleet.now,
+    })
+    .into_response()
+}
+
+fn page<T: Clone>(all: &[T], query: &Query) -> (Vec<T>, Option<String>) {
+    let number = |name: &str, default: usize| {
+        query
+            .get(name)
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(default)
+    };
+    let from = number("cursor", 0).min(all.len());
+    // Small pages, so that tests see several.
+    let to = (from + number("limit", 100).min(10)).min(all.len());
+    let next = (to < all.len()).then(|| to.to_string());
+    (all[from..to].to_vec(), next)
+}
+
+fn at(query: &Query) -> Option<Timestamp> {
+    query.get("at").and_then(|text| text.parse().ok())
+}
+
+fn find(fleet: &Fleet, id: &str) -> Option<usize> {
+    let id: MachineId = id.parse().ok()?;
+    fleet.machines.iter().position(|machine| machine.summary.id == id)
+}
+
+fn read_query(uri: &Uri) -> Query {
+    let url = reqwest::Url::parse(&format!("http://test{uri}"));
+    url.map(|url| url.query_pairs().into_owned().collect())
+        .unwrap_or_default()
+}
