@@ -36,8 +36,8 @@ const LEFTOVERS: &[(&str, &[&str], &str)] = &[
     (".only(", SCRIPT, "it switches every other test off"),
 ];
 
-/// Beginnings of paths that exist on one computer only.
-const PLACES: &[&str] = &["/home/", "/root/", "/work/", "/Users/"];
+/// Top folders whose content exists on one computer only.
+const PLACES: &[&str] = &["home", "root", "work", "Users"];
 
 /// Hosts that belong into somebody's package manager settings.
 const REGISTRIES: &[&str] = &[
@@ -102,7 +102,7 @@ pub(super) fn paths(repo: &Repo) -> Vec<Finding> {
                 findings.push(Finding::line(
                     &file.path,
                     number,
-                    format!("{place}… exists on one computer only"),
+                    format!("/{place}/… exists on one computer only"),
                 ));
             }
         }
@@ -110,9 +110,9 @@ pub(super) fn paths(repo: &Repo) -> Vec<Finding> {
     findings
 }
 
-/// Whether `place` stands in this line at the beginning of an absolute path, not inside a longer one or a URL.
+/// Whether `/place/` stands in this line at the beginning of an absolute path, not inside a longer one or a URL.
 fn names_place(line: &str, place: &str) -> bool {
-    line.match_indices(place).any(|(at, _)| {
+    line.match_indices(&format!("/{place}/")).any(|(at, _)| {
         let before = line[..at].chars().next_back();
         !before.is_some_and(|c| c.is_alphanumeric() || "._-/}])>*~:".contains(c))
     })
