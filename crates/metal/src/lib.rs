@@ -1,1 +1,20 @@
-//! stub
+//! The hardware of one machine, behind small traits.
+//!
+//! Begin with [`Metal`]: what a machine's hardware can be asked. [`LinuxMachine`] answers from the kernel,
+//! [`SimulatedMachine`] from physics and a seed; code above this crate cannot tell which one it has.
+//!
+//! Everything here is synchronous and may block on a slow device: run it on a thread of its own. No clock is read:
+//! the caller says how much time has passed. This crate knows nothing of nodes, links, servers or safety; it measures.
+
+mod device;
+mod error;
+pub mod limits;
+pub mod linux;
+pub mod simulated;
+
+pub use device::{
+    Activity, Board, Computer, Facts, Metal, Positioning, Supply, Thermometers, Traffic, health_level,
+};
+pub use error::MetalError;
+pub use linux::{LinuxMachine, LinuxRoots};
+pub use simulated::{Profile, SimulatedMachine, SimulatedOptions, SimulatedSnapshot, Site};
