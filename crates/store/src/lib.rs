@@ -1,1 +1,27 @@
-//! stub
+//! What the fleet keeps: the event log, snapshots and documents, recent telemetry and log lines, and the bus.
+//!
+//! One machine needs nothing installed: SQLite files in one data directory, and a bus inside the process.
+//!
+//! Begin with [`EventLog`], the truth of the fleet; [`SqliteLog`] keeps it on disk, [`MemoryLog`] for simulations.
+//! [`DataDirectory`] is what the files live in.
+//!
+//! All that can wait for a disk has threads of its own, or says that it blocks. No particular async runtime is needed.
+//!
+//! This crate does not know what the bytes mean that it keeps; it never looks into a body.
+
+#![forbid(unsafe_code)]
+
+mod directory;
+mod error;
+mod log;
+mod queue;
+mod sqlite;
+mod varint;
+
+pub use directory::DataDirectory;
+pub use error::OpenError;
+pub use log::{
+    Append, CommitFailure, Event, EventLog, EventRef, Expected, FailPlan, FailureWatch, Finding, LogError,
+    LogOptions, LogStats, MemoryLog, Placed, Progress, Receipt, Reply, Report, STREAM_NAME_MAX_BYTES,
+    Snapshot, Snapshots, SqliteLog, StreamHead, StreamName, StreamNameError, verify,
+};
