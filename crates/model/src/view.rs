@@ -193,7 +193,7 @@ impl MachineView {
             }
             MachineEntry::EventReported { .. } | MachineEntry::ResponseReported { .. } => {}
             MachineEntry::RecordsLost { first: _, last } => {
-                self.highest_record = self.highest_record.max(*last)
+                self.highest_record = self.highest_record.max(*last);
             }
             MachineEntry::Renamed { display_name } => {
                 let profile = Arc::make_mut(&mut self.profile);

@@ -5,6 +5,7 @@
 //!
 //! Who may say what when is not decided here, but in `muster-reflex` (machine) and `muster-brain` (server).
 
+pub mod bucket;
 pub mod decode;
 pub mod encode;
 pub mod limits;
@@ -17,6 +18,7 @@ mod tests;
 
 use muster_model::{MachineId, RecordNumber, SequenceNumber, SessionNumber, Timestamp};
 
+pub use bucket::TokenBucket;
 pub use decode::{DecodeError, Decoder, Minor};
 pub use encode::encode;
 pub use limits::Limits;

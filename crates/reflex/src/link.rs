@@ -7,6 +7,7 @@
 //! It does not know what a socket is: it asks for a connection and for writes, and is told what came of them.
 
 mod clock;
+mod interface;
 mod ledger;
 mod outbox;
 mod phase;
@@ -16,15 +17,16 @@ mod queue;
 mod tests;
 
 use muster_model::vocabulary::{Authority, Safety};
-use muster_model::{BootId, MachineId, RecordNumber, ReportedState, SequenceNumber, StateVersion, Timestamp};
+use muster_model::{RecordNumber, ReportedState, SequenceNumber, StateVersion, Timestamp};
 use muster_protocol::link::{
-    Ack, Bye, ByeReason, Command, CommandKind, Desired, Envelope, EventReport, Heartbeat, Hello, LinkQuality,
-    LogReport, MINOR, MachineMessage, OLDEST_VERSION, Outcome, Priority, RecordRange, Response, Resync,
-    ServerMessage, StateReport, Telemetry, VERSION, Welcome,
+    Ack, Bye, ByeReason, Command, Envelope, Heartbeat, Hello, LinkQuality, MINOR, MachineMessage,
+    OLDEST_VERSION, Outcome, Priority, RecordRange, Response, Resync, ServerMessage, StateReport,
+    TokenBucket, VERSION, Welcome,
 };
 
 use crate::Now;
 use clock::ServerClock;
+pub use interface::{Effect, Figures, Identity, Input, Kept, Options, Publication};
 pub use ledger::Remembered;
 use ledger::{Ledger, Verdict};
 use outbox::Outbox;
@@ -32,183 +34,6 @@ pub use outbox::StoredRecord;
 pub use phase::LinkState;
 use phase::{Phase, Session};
 use queue::Queues;
-
-/// How the link behaves. Every bound is here.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// First upper bound of the wait before connecting again; doubles with each attempt.
-    pub backoff_base_ms: u64,
-    /// Last upper bound of that wait.
-    pub backoff_max_ms: u64,
-    /// How long a connection may take to become a session.
-    pub register_within_ms: u64,
-    /// After this long without a sign of life the connection is given up.
-    pub silence_max_ms: u64,
-    /// How long state, events and telemetry wait for company.
-    pub gather_ms: u64,
-    /// How long logs wait for company.
-    pub gather_low_ms: u64,
-    /// About how much goes into one write, so that what is urgent never waits behind much.
-    pub write_max_bytes: usize,
-    /// Messages that may wait in each queue.
-    pub queue_max: usize,
-    /// Records kept in memory; the rest waits on disk.
-    pub window_max: usize,
-    /// Records kept on disk without acknowledgement; beyond that the oldest are dropped, and the server is told.
-    pub outbox_max: u64,
-    /// Commands remembered so as not to take them twice.
-    pub ledger_max: usize,
-    /// What this runtime can be commanded to do.
-    pub commands: Vec<CommandKind>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            backoff_base_ms: 500,
-            backoff_max_ms: 30_000,
-            register_within_ms: 10_000,
-            silence_max_ms: 30_000,
-            gather_ms: 200,
-            gather_low_ms: 5_000,
-            write_max_bytes: 4_096,
-            queue_max: 256,
-            window_max: 256,
-            outbox_max: 100_000,
-            ledger_max: 1_024,
-            commands: Vec::new(),
-        }
-    }
-}
-
-/// Who this machine is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// Its id, for life.
-    pub machine_id: MachineId,
-    /// This boot.
-    pub boot_id: BootId,
-    /// The version of the runtime.
-    pub agent_version: String,
-}
-
-/// What was kept on disk from before this start.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Kept {
-    /// The highest record ever made, zero for none.
-    pub highest_record: RecordNumber,
-    /// The highest record that the server acknowledged, or that was dropped.
-    pub settled: RecordNumber,
-    /// The last session.
-    pub last_session: muster_model::SessionNumber,
-    /// Commands that were taken.
-    pub commands: Vec<Remembered>,
-}
-
-/// What happened.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Input {
-    /// Begin.
-    Start,
-    /// The connection that was asked for stands.
-    Opened,
-    /// The connection ended, or could not be made.
-    Closed {
-        /// Why, for a person.
-        reason: String,
-        /// Fresh randomness, for the jitter.
-        entropy: u64,
-    },
-    /// The server said this.
-    Frame(Envelope<ServerMessage>),
-    /// Something came over the connection that is no message, such as a ping.
-    Heard,
-    /// The last write is out.
-    Written,
-    /// A node wants this to be told.
-    Publish(Publication),
-    /// Records are on disk up to and including this one.
-    Persisted(RecordNumber),
-    /// Records that were asked for, in order.
-    Loaded(Vec<StoredRecord>),
-    /// The time that was asked for has come.
-    Timer,
-    /// End, in order.
-    Stop,
-}
-
-/// What a node wants to be told.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Publication {
-    /// The state as it is now: the link says what changed.
-    State(ReportedState),
-    /// Something happened.
-    Event(Box<EventReport>),
-    /// Measurements, with the time they were taken.
-    Telemetry(Telemetry, Timestamp),
-    /// Lines of the log.
-    Log(LogReport, Timestamp),
-}
-
-/// What is to be done.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Effect {
-    /// Open a connection.
-    Connect,
-    /// Close the connection; the close is reported like any other.
-    Disconnect {
-        /// Why, for a person.
-        reason: String,
-    },
-    /// Write these, in order and together.
-    Write(Vec<Envelope<MachineMessage>>),
-    /// Put this on disk, and the command with it, where there is one.
-    Persist {
-        /// The record.
-        stored: StoredRecord,
-        /// The command that must not be taken again.
-        remember: Option<Remembered>,
-    },
-    /// Records up to and including this one need not be kept.
-    Trim(RecordNumber),
-    /// Read records from disk, from this one on.
-    Load {
-        /// The first.
-        from: RecordNumber,
-        /// At most so many.
-        limit: usize,
-    },
-    /// Keep the session's number.
-    KeepSession(muster_model::SessionNumber),
-    /// Give me a [`Input::Timer`] at this monotonic time. A later one replaces it.
-    WakeAt(u64),
-    /// Carry this command out.
-    Command(Box<Command>),
-    /// Become this.
-    Desired(Desired),
-    /// The link's state changed.
-    StateChanged {
-        /// What it is now.
-        state: LinkState,
-        /// Why, for a person.
-        reason: String,
-    },
-}
-
-/// Figures about the link.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Figures {
-    /// Sessions since the start.
-    pub connects: u32,
-    /// Records that wait for an acknowledgement.
-    pub outbox: u64,
-    /// Messages dropped because their time was over or their queue full.
-    pub dropped: u64,
-    /// Records dropped because the outbox was full.
-    pub records_dropped: u64,
-    /// Time from the last heartbeat to its answer.
-    pub round_trip_ms: Option<u32>,
-}
 
 /// The machine's end of the link.
 #[derive(Debug)]
@@ -402,10 +227,10 @@ impl Link {
         }
         match (&mut self.phase, frame.message) {
             (Phase::Registering { .. }, ServerMessage::Welcome(welcome)) => {
-                self.welcomed(now, &welcome, frame.sequence)
+                self.welcomed(now, &welcome, frame.sequence);
             }
             (Phase::Registering { .. } | Phase::Connected(_), ServerMessage::Bye(bye)) => {
-                self.dismissed(&bye)
+                self.dismissed(&bye);
             }
             (Phase::Registering { .. }, _) => self.give_up("the server spoke before its welcome"),
             (Phase::Connected(session), message) => {
@@ -461,10 +286,20 @@ impl Link {
             next_heartbeat_ms: now.mono_ms,
             heartbeat_sent: None,
             limits: welcome.limits,
+            // A tenth below the limits: two clocks are never quite equal.
+            bucket: TokenBucket::new(
+                (welcome.limits.messages_per_s * 9 / 10).max(1),
+                (welcome.limits.messages_burst * 9 / 10).max(1),
+                now.mono_ms,
+            ),
             writing: false,
             flush: true,
+            wait_until_ms: None,
             retry_after_ms: None,
         }));
+        if welcome.highest_record > self.outbox.highest() {
+            self.adopt(now, welcome.highest_record);
+        }
         self.trim(welcome.highest_record);
         self.outbox.rewind();
         self.load_more();
@@ -476,6 +311,20 @@ impl Link {
             self.tell_state(now, state, true);
         }
         self.changed("welcomed");
+    }
+
+    /// The server holds records of this machine that the machine does not remember: its disk was lost. It goes on
+    /// behind them, and gives what it has not sent yet new numbers.
+    fn adopt(&mut self, now: Now, highest: RecordNumber) {
+        let unsent = self.outbox.adopt(highest);
+        self.effects.push(Effect::Trim(highest));
+        self.told = None;
+        for message in unsent {
+            // The state is told anew, as a whole.
+            if !matches!(message, MachineMessage::State(_)) {
+                self.store(now, message, None);
+            }
+        }
     }
 
     fn dismissed(&mut self, bye: &Bye) {
@@ -694,7 +543,10 @@ impl Link {
             return;
         };
         let beat = session.next_heartbeat_ms <= now.mono_ms;
-        if session.writing || !(beat || session.flush || self.due(now)) {
+        let paced = session.wait_until_ms.is_some_and(|until| until > now.mono_ms);
+        let flush = session.flush;
+        let writing = session.writing;
+        if writing || !(beat || (!paced && (flush || self.due(now)))) {
             return;
         }
         let mut messages = Vec::new();
@@ -706,18 +558,25 @@ impl Link {
             return;
         };
         while room > 0
+            && self.outbox.has_to_send()
+            && session.bucket.take(now.mono_ms)
             && let Some((record, at, message)) = self.outbox.next_to_send()
         {
             room = room.saturating_sub(queue::size_of(&message));
             messages.push((Some(record), at, message));
         }
         while room > 0
+            && !self.queues.is_empty()
+            && session.bucket.take(now.mono_ms)
             && let Some((at, message)) = self.queues.pop(session.limits.samples_max)
         {
             room = room.saturating_sub(queue::size_of(&message));
             messages.push((None, at, message));
         }
-        session.flush = room == 0;
+        let more = self.outbox.has_to_send() || !self.queues.is_empty();
+        let wait_ms = session.bucket.wait_ms(now.mono_ms);
+        session.flush = more && room == 0 && wait_ms == 0;
+        session.wait_until_ms = (more && wait_ms > 0).then_some(now.mono_ms + wait_ms);
         if messages.is_empty() {
             return;
         }
@@ -797,6 +656,7 @@ impl Link {
                 let silence = session.heard_ms + self.options.silence_max_ms;
                 // While a write is out nothing else is due: its end is an input of its own.
                 let due = if session.writing { None } else { self.due_at() };
+                let due = due.map(|due| due.max(session.wait_until_ms.unwrap_or(0)));
                 let beat = if session.writing {
                     silence
                 } else {

@@ -24,6 +24,10 @@ impl Clock {
     }
 
     /// The wall clock: milliseconds since 1970-01-01T00:00:00Z.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the wall clock"
+    )]
     pub fn wall_ms(&self) -> i64 {
         let since = SystemTime::now()
             .duration_since(UNIX_EPOCH)

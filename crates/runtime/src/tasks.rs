@@ -1,6 +1,6 @@
 //! Named tasks whose end is never unnoticed.
 //!
-//! This is the one place that calls `tokio::spawn`. A task says by its [`OnEnd`] what its end means for the whole.
+//! This is the one place that starts tasks on a runtime. A task says by its [`OnEnd`] what its end means for the whole.
 
 use std::fmt::Display;
 use std::future::Future;
@@ -47,7 +47,6 @@ impl Tasks {
     }
 
     /// Starts a task. A panic counts as an error.
-    #[expect(clippy::disallowed_methods, reason = "the one place")]
     pub fn spawn<E: Display + Send + 'static>(
         &self,
         name: impl Into<String>,
@@ -81,7 +80,6 @@ impl Tasks {
     }
 
     /// Starts a small task that nobody waits for by name, such as one connection. A panic is logged.
-    #[expect(clippy::disallowed_methods, reason = "the one place")]
     pub fn spawn_small(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.tracker.spawn(task);
     }

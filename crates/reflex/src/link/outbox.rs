@@ -185,6 +185,23 @@ impl Outbox {
         (self.settled < self.persisted).then(|| (self.settled.next(), self.persisted))
     }
 
+    /// Goes on behind a record that the server holds and this machine does not remember. Gives back what was in memory
+    /// and not settled, in order, to be numbered anew; what was only on disk is given up.
+    pub(super) fn adopt(&mut self, highest: RecordNumber) -> Vec<MachineMessage> {
+        let unsent: Vec<_> = self.window.drain(..).map(|held| held.stored.message).collect();
+        self.dropped += (self.highest.0 - self.settled.0).saturating_sub(unsent.len() as u64);
+        (self.highest, self.persisted, self.settled, self.sent) = (highest, highest, highest, highest);
+        unsent
+    }
+
+    pub(super) fn has_to_send(&self) -> bool {
+        self.unsent().is_some()
+    }
+
+    pub(super) fn highest(&self) -> RecordNumber {
+        self.highest
+    }
+
     pub(super) fn persisted(&self) -> RecordNumber {
         self.persisted
     }

@@ -1,7 +1,7 @@
 //! Where the link stands.
 
 use muster_model::{SequenceNumber, SessionNumber};
-use muster_protocol::link::Limits;
+use muster_protocol::link::{Limits, TokenBucket};
 
 /// The link's state as other nodes and people see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -98,6 +98,10 @@ pub(super) struct Session {
     pub heartbeat_sent: Option<(SequenceNumber, u64)>,
     /// What may be sent.
     pub limits: Limits,
+    /// How much may be said now, a little below what the server allows.
+    pub bucket: TokenBucket,
+    /// Until when there is nothing to be said without going beyond the limits.
+    pub wait_until_ms: Option<u64>,
     /// Whether a write is out.
     pub writing: bool,
     /// Whether there is more to be written as soon as the socket takes it.

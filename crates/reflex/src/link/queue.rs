@@ -91,6 +91,10 @@ impl Queues {
             .min()
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.queues.iter().all(VecDeque::is_empty)
+    }
+
     pub(super) fn dropped(&self) -> u64 {
         self.dropped
     }

@@ -457,6 +457,63 @@ fn a_wall_clock_that_jumps_changes_neither_timers_nor_server_time() {
     assert_eq!(link.server_time(jumped), before);
 }
 
+#[test]
+fn a_machine_that_lost_its_disk_goes_on_behind_what_the_server_holds() {
+    let mut link = link(Kept::default());
+    link.step(at(0), Input::Start);
+    link.step(at(1), event(Severity::Error));
+    link.step(at(1), Input::Persisted(RecordNumber(1)));
+    link.step(at(10), Input::Opened);
+    let effects = link.step(at(20), welcome(9, 500));
+    let kept = effects.iter().find_map(|effect| match effect {
+        Effect::Persist { stored, .. } => Some(stored.record.0),
+        _ => None,
+    });
+    assert_eq!(kept, Some(501), "numbered anew, not lost");
+    link.step(at(21), Input::Written);
+    assert_eq!(
+        records(&link.step(at(22), Input::Persisted(RecordNumber(501)))),
+        [501]
+    );
+}
+
+#[test]
+fn a_machine_paces_itself_below_the_limits() {
+    let mut link = connected(Kept::default(), 0);
+    let (mut ms, mut sent) = (100, 0);
+    for record in 1..=3_000 {
+        link.step(at(ms), event(Severity::Error));
+        link.step(at(ms), Input::Persisted(RecordNumber(record)));
+    }
+    while ms < 8_100 {
+        ms += 5;
+        for input in [Input::Timer, Input::Written, Input::Loaded(Vec::new())] {
+            let written = records(&link.step(at(ms), input));
+            sent += written.len() as u64;
+            // The server holds each at once, and the disk gives the next.
+            if let Some(last) = written.last() {
+                link.outbox.settle(RecordNumber(*last));
+            }
+            if let Some((from, limit)) = link.outbox.wants() {
+                let record = |n: u64| StoredRecord {
+                    record: RecordNumber(n),
+                    at: Timestamp::EPOCH,
+                    message: MachineMessage::Response(Response {
+                        command_id: "c".into(),
+                        outcome: Outcome::Accepted,
+                        reason: None,
+                    }),
+                };
+                let last = (from.0 + limit as u64 - 1).min(3_000);
+                link.step(at(ms), Input::Loaded((from.0..=last).map(record).collect()));
+            }
+        }
+        let allowed = 900 + (ms - 20) * 180 / 1_000 + 1;
+        assert!(sent <= allowed, "{sent} sent after {ms} ms, {allowed} allowed");
+    }
+    assert!(sent > 2_000, "{sent} sent: it does go on");
+}
+
 proptest! {
     /// Whatever is on disk beyond the window is loaded and sent, each record once per session and in order.
     #[test]

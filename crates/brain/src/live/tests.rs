@@ -1,0 +1,270 @@
+//! What subscribers are told.
+
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
+
+use super::*;
+use muster_protocol::live::{LiveFilters, Throttle};
+
+fn raw(text: &str) -> Arc<RawValue> {
+    RawValue::from_string(text.to_owned()).expect("json").into()
+}
+
+fn about(machine: u128, kind: &str) -> Option<About> {
+    let labels = BTreeMap::from([("line".to_owned(), machine.to_string())]);
+    let profile = Arc::new(Profile {
+        labels,
+        ..Profile::default()
+    });
+    Some(About {
+        machine: MachineId::from_uuid(Uuid::from_u128(machine)),
+        kind: kind.into(),
+        profile,
+    })
+}
+
+fn state(machine: u128, text: &str) -> Published {
+    let topic = format!("machine.{machine}.state").into();
+    Published {
+        topic,
+        about: about(machine, "car"),
+        content: Content::Latest(raw(text)),
+    }
+}
+
+fn event(position: u64, severity: Severity) -> Published {
+    let topic = "machine.1.event.thermal.high".into();
+    let kind = "thermal.high".into();
+    let content = Content::Event {
+        position: LogPosition(position),
+        kind,
+        severity,
+        data: raw(&position.to_string()),
+    };
+    Published {
+        topic,
+        about: about(1, "car"),
+        content,
+    }
+}
+
+fn sample(value: f64) -> Published {
+    let sample = LiveSample {
+        metric: "cpu.percent".into(),
+        value,
+        unit: "%".into(),
+        quality: Quality::Good,
+        at: Timestamp::from_millis(value as i64),
+        min: None,
+        max: None,
+        count: None,
+    };
+    let content = Content::Samples([sample].into());
+    Published {
+        topic: "machine.1.telemetry".into(),
+        about: about(1, "car"),
+        content,
+    }
+}
+
+fn subscription(topics: &[&str], strategy: Strategy, filters: LiveFilters) -> Subscription {
+    let subscribe = Subscribe {
+        id: "s".into(),
+        topics: topics
+            .iter()
+            .map(|topic| topic.parse().expect("a topic"))
+            .collect(),
+        filters,
+        throttle: Throttle {
+            rate_per_s: 10.0,
+            strategy,
+        },
+        resume_after: None,
+    };
+    Subscription::new(subscribe, LogPosition(10)).expect("a subscription")
+}
+
+fn data(due: &Due) -> Vec<&str> {
+    due.items.iter().map(|item| item.data.get()).collect()
+}
+
+#[test]
+fn the_latest_replaces_and_waits_for_its_turn() {
+    let mut subscription = subscription(&["machine.*.state"], Strategy::Latest, LiveFilters::default());
+    subscription.offer(&state(1, "1"));
+    subscription.offer(&state(1, "2"));
+    subscription.offer(&state(2, "3"));
+    subscription.offer(&event(11, Severity::Info));
+    assert_eq!(data(&subscription.take_due(0).expect("due")), ["2", "3"]);
+    subscription.offer(&state(1, "4"));
+    assert!(subscription.take_due(99).is_none());
+    assert_eq!(data(&subscription.take_due(100).expect("due")), ["4"]);
+    assert_eq!(subscription.due_at_ms(), None);
+}
+
+#[test]
+fn a_sample_keeps_the_first() {
+    let mut subscription = subscription(&["machine.>"], Strategy::Sample, LiveFilters::default());
+    subscription.offer(&state(1, "1"));
+    subscription.offer(&state(1, "2"));
+    subscription.offer(&sample(3.0));
+    subscription.offer(&sample(4.0));
+    let due = subscription.take_due(0).expect("due");
+    assert_eq!(data(&due)[0], "1");
+    assert!(data(&due)[1].contains("\"value\":3.0"));
+}
+
+#[test]
+fn aggregation_keeps_least_mean_greatest_and_count() {
+    let mut subscription = subscription(
+        &["machine.1.telemetry"],
+        Strategy::Aggregate,
+        LiveFilters::default(),
+    );
+    for value in [4.0, 1.0, 7.0] {
+        subscription.offer(&sample(value));
+    }
+    let due = subscription.take_due(0).expect("due");
+    let text = data(&due)[0];
+    for part in ["\"value\":4.0", "\"min\":1.0", "\"max\":7.0", "\"count\":3"] {
+        assert!(text.contains(part), "{text} should contain {part}");
+    }
+}
+
+#[test]
+fn events_are_never_coalesced_and_known_ones_not_repeated() {
+    let mut subscription = subscription(&["machine.*.event.>"], Strategy::Sample, LiveFilters::default());
+    for position in [9, 10, 11, 12] {
+        subscription.offer(&event(position, Severity::Info));
+    }
+    assert_eq!(data(&subscription.take_due(0).expect("due")), ["11", "12"]);
+}
+
+#[test]
+fn a_slow_reader_is_told_what_it_missed_and_where_to_resume() {
+    let mut subscription = subscription(&["machine.*.event.>"], Strategy::Latest, LiveFilters::default());
+    for position in 11..(11 + EVENTS_WAITING_MAX as u64 + 5) {
+        subscription.offer(&event(position, Severity::Info));
+    }
+    let due = subscription.take_due(0).expect("due");
+    assert_eq!(
+        (due.items.len(), due.dropped, due.resume_after),
+        (EVENTS_WAITING_MAX, 5, LogPosition(10))
+    );
+}
+
+#[test]
+fn filters_hold_together() {
+    let check = |filters: LiveFilters, published: &Published, expect: bool| {
+        let subscription = subscription(&[">"], Strategy::Latest, filters.clone());
+        assert_eq!(subscription.wants(published), expect, "{filters:?}");
+    };
+    let labels = |value: &str| BTreeMap::from([("line".to_owned(), value.to_owned())]);
+    let machines = vec![MachineId::from_uuid(Uuid::from_u128(1))];
+    check(
+        LiveFilters {
+            machines: machines.clone(),
+            ..Default::default()
+        },
+        &state(1, "0"),
+        true,
+    );
+    check(
+        LiveFilters {
+            machines,
+            ..Default::default()
+        },
+        &state(2, "0"),
+        false,
+    );
+    check(
+        LiveFilters {
+            kinds: vec!["pi".into()],
+            ..Default::default()
+        },
+        &state(1, "0"),
+        false,
+    );
+    check(
+        LiveFilters {
+            labels: labels("1"),
+            ..Default::default()
+        },
+        &state(1, "0"),
+        true,
+    );
+    check(
+        LiveFilters {
+            labels: labels("2"),
+            ..Default::default()
+        },
+        &state(1, "0"),
+        false,
+    );
+    check(
+        LiveFilters {
+            severity: Some(Severity::Warning),
+            ..Default::default()
+        },
+        &event(11, Severity::Info),
+        false,
+    );
+    check(
+        LiveFilters {
+            severity: Some(Severity::Warning),
+            ..Default::default()
+        },
+        &event(11, Severity::Error),
+        true,
+    );
+    check(
+        LiveFilters {
+            event_types: vec!["thermal".into()],
+            ..Default::default()
+        },
+        &event(11, Severity::Info),
+        true,
+    );
+    check(
+        LiveFilters {
+            event_types: vec!["therm".into()],
+            ..Default::default()
+        },
+        &event(11, Severity::Info),
+        false,
+    );
+}
+
+#[test]
+fn what_cannot_be_granted_is_refused_with_what_is_accepted() {
+    let ask = |id: &str, topics: usize, rate_per_s: f64| {
+        let topics = vec!["a".parse().expect("a topic"); topics];
+        let throttle = Throttle {
+            rate_per_s,
+            strategy: Strategy::Latest,
+        };
+        let filters = LiveFilters::default();
+        Subscription::new(
+            Subscribe {
+                id: id.into(),
+                topics,
+                filters,
+                throttle,
+                resume_after: None,
+            },
+            LogPosition(0),
+        )
+        .err()
+    };
+    assert_eq!(ask("", 1, 1.0), Some(SubscribeError::Id));
+    assert_eq!(ask("a", 0, 1.0), Some(SubscribeError::Topics));
+    assert_eq!(ask("a", 65, 1.0), Some(SubscribeError::Topics));
+    for rate in [0.0, -1.0, 51.0, f64::NAN] {
+        assert!(
+            matches!(ask("a", 1, rate), Some(SubscribeError::Rate { .. })),
+            "{rate}"
+        );
+    }
+    assert_eq!(ask("a", 1, 0.01), None);
+}

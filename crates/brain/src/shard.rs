@@ -1,0 +1,760 @@
+//! One shard of the fleet: it owns its machines alone.
+//!
+//! Begin with [`Shard::step`]. A machine's life here is: `hello` ([`hello`]) → session → records ([`records`]) → what is
+//! on disk is folded into its view and acknowledged → presence ([`presence`]) judged from what is heard. What people
+//! decide about a machine is in [`profile`].
+//!
+//! Nothing is folded, shown, welcomed or acknowledged before the log has it: what was accepted but is not on disk yet
+//! lives in [`Pending`].
+
+mod hello;
+mod presence;
+mod profile;
+mod records;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use muster_model::view::Profile;
+use muster_model::{
+    Entry, LogPosition, MachineEntry, MachineId, MachineView, RecordNumber, SequenceNumber, SessionNumber,
+    StateVersion, StreamVersion, Timestamp,
+};
+use muster_protocol::link::{
+    Ack, Bye, ByeReason, Envelope, Limits, LogReport, MachineMessage, ServerMessage, Telemetry,
+};
+
+use crate::Now;
+use hello::Greeting;
+pub use profile::{ProfileChange, ProfileError};
+
+/// One WebSocket of one machine. Never used twice while the server runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u64);
+
+/// Names a batch of entries on its way to the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(pub u64);
+
+/// Names a request of a person, so that its answer finds the way back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RequestId(pub u64);
+
+/// How a shard behaves. Every bound is here.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// How often machines should send a heartbeat.
+    pub heartbeat_interval_ms: u32,
+    /// Nothing heard for so long while connected: the presence is degraded.
+    pub degraded_after_ms: u64,
+    /// Nothing heard for so long: the machine is lost.
+    pub lost_after_ms: u64,
+    /// How long a machine may be without a connection before it is lost.
+    pub reconnect_grace_ms: u64,
+    /// How long machines have to come back after the server was restarted.
+    pub restart_grace_ms: u64,
+    /// How long a machine waits that another connection of the same machine has taken over from.
+    pub fenced_retry_ms: u32,
+    /// What machines may send.
+    pub limits: Limits,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            heartbeat_interval_ms: 30_000,
+            degraded_after_ms: 45_000,
+            lost_after_ms: 90_000,
+            reconnect_grace_ms: 5_000,
+            restart_grace_ms: 45_000,
+            fenced_retry_ms: 60_000,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A machine said this. The first frame of a connection must be a `hello`.
+    Frame {
+        /// On this connection.
+        connection: ConnectionId,
+        /// What it said.
+        frame: Envelope<MachineMessage>,
+    },
+    /// Something came over a connection that is no message, such as the answer to a ping.
+    Heard(ConnectionId),
+    /// A connection is gone.
+    Closed {
+        /// Which one.
+        connection: ConnectionId,
+        /// Why, for a person.
+        reason: String,
+    },
+    /// A batch is on disk: where each of its entries stands. Batches come back in the order they were given.
+    Persisted {
+        /// Which one.
+        ticket: Ticket,
+        /// Place and time of each entry, in the batch's order.
+        placed: Vec<Placed>,
+    },
+    /// A batch is not on disk and will not be. The log goes on; what was in it must come again.
+    NotPersisted {
+        /// Which one.
+        ticket: Ticket,
+        /// Why, for a person.
+        reason: String,
+    },
+    /// Look at the time.
+    Tick,
+    /// A person changes labels or name of a machine.
+    ChangeProfile {
+        /// Where the answer goes.
+        request: RequestId,
+        /// Which machine.
+        machine: MachineId,
+        /// What changes.
+        change: ProfileChange,
+        /// Only if this is the version of the profile that the person saw.
+        expected: Option<StreamVersion>,
+    },
+    /// End every connection in order.
+    Drain {
+        /// When the machines may come back.
+        retry_after_ms: u32,
+    },
+}
+
+/// Where an entry stands in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// In the fleet's log.
+    pub position: LogPosition,
+    /// Among the entries about its machine.
+    pub version: StreamVersion,
+    /// When the log recorded it.
+    pub recorded_at: Timestamp,
+}
+
+/// An entry on its way to the log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Append {
+    /// About which machine.
+    pub machine: MachineId,
+    /// The version that the machine's stream has before this entry.
+    pub expected: StreamVersion,
+    /// The fact.
+    pub entry: Arc<MachineEntry>,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Put these into the log, all or none.
+    Append {
+        /// Names the batch.
+        ticket: Ticket,
+        /// When this was decided.
+        recorded_at: Timestamp,
+        /// The entries.
+        entries: Vec<Append>,
+    },
+    /// Say this.
+    Send {
+        /// On this connection.
+        connection: ConnectionId,
+        /// What.
+        frame: Envelope<ServerMessage>,
+    },
+    /// End this connection, after what was said before.
+    Close {
+        /// Which one.
+        connection: ConnectionId,
+        /// The WebSocket close code.
+        code: u16,
+        /// Why, for whoever reads the other end.
+        reason: String,
+    },
+    /// These entries are in the log, and folded in.
+    Recorded(Vec<Entry>),
+    /// Keep these measurements.
+    Telemetry {
+        /// Of which machine.
+        machine: MachineId,
+        /// The time that the samples' offsets count from.
+        at: Timestamp,
+        /// The samples.
+        telemetry: Telemetry,
+    },
+    /// Keep these lines.
+    Log {
+        /// Of which machine.
+        machine: MachineId,
+        /// The time that the lines' offsets count from.
+        at: Timestamp,
+        /// The lines.
+        log: LogReport,
+    },
+    /// Answer a person.
+    Answer {
+        /// Which request.
+        request: RequestId,
+        /// What came of it.
+        result: Result<Arc<Profile>, ProfileError>,
+    },
+}
+
+/// Figures of a shard, counted since it began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Messages that were said before, in sequence or record.
+    pub duplicates: u64,
+    /// Times a machine was asked to send its state and records again.
+    pub resyncs: u64,
+    /// Messages of sessions that are over.
+    pub stale: u64,
+    /// Connections that another connection of the same machine took over from.
+    pub fenced: u64,
+    /// Connections that were refused for what they said.
+    pub refused: u64,
+}
+
+/// What a machine has said and the log does not hold yet.
+#[derive(Clone, Debug)]
+struct Pending {
+    record: RecordNumber,
+    state_version: StateVersion,
+    session: SessionNumber,
+    stream: StreamVersion,
+    profile: Arc<Profile>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    view: MachineView,
+    pending: Pending,
+    /// The connection of its session, from the accepted `hello` on.
+    connection: Option<ConnectionId>,
+    /// When anything was last heard.
+    heard_ms: u64,
+    /// Without a connection since.
+    alone_since_ms: Option<u64>,
+    /// How long it may be alone.
+    grace_ms: u64,
+    /// Why it is alone.
+    alone_reason: Arc<str>,
+    /// When its presence is looked at next.
+    check_ms: Option<u64>,
+    /// The presence that was last put into the log, on disk or not.
+    presence: muster_model::Presence,
+    /// The record that was asked for, so as not to ask for it with every message.
+    asked_for: Option<RecordNumber>,
+    /// Whether its view changed since it was last published.
+    dirty: bool,
+}
+
+/// A connection whose `hello` was accepted.
+#[derive(Debug)]
+struct Connection {
+    machine: MachineId,
+    session: SessionNumber,
+    /// Whether `welcome` was said.
+    welcomed: bool,
+    heard_sequence: SequenceNumber,
+    said_sequence: SequenceNumber,
+}
+
+/// Entries that are on their way to the log, and what follows when they are there.
+#[derive(Debug)]
+struct Batch {
+    ticket: Ticket,
+    entries: Vec<Append>,
+    greetings: Vec<Greeting>,
+    answers: Vec<(RequestId, MachineId)>,
+}
+
+/// One shard of the fleet.
+#[derive(Debug)]
+pub struct Shard {
+    options: Options,
+    slots: BTreeMap<MachineId, Slot>,
+    connections: BTreeMap<ConnectionId, Connection>,
+    /// When which machine's presence is to be looked at.
+    checks: BTreeSet<(u64, MachineId)>,
+    batch: Batch,
+    in_flight: VecDeque<Batch>,
+    dirty: Vec<MachineId>,
+    figures: Figures,
+    draining: bool,
+    effects: Vec<Effect>,
+}
+
+impl Shard {
+    /// A shard that owns these machines, as the log knows them. Those that were present have a while to come back.
+    pub fn new(options: Options, now: Now, views: impl IntoIterator<Item = MachineView>) -> Self {
+        let mut shard = Self {
+            options,
+            slots: BTreeMap::new(),
+            connections: BTreeMap::new(),
+            checks: BTreeSet::new(),
+            batch: Batch::new(Ticket(1)),
+            in_flight: VecDeque::new(),
+            dirty: Vec::new(),
+            figures: Figures::default(),
+            draining: false,
+            effects: Vec::new(),
+        };
+        for view in views {
+            let id = view.id;
+            let mut slot = Slot::new(view, now);
+            slot.grace_ms = shard.options.restart_grace_ms;
+            slot.alone_reason = "did not come back after the server was restarted".into();
+            shard.slots.insert(id, slot);
+            shard.look_again(now, id);
+        }
+        shard
+    }
+
+    /// Takes in what happened. What is to be done is collected until [`take_effects`](Self::take_effects), so that a
+    /// caller who has many inputs at hand gets one batch for the log.
+    pub fn step(&mut self, now: Now, input: Input) {
+        match input {
+            Input::Frame { connection, frame } => self.frame(now, connection, frame),
+            Input::Heard(connection) => self.heard(now, connection),
+            Input::Closed { connection, reason } => self.closed(now, connection, &reason),
+            Input::Persisted { ticket, placed } => self.persisted(now, ticket, &placed),
+            Input::NotPersisted { ticket, reason } => self.not_persisted(now, ticket, &reason),
+            Input::Tick => self.look_at_presence(now),
+            Input::ChangeProfile {
+                request,
+                machine,
+                change,
+                expected,
+            } => {
+                self.change_profile(request, machine, change, expected);
+            }
+            Input::Drain { retry_after_ms } => self.drain(now, retry_after_ms),
+        }
+    }
+
+    /// What is to be done, in order. Closes the current batch.
+    pub fn take_effects(&mut self, now: Now) -> Vec<Effect> {
+        if !self.batch.entries.is_empty() {
+            let ticket = self.batch.ticket;
+            let next = Batch::new(Ticket(ticket.0 + 1));
+            let batch = std::mem::replace(&mut self.batch, next);
+            let entries = batch.entries.clone();
+            self.effects.push(Effect::Append {
+                ticket,
+                recorded_at: now.wall,
+                entries,
+            });
+            self.in_flight.push_back(batch);
+        }
+        std::mem::take(&mut self.effects)
+    }
+
+    /// The views that changed since this was last asked, each once.
+    pub fn take_changed(&mut self) -> Vec<MachineView> {
+        let ids = std::mem::take(&mut self.dirty);
+        let mut views = Vec::with_capacity(ids.len());
+        for id in ids {
+            if let Some(slot) = self.slots.get_mut(&id) {
+                slot.dirty = false;
+                views.push(slot.view.clone());
+            }
+        }
+        views
+    }
+
+    /// When the next [`Input::Tick`] is due.
+    pub fn next_tick_ms(&self) -> Option<u64> {
+        self.checks.first().map(|(at, _)| *at)
+    }
+
+    /// Every machine as the log knows it, with what was heard since.
+    pub fn views(&self) -> impl Iterator<Item = &MachineView> {
+        self.slots.values().map(|slot| &slot.view)
+    }
+
+    /// Figures, counted since the shard began.
+    pub fn figures(&self) -> Figures {
+        self.figures
+    }
+
+    /// Connections in session, welcomed or about to be.
+    pub fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Whether everything that was accepted is on disk.
+    pub fn is_settled(&self) -> bool {
+        self.in_flight.is_empty() && self.batch.entries.is_empty()
+    }
+
+    fn frame(&mut self, now: Now, id: ConnectionId, frame: Envelope<MachineMessage>) {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            match frame.message {
+                MachineMessage::Hello(ref hello) => self.hello(now, id, &frame, hello),
+                _ => {
+                    // A connection that was fenced or refused may still have messages under way.
+                    self.figures.stale += 1;
+                    self.refuse(
+                        now,
+                        id,
+                        frame.machine_id,
+                        "the first message of a connection is hello",
+                    );
+                }
+            }
+            return;
+        };
+        if frame.machine_id != connection.machine {
+            let reason = format!("this connection belongs to machine {}", connection.machine);
+            self.refuse(now, id, frame.machine_id, &reason);
+            return;
+        }
+        if matches!(frame.message, MachineMessage::Hello(_)) {
+            self.refuse(now, id, frame.machine_id, "hello was said before");
+            return;
+        }
+        if !connection.welcomed {
+            self.refuse(now, id, frame.machine_id, "wait for welcome before saying more");
+            return;
+        }
+        if frame.session != Some(connection.session) {
+            self.figures.stale += 1;
+            let reason = format!("this is session {}", connection.session);
+            self.refuse(now, id, frame.machine_id, &reason);
+            return;
+        }
+        if frame.sequence <= connection.heard_sequence {
+            self.figures.duplicates += 1;
+            return;
+        }
+        let gap = frame.sequence != connection.heard_sequence.next();
+        connection.heard_sequence = frame.sequence;
+        self.heard(now, id);
+        if gap {
+            self.resync(now, id, frame.machine_id, "a message is missing");
+        }
+        self.take(now, id, frame);
+    }
+
+    /// Something was heard of the machine behind a connection.
+    fn heard(&mut self, now: Now, id: ConnectionId) {
+        let Some(connection) = self.connections.get(&id) else {
+            return;
+        };
+        let machine = connection.machine;
+        if let Some(slot) = self.slots.get_mut(&machine) {
+            slot.heard_ms = now.mono_ms;
+            slot.view.last_seen = slot.view.last_seen.max(now.wall);
+            if slot.presence != muster_model::Presence::Online && connection.welcomed {
+                self.set_presence(machine, muster_model::Presence::Online, "heard of again");
+            }
+        }
+    }
+
+    fn closed(&mut self, now: Now, id: ConnectionId, reason: &str) {
+        let Some(connection) = self.connections.remove(&id) else {
+            return;
+        };
+        if let Some(slot) = self.slots.get_mut(&connection.machine)
+            && slot.connection == Some(id)
+        {
+            slot.connection = None;
+            slot.alone_since_ms = Some(now.mono_ms);
+            slot.grace_ms = self.options.reconnect_grace_ms;
+            slot.alone_reason = format!("connection closed: {reason}").into();
+            self.look_again(now, connection.machine);
+        }
+    }
+
+    /// A batch is on disk: fold it in, welcome, acknowledge, answer.
+    fn persisted(&mut self, now: Now, ticket: Ticket, placed: &[Placed]) {
+        let Some(batch) = self.in_flight.pop_front_if(|batch| batch.ticket == ticket) else {
+            return;
+        };
+        let mut recorded = Vec::with_capacity(batch.entries.len());
+        let mut acks: BTreeSet<MachineId> = BTreeSet::new();
+        for (append, placed) in batch.entries.into_iter().zip(placed) {
+            let Some(slot) = self.slots.get_mut(&append.machine) else {
+                continue;
+            };
+            slot.view
+                .apply(placed.position, placed.version, placed.recorded_at, &append.entry);
+            if append.entry.record().is_some() || matches!(*append.entry, MachineEntry::RecordsLost { .. }) {
+                acks.insert(append.machine);
+            }
+            self.touch(append.machine);
+            recorded.push(Entry {
+                position: placed.position,
+                machine: append.machine,
+                version: placed.version,
+                recorded_at: placed.recorded_at,
+                body: append.entry,
+            });
+        }
+        self.effects.push(Effect::Recorded(recorded));
+        for greeting in batch.greetings {
+            self.welcome(now, &greeting);
+        }
+        for machine in acks {
+            self.acknowledge(now, machine, None);
+        }
+        for (request, machine) in batch.answers {
+            if let Some(slot) = self.slots.get(&machine) {
+                self.effects.push(Effect::Answer {
+                    request,
+                    result: Ok(slot.view.profile.clone()),
+                });
+            }
+        }
+    }
+
+    /// A batch is lost: whoever had something in it starts over from what is on disk.
+    fn not_persisted(&mut self, now: Now, ticket: Ticket, reason: &str) {
+        let Some(batch) = self.in_flight.pop_front_if(|batch| batch.ticket == ticket) else {
+            return;
+        };
+        let machines: BTreeSet<MachineId> = batch.entries.iter().map(|append| append.machine).collect();
+        for machine in machines {
+            self.start_over(now, machine, reason);
+        }
+        for (request, _) in batch.answers {
+            let result = Err(ProfileError::NotPersisted {
+                reason: reason.to_owned(),
+            });
+            self.effects.push(Effect::Answer { request, result });
+        }
+    }
+
+    fn start_over(&mut self, now: Now, machine: MachineId, reason: &str) {
+        // What else of this machine waits for the next batch builds on what was lost.
+        self.batch.entries.retain(|append| append.machine != machine);
+        self.batch
+            .greetings
+            .retain(|greeting| greeting.machine != machine);
+        let answers = std::mem::take(&mut self.batch.answers);
+        for (request, about) in answers {
+            if about == machine {
+                let result = Err(ProfileError::NotPersisted {
+                    reason: reason.to_owned(),
+                });
+                self.effects.push(Effect::Answer { request, result });
+            } else {
+                self.batch.answers.push((request, about));
+            }
+        }
+        let Some(slot) = self.slots.get_mut(&machine) else {
+            return;
+        };
+        slot.pending = Pending::of(&slot.view);
+        slot.presence = slot.view.presence;
+        slot.asked_for = None;
+        let connection = slot.connection;
+        if slot.view.version == StreamVersion::ZERO {
+            self.forget(machine);
+        }
+        if let Some(connection) = connection {
+            let message = format!("the log did not take it: {reason}");
+            self.bye(
+                now,
+                connection,
+                machine,
+                ByeReason::Overloaded,
+                &message,
+                Some(5_000),
+                1013,
+            );
+        }
+        self.look_again(now, machine);
+    }
+
+    /// A machine whose registration never reached the log was never there.
+    fn forget(&mut self, machine: MachineId) {
+        if let Some(slot) = self.slots.get_mut(&machine)
+            && let Some(check) = slot.check_ms.take()
+        {
+            self.checks.remove(&(check, machine));
+        }
+        self.dirty.retain(|id| *id != machine);
+        self.slots.remove(&machine);
+    }
+
+    fn drain(&mut self, now: Now, retry_after_ms: u32) {
+        self.draining = true;
+        let open: Vec<(ConnectionId, MachineId)> = self
+            .connections
+            .iter()
+            .map(|(id, connection)| (*id, connection.machine))
+            .collect();
+        for (id, machine) in open {
+            self.bye(
+                now,
+                id,
+                machine,
+                ByeReason::Drain,
+                "the server is being stopped",
+                Some(retry_after_ms),
+                1001,
+            );
+        }
+    }
+
+    /// Tells a connection why it ends, and ends it.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is one field of the frame or the close"
+    )]
+    fn bye(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        machine: MachineId,
+        reason: ByeReason,
+        message: &str,
+        retry_after_ms: Option<u32>,
+        code: u16,
+    ) {
+        let supported_versions = match reason {
+            ByeReason::UnsupportedVersion => {
+                (muster_protocol::link::OLDEST_VERSION..=muster_protocol::link::VERSION).collect()
+            }
+            ByeReason::Drain
+            | ByeReason::Fenced
+            | ByeReason::Revoked
+            | ByeReason::Overloaded
+            | ByeReason::Violation => Vec::new(),
+        };
+        let bye = Bye {
+            reason,
+            message: message.to_owned(),
+            retry_after_ms,
+            supported_versions,
+        };
+        self.send(now, id, machine, ServerMessage::Bye(bye));
+        self.effects.push(Effect::Close {
+            connection: id,
+            code,
+            reason: message.to_owned(),
+        });
+        self.closed(now, id, message);
+    }
+
+    /// Ends a connection for what it said.
+    fn refuse(&mut self, now: Now, id: ConnectionId, machine: MachineId, why: &str) {
+        self.figures.refused += 1;
+        self.bye(now, id, machine, ByeReason::Violation, why, None, 1008);
+    }
+
+    fn send(&mut self, now: Now, id: ConnectionId, machine: MachineId, message: ServerMessage) {
+        let (session, sequence) = match self.connections.get_mut(&id) {
+            Some(connection) => {
+                connection.said_sequence = connection.said_sequence.next();
+                (Some(connection.session), connection.said_sequence)
+            }
+            None => (None, SequenceNumber(1)),
+        };
+        let machine_id = machine;
+        let timestamp = now.wall;
+        let frame = Envelope {
+            machine_id,
+            session,
+            sequence,
+            record: None,
+            timestamp,
+            traceparent: None,
+            message,
+        };
+        self.effects.push(Effect::Send {
+            connection: id,
+            frame,
+        });
+    }
+
+    fn acknowledge(&mut self, now: Now, machine: MachineId, heartbeat: Option<SequenceNumber>) {
+        let Some(slot) = self.slots.get(&machine) else {
+            return;
+        };
+        let record = slot.view.highest_record;
+        if let Some(id) = slot.connection
+            && self
+                .connections
+                .get(&id)
+                .is_some_and(|connection| connection.welcomed)
+        {
+            self.send(now, id, machine, ServerMessage::Ack(Ack { record, heartbeat }));
+        }
+    }
+
+    /// Puts an entry into the batch that is being gathered.
+    fn append(&mut self, machine: MachineId, entry: MachineEntry) {
+        let Some(slot) = self.slots.get_mut(&machine) else {
+            return;
+        };
+        let expected = slot.pending.stream;
+        slot.pending.stream = expected.next();
+        self.batch.entries.push(Append {
+            machine,
+            expected,
+            entry: Arc::new(entry),
+        });
+    }
+
+    /// Marks a view as changed.
+    fn touch(&mut self, machine: MachineId) {
+        if let Some(slot) = self.slots.get_mut(&machine)
+            && !slot.dirty
+        {
+            slot.dirty = true;
+            self.dirty.push(machine);
+        }
+    }
+}
+
+impl Pending {
+    fn of(view: &MachineView) -> Self {
+        Self {
+            record: view.highest_record,
+            state_version: view.state_version,
+            session: view.session,
+            stream: view.version,
+            profile: view.profile.clone(),
+        }
+    }
+}
+
+impl Slot {
+    fn new(view: MachineView, now: Now) -> Self {
+        Self {
+            pending: Pending::of(&view),
+            connection: None,
+            heard_ms: now.mono_ms,
+            alone_since_ms: Some(now.mono_ms),
+            grace_ms: 0,
+            alone_reason: "never connected".into(),
+            check_ms: None,
+            presence: view.presence,
+            asked_for: None,
+            dirty: false,
+            view,
+        }
+    }
+}
+
+impl Batch {
+    fn new(ticket: Ticket) -> Self {
+        Self {
+            ticket,
+            entries: Vec::new(),
+            greetings: Vec::new(),
+            answers: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! From `hello` to `welcome`: who is there, which version is spoken, which connection is over, what was lost.
+
+use muster_model::{
+    BootId, MachineEntry, MachineId, MachineView, RecordNumber, SequenceNumber, SessionNumber,
+};
+use muster_protocol::link::{
+    ByeReason, Envelope, Hello, MINOR, MachineMessage, OLDEST_VERSION, ServerMessage, VERSION, Welcome,
+};
+
+use super::{Connection, ConnectionId, Shard, Slot};
+use crate::Now;
+
+/// A machine to be welcomed once its session is on disk.
+#[derive(Clone, Debug)]
+pub(super) struct Greeting {
+    pub connection: ConnectionId,
+    pub machine: MachineId,
+    pub session: SessionNumber,
+    pub version: u16,
+}
+
+impl Shard {
+    pub(super) fn hello(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        frame: &Envelope<MachineMessage>,
+        hello: &Hello,
+    ) {
+        let machine = frame.machine_id;
+        if self.draining {
+            self.bye(
+                now,
+                id,
+                machine,
+                ByeReason::Drain,
+                "the server is being stopped",
+                Some(1_000),
+                1001,
+            );
+            return;
+        }
+        if frame.sequence != SequenceNumber(1) {
+            self.refuse(now, id, machine, "hello is message 1 of its connection");
+            return;
+        }
+        let spoken = hello
+            .versions
+            .iter()
+            .copied()
+            .filter(|version| (OLDEST_VERSION..=VERSION).contains(version));
+        let Some(version) = spoken.max() else {
+            self.figures.refused += 1;
+            let message = format!("versions {OLDEST_VERSION} to {VERSION} are spoken here");
+            self.bye(
+                now,
+                id,
+                machine,
+                ByeReason::UnsupportedVersion,
+                &message,
+                None,
+                1008,
+            );
+            return;
+        };
+        self.fence(now, machine);
+        if let std::collections::btree_map::Entry::Vacant(e) = self.slots.entry(machine) {
+            e.insert(Slot::new(MachineView::new(machine, now.wall), now));
+            self.append(machine, MachineEntry::Registered);
+        }
+        let Some(session) = self.open_session(now, machine, id, hello.last_session) else {
+            return;
+        };
+        self.append(machine, opened(session, hello.boot_id, &hello.agent_version));
+        self.note_lost_records(machine, hello);
+        self.connections.insert(
+            id,
+            Connection {
+                machine,
+                session,
+                welcomed: false,
+                heard_sequence: frame.sequence,
+                said_sequence: SequenceNumber::ZERO,
+            },
+        );
+        self.batch.greetings.push(Greeting {
+            connection: id,
+            machine,
+            session,
+            version,
+        });
+    }
+
+    /// The older connection of the same machine is over, whatever it still says.
+    fn fence(&mut self, now: Now, machine: MachineId) {
+        let older = self.slots.get(&machine).and_then(|slot| slot.connection);
+        if let Some(older) = older {
+            self.figures.fenced += 1;
+            let retry = Some(self.options.fenced_retry_ms);
+            let message = "a newer connection of this machine took over";
+            self.bye(now, older, machine, ByeReason::Fenced, message, retry, 1008);
+        }
+    }
+
+    fn open_session(
+        &mut self,
+        now: Now,
+        machine: MachineId,
+        id: ConnectionId,
+        said_last: SessionNumber,
+    ) -> Option<SessionNumber> {
+        let slot = self.slots.get_mut(&machine)?;
+        // Larger than every earlier one, also than one that only the machine remembers. A number from nowhere could
+        // use up all numbers, so it is believed only near those that are known.
+        let known = slot.pending.session;
+        let believable = said_last.0 <= known.0.saturating_add(1 << 20);
+        let session = if believable {
+            known.max(said_last).next()
+        } else {
+            known.next()
+        };
+        slot.pending.session = session;
+        slot.connection = Some(id);
+        slot.alone_since_ms = None;
+        slot.heard_ms = now.mono_ms;
+        slot.asked_for = None;
+        slot.presence = muster_model::Presence::Online;
+        self.look_again(now, machine);
+        Some(session)
+    }
+
+    /// What the machine no longer holds and the log never got will never come: keep a note and go on behind it.
+    fn note_lost_records(&mut self, machine: MachineId, hello: &Hello) {
+        let Some(slot) = self.slots.get_mut(&machine) else {
+            return;
+        };
+        let last_lost = match &hello.records {
+            Some(range) => RecordNumber(range.first.0.saturating_sub(1)),
+            None => hello.highest_record,
+        };
+        if last_lost > slot.pending.record {
+            let first = slot.pending.record.next();
+            slot.pending.record = last_lost;
+            self.append(
+                machine,
+                MachineEntry::RecordsLost {
+                    first,
+                    last: last_lost,
+                },
+            );
+        }
+    }
+
+    /// The session is on disk: the machine may speak.
+    pub(super) fn welcome(&mut self, now: Now, greeting: &Greeting) {
+        let Some(connection) = self.connections.get_mut(&greeting.connection) else {
+            return;
+        };
+        if connection.session != greeting.session {
+            return;
+        }
+        connection.welcomed = true;
+        let Some(slot) = self.slots.get(&greeting.machine) else {
+            return;
+        };
+        let welcome = Welcome {
+            session: greeting.session,
+            version: greeting.version,
+            minor: MINOR,
+            server_time: now.wall,
+            heartbeat_interval_ms: self.options.heartbeat_interval_ms,
+            limits: self.options.limits,
+            dictionary: None,
+            highest_record: slot.view.highest_record,
+            state_version: slot.view.state_version,
+            desired_version: 0,
+        };
+        self.send(
+            now,
+            greeting.connection,
+            greeting.machine,
+            ServerMessage::Welcome(Box::new(welcome)),
+        );
+    }
+}
+
+fn opened(session: SessionNumber, boot_id: BootId, agent_version: &str) -> MachineEntry {
+    MachineEntry::SessionOpened {
+        session,
+        boot_id,
+        agent_version: agent_version.to_owned(),
+    }
+}

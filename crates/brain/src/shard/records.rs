@@ -1,0 +1,178 @@
+//! What a machine in session says: each record once and in order, the rest passed on.
+
+use muster_model::{MachineEntry, MachineEvent, MachineId, RecordNumber, StateVersion, Timestamp};
+use muster_protocol::link::{Envelope, MachineMessage, Resync, ServerMessage, StateReport};
+
+use super::{ConnectionId, Effect, Shard};
+use crate::Now;
+
+impl Shard {
+    pub(super) fn take(&mut self, now: Now, id: ConnectionId, frame: Envelope<MachineMessage>) {
+        let machine = frame.machine_id;
+        match frame.message {
+            MachineMessage::Heartbeat(_) => {
+                self.touch(machine);
+                self.acknowledge(now, machine, Some(frame.sequence));
+            }
+            MachineMessage::Telemetry(telemetry) => {
+                if let Some(slot) = self.slots.get_mut(&machine) {
+                    for sample in &telemetry.samples {
+                        // A machine's clock may run ahead: what it measured was not measured later than now.
+                        let at = frame
+                            .timestamp
+                            .plus_millis(i64::from(sample.offset_ms))
+                            .min(now.wall);
+                        slot.view.vitals.observe(&sample.metric, sample.value, at);
+                    }
+                }
+                self.touch(machine);
+                self.effects.push(Effect::Telemetry {
+                    machine,
+                    at: frame.timestamp.min(now.wall),
+                    telemetry,
+                });
+            }
+            MachineMessage::Log(log) => {
+                self.effects.push(Effect::Log {
+                    machine,
+                    at: frame.timestamp.min(now.wall),
+                    log,
+                });
+            }
+            MachineMessage::State(report) => {
+                self.record(
+                    now,
+                    id,
+                    machine,
+                    frame.record,
+                    frame.timestamp,
+                    Durable::State(report),
+                );
+            }
+            MachineMessage::Event(event) => {
+                let event = MachineEvent {
+                    kind: event.kind,
+                    severity: event.severity,
+                    message: event.message,
+                    at: frame.timestamp,
+                    data: event.data,
+                    correlation_id: event.correlation_id,
+                    causation_id: event.causation_id,
+                };
+                self.record(
+                    now,
+                    id,
+                    machine,
+                    frame.record,
+                    frame.timestamp,
+                    Durable::Event(Box::new(event)),
+                );
+            }
+            MachineMessage::Response(response) => {
+                self.record(
+                    now,
+                    id,
+                    machine,
+                    frame.record,
+                    frame.timestamp,
+                    Durable::Response(response),
+                );
+            }
+            // `frame` has dealt with it.
+            MachineMessage::Hello(_) => {}
+        }
+    }
+
+    /// Takes the record that comes next, and no other.
+    fn record(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        machine: MachineId,
+        record: Option<RecordNumber>,
+        at: Timestamp,
+        durable: Durable,
+    ) {
+        // The decoder gave every durable message a record.
+        let (Some(record), Some(slot)) = (record, self.slots.get_mut(&machine)) else {
+            return;
+        };
+        if record <= slot.pending.record {
+            self.figures.duplicates += 1;
+            return;
+        }
+        if record != slot.pending.record.next() {
+            self.resync(now, id, machine, "a record is missing");
+            return;
+        }
+        slot.pending.record = record;
+        if slot.asked_for == Some(record) {
+            slot.asked_for = None;
+        }
+        let entry = match durable {
+            Durable::Event(event) => MachineEntry::EventReported {
+                record,
+                event: *event,
+            },
+            Durable::Response(response) => MachineEntry::ResponseReported {
+                record,
+                at,
+                command_id: response.command_id,
+                outcome: response.outcome.as_str().to_owned(),
+                reason: response.reason,
+            },
+            Durable::State(StateReport::Patch { base, .. }) if base != slot.pending.state_version => {
+                // It cannot be applied, and it will not come again in another form: say so, and ask for the whole.
+                self.append(
+                    machine,
+                    MachineEntry::RecordsLost {
+                        first: record,
+                        last: record,
+                    },
+                );
+                self.resync(
+                    now,
+                    id,
+                    machine,
+                    "a patch applies to a state that is not known here",
+                );
+                return;
+            }
+            Durable::State(report) => {
+                let version = StateVersion(record.0);
+                slot.pending.state_version = version;
+                MachineEntry::StateReported {
+                    record,
+                    version,
+                    at,
+                    change: report.into_change(),
+                }
+            }
+        };
+        self.append(machine, entry);
+    }
+
+    /// Asks for the full state, and for the records from the first that is missing. Once for each of them.
+    pub(super) fn resync(&mut self, now: Now, id: ConnectionId, machine: MachineId, reason: &str) {
+        let Some(slot) = self.slots.get_mut(&machine) else {
+            return;
+        };
+        let next_record = slot.pending.record.next();
+        if slot.asked_for == Some(next_record) {
+            return;
+        }
+        slot.asked_for = Some(next_record);
+        self.figures.resyncs += 1;
+        let resync = Resync {
+            reason: reason.to_owned(),
+            next_record,
+        };
+        self.send(now, id, machine, ServerMessage::Resync(resync));
+    }
+}
+
+enum Durable {
+    State(StateReport),
+    Event(Box<MachineEvent>),
+    Response(muster_protocol::link::Response),
+}
