@@ -72,7 +72,8 @@ pub trait Positioning {
 pub trait Activity {
     /// What the machine is doing.
     fn mode(&mut self) -> Result<Mode, MetalError>;
-    /// What the hardware finds wrong with itself at this moment, worst first.
+    /// What the hardware finds wrong with itself at this moment, worst first. The words of a problem stay the same
+    /// while it stands, so that it is news only when it comes, worsens and goes.
     fn conditions(&mut self) -> Result<Vec<Problem>, MetalError>;
 }
 

@@ -13,6 +13,7 @@ mod heat;
 mod lekiwi;
 mod place;
 mod random;
+mod readings;
 mod streets;
 
 #[cfg(test)]
@@ -21,8 +22,8 @@ mod tests;
 use std::time::Duration;
 
 use muster_model::Timestamp;
-use muster_model::state::{Location, Network, Power, Problem, Resources, Thermal, ThermalZone};
-use muster_model::vocabulary::{Mode, Severity};
+use muster_model::state::{Location, ThermalZone};
+use muster_model::vocabulary::Mode;
 use serde::{Deserialize, Serialize};
 
 use self::car::Car;
@@ -31,10 +32,7 @@ use self::faults::Faults;
 use self::lekiwi::Lekiwi;
 use self::random::Random;
 use crate::MetalError;
-use crate::device::{
-    Activity, Board, Computer, Facts, Metal, Positioning, Supply, Thermometers, Traffic, problem, rounded,
-    worst_first,
-};
+use crate::device::rounded;
 
 pub use self::faults::FaultKind;
 pub use self::place::{Profile, Site};
@@ -343,124 +341,6 @@ impl State {
             Some((_, what)) => Err(MetalError::SnapshotDamaged { what }),
             None => Ok(()),
         }
-    }
-}
-
-impl Metal for SimulatedMachine {
-    fn advance_to(&mut self, now: Duration) {
-        let last = *self.last_now.get_or_insert(now);
-        if now > last {
-            self.advance(now - last);
-            self.last_now = Some(now);
-        }
-    }
-}
-
-impl Board for SimulatedMachine {
-    fn facts(&mut self) -> Result<Facts, MetalError> {
-        Ok(facts::facts(&self.options))
-    }
-
-    fn network(&mut self) -> Result<Network, MetalError> {
-        Ok(facts::network(&self.options))
-    }
-
-    fn uptime(&mut self) -> Result<Duration, MetalError> {
-        let before = u64::try_from(uptime_at_start_ms(self.options.seed)).unwrap_or(0);
-        Ok(Duration::from_millis(
-            before.saturating_add(self.state.ticks.saturating_mul(TICK_MS)),
-        ))
-    }
-}
-
-impl Computer for SimulatedMachine {
-    fn resources(&mut self) -> Result<Resources, MetalError> {
-        Ok(self.state.computer.resources(self.options.profile))
-    }
-
-    fn traffic(&mut self) -> Result<Option<Traffic>, MetalError> {
-        let lived_s = self.lived_s();
-        Ok(self.state.computer.traffic(lived_s))
-    }
-}
-
-impl Supply for SimulatedMachine {
-    fn power(&mut self) -> Result<Option<Power>, MetalError> {
-        self.heard(FaultKind::PowerSensorSilent, "power")?;
-        Ok(match &self.state.body {
-            Body::Car(car) => Some(car.power()),
-            Body::Lekiwi(lekiwi) => Some(lekiwi.power()),
-            Body::Pi => None,
-        })
-    }
-}
-
-impl Thermometers for SimulatedMachine {
-    fn thermal(&mut self) -> Result<Option<Thermal>, MetalError> {
-        self.heard(FaultKind::ThermalSensorSilent, "thermal")?;
-        let mut zones = vec![zone("cpu-thermal", self.state.computer.celsius())];
-        zones.extend(match &self.state.body {
-            Body::Car(car) => car.zones(),
-            Body::Lekiwi(lekiwi) => lekiwi.zones(),
-            Body::Pi => Vec::new(),
-        });
-        let highest = zones.iter().map(|zone| zone.celsius).reduce(f64::max);
-        Ok(highest.map(|highest_celsius| Thermal {
-            highest_celsius,
-            zones,
-        }))
-    }
-}
-
-impl Positioning for SimulatedMachine {
-    fn location(&mut self) -> Result<Option<Location>, MetalError> {
-        self.heard(FaultKind::LocationSensorSilent, "location")?;
-        Ok(match &self.state.body {
-            Body::Car(car) => Some(car.location(self.options.site)),
-            Body::Lekiwi(lekiwi) => Some(lekiwi.location(self.options.site)),
-            Body::Pi => None,
-        })
-    }
-}
-
-impl Activity for SimulatedMachine {
-    fn mode(&mut self) -> Result<Mode, MetalError> {
-        Ok(match &self.state.body {
-            Body::Car(car) => car.mode(),
-            Body::Lekiwi(lekiwi) => lekiwi.mode(),
-            Body::Pi if self.state.computer.resources(self.options.profile).cpu_percent >= 50.0 => {
-                Mode::Working
-            }
-            Body::Pi => Mode::Idle,
-        })
-    }
-
-    fn conditions(&mut self) -> Result<Vec<Problem>, MetalError> {
-        let fault = self.fault();
-        let mut problems = match &self.state.body {
-            Body::Car(car) => car.problems(fault),
-            Body::Lekiwi(lekiwi) => lekiwi.problems(fault),
-            Body::Pi => Vec::new(),
-        };
-        problems.extend(self.state.computer.problems(self.options.profile, fault));
-        let silent = match fault {
-            Some(FaultKind::PowerSensorSilent) => Some("power"),
-            Some(FaultKind::ThermalSensorSilent) => Some("thermal"),
-            Some(FaultKind::LocationSensorSilent) => Some("location"),
-            Some(
-                FaultKind::MotorOverheating
-                | FaultKind::WeakCell
-                | FaultKind::MotorStall
-                | FaultKind::FanFailure
-                | FaultKind::DiskFilling,
-            )
-            | None => None,
-        };
-        if let Some(sensor) = silent {
-            let message = format!("The {sensor} sensor gives no reading");
-            problems.push(problem("sensor.silent", Severity::Warning, message));
-        }
-        Ok(worst_first(problems))
     }
 }
 

@@ -17,11 +17,15 @@ pub(crate) fn conditions(roots: &LinuxRoots, meter: &mut ThrottleMeter) -> Resul
     problems.extend(power::batteries(roots)?.iter().filter_map(too_empty));
     problems.extend(undervoltage(roots)?);
     for disk in disks::disks(roots)? {
-        if disk.used_percent >= limits::DISK_NEARLY_FULL_PERCENT {
+        if disk.used_percent > limits::DISK_NEARLY_FULL_PERCENT {
             problems.push(problem(
                 "disk.nearly_full",
                 Severity::Warning,
-                format!("{} is {} % full", disk.mount, disk.used_percent),
+                format!(
+                    "{} is more than {} % full",
+                    disk.mount,
+                    limits::DISK_NEARLY_FULL_PERCENT
+                ),
             ));
         }
     }
@@ -31,16 +35,17 @@ pub(crate) fn conditions(roots: &LinuxRoots, meter: &mut ThrottleMeter) -> Resul
 /// Judged by what the maker calls critical; a sensor without such a figure is not judged.
 fn too_hot(sensor: &thermal::Sensor) -> Option<Problem> {
     let critical = sensor.critical_celsius?;
-    let severity = if sensor.celsius >= critical {
-        Severity::Critical
-    } else if sensor.celsius >= critical - limits::THERMAL_MARGIN_KELVIN {
-        Severity::Warning
+    let near = critical - limits::THERMAL_MARGIN_KELVIN;
+    let (severity, above) = if sensor.celsius >= critical {
+        (Severity::Critical, critical)
+    } else if sensor.celsius >= near {
+        (Severity::Warning, near)
     } else {
         return None;
     };
     let message = format!(
-        "{} is at {:.1} °C; {critical:.0} °C is critical",
-        sensor.name, sensor.celsius
+        "{} is above {above:.0} °C; {critical:.0} °C is critical",
+        sensor.name
     );
     Some(problem("thermal.high", severity, message))
 }
@@ -50,17 +55,14 @@ fn too_empty(battery: &Battery) -> Option<Problem> {
         return None;
     }
     let percent = battery.percent.unwrap_or(100.0);
-    let severity = if battery.says_critical || percent <= limits::BATTERY_CRITICAL_PERCENT {
-        Severity::Critical
+    let (severity, how) = if battery.says_critical || percent <= limits::BATTERY_CRITICAL_PERCENT {
+        (Severity::Critical, "nearly empty")
     } else if percent <= limits::BATTERY_LOW_PERCENT {
-        Severity::Warning
+        (Severity::Warning, "low")
     } else {
         return None;
     };
-    let message = match battery.percent {
-        Some(percent) => format!("{} is at {percent:.0} % and discharging", battery.name),
-        None => format!("{} is nearly empty and discharging", battery.name),
-    };
+    let message = format!("{} is {how} and discharging", battery.name);
     Some(problem("power.low", severity, message))
 }
 

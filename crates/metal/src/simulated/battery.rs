@@ -23,6 +23,8 @@ pub(crate) struct Pack {
 /// A weak cell: its resistance adds to the pack's, and it lies below the others.
 const WEAK_CELL_RESISTANCE: f64 = 5.0;
 const WEAK_CELL_VOLTS: f64 = 0.35;
+/// No cell is fed beyond this.
+const HIGHEST_CELL_VOLTS: f64 = 4.22;
 /// Above this charge the charger takes back power, down to a trickle at full.
 const TAPER_FROM: f64 = 0.8;
 const TRICKLE: f64 = 0.04;
@@ -58,6 +60,9 @@ impl Battery {
             ohms *= WEAK_CELL_RESISTANCE;
             open_volts -= WEAK_CELL_VOLTS;
         }
+        // What it cannot take without exceeding its highest voltage is left to others: to the brakes, or the charger.
+        let highest_volts = HIGHEST_CELL_VOLTS * pack.cells;
+        let watts = watts.max(-highest_volts * ((highest_volts - open_volts) / ohms).max(0.0));
         // watts = (open − I·R)·I, solved for I; beyond the peak of that curve the pack gives no more.
         let root = (open_volts * open_volts - 4.0 * ohms * watts).max(0.0).sqrt();
         self.amperes = (open_volts - root) / (2.0 * ohms);
@@ -85,18 +90,18 @@ impl Battery {
 
     pub(crate) fn problems(&self, charging: bool, weak_cell: bool) -> Vec<Problem> {
         let mut problems = Vec::new();
-        let (volts, amperes, percent) = (self.volts, self.amperes, self.charge * 100.0);
+        let percent = self.charge * 100.0;
         if weak_cell {
-            let message = format!("The battery sags to {volts:.1} V at {amperes:.1} A: a cell is weak");
+            let message = "The battery sags under load: a cell is weak".to_owned();
             problems.push(problem("power.low", Severity::Warning, message));
         }
         if !charging && percent <= limits::BATTERY_LOW_PERCENT {
-            let severity = if percent <= limits::BATTERY_CRITICAL_PERCENT {
-                Severity::Critical
+            let (severity, below) = if percent <= limits::BATTERY_CRITICAL_PERCENT {
+                (Severity::Critical, limits::BATTERY_CRITICAL_PERCENT)
             } else {
-                Severity::Warning
+                (Severity::Warning, limits::BATTERY_LOW_PERCENT)
             };
-            let message = format!("The battery is at {percent:.0} % and discharging");
+            let message = format!("The battery is below {below} % and discharging");
             problems.push(problem("power.low", severity, message));
         }
         problems

@@ -278,16 +278,15 @@ impl Car {
             .problems(self.charging(), fault == Some(FaultKind::WeakCell));
         let celsius = self.motor.celsius;
         if fault == Some(FaultKind::MotorOverheating) {
-            let message = format!(
-                "A brake drags: the drive needs more power than it should, the motor is at {celsius:.0} °C"
-            );
+            let message = "A brake drags: the drive needs more power than it should".to_owned();
             problems.push(problem("motor.strained", Severity::Warning, message));
         }
         if self.doing == Doing::Cooling || celsius >= MOTOR_TOO_HOT_CELSIUS {
-            let message = format!("The motor is at {celsius:.0} °C: pulled over until it is cool");
+            let message = "The motor is too hot: pulled over until it is cool".to_owned();
             problems.push(problem("thermal.high", Severity::Critical, message));
         } else if celsius >= MOTOR_HOT_CELSIUS {
-            let message = format!("The motor is at {celsius:.0} °C; {MOTOR_TOO_HOT_CELSIUS:.0} °C stops it");
+            let message =
+                format!("The motor is above {MOTOR_HOT_CELSIUS} °C; {MOTOR_TOO_HOT_CELSIUS} °C stops it");
             problems.push(problem("thermal.high", Severity::Warning, message));
         }
         problems

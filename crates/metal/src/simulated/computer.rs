@@ -257,25 +257,29 @@ impl Computer {
 
     pub(crate) fn problems(&self, profile: Profile, fault: Option<FaultKind>) -> Vec<Problem> {
         let mut problems = Vec::new();
-        let celsius = self.heat.celsius;
         if self.throttled {
-            let message = format!("The processor slows down at {celsius:.0} °C");
-            problems.push(problem("thermal.high", Severity::Critical, message));
+            let message = format!("The processor slows down: it was at {THROTTLE_CELSIUS} °C");
+            problems.push(problem("thermal.high", Severity::Warning, message));
         } else if self.hot {
-            let message =
-                format!("The processor is at {celsius:.0} °C; it slows down at {THROTTLE_CELSIUS:.0} °C");
+            let message = format!(
+                "The processor is above {NO_LONGER_HOT_CELSIUS} °C; it slows down at {THROTTLE_CELSIUS} °C"
+            );
             problems.push(problem("thermal.high", Severity::Warning, message));
         }
         if fault == Some(FaultKind::FanFailure) {
-            let message = format!("The fan stands still, the processor is at {celsius:.0} °C");
+            let message = "The fan stands still".to_owned();
             problems.push(problem("fan.failed", Severity::Warning, message));
         }
         let disk = self.disk(Build::of(profile));
-        if disk.used_percent >= limits::DISK_NEARLY_FULL_PERCENT {
-            let message = format!("{} is {} % full", disk.mount, disk.used_percent);
+        if disk.used_percent > limits::DISK_NEARLY_FULL_PERCENT {
+            let message = format!(
+                "{} is more than {} % full",
+                disk.mount,
+                limits::DISK_NEARLY_FULL_PERCENT
+            );
             problems.push(problem("disk.nearly_full", Severity::Warning, message));
         } else if fault == Some(FaultKind::DiskFilling) {
-            let message = format!("A log grows fast: {} is {} % full", disk.mount, disk.used_percent);
+            let message = format!("A log grows fast on {}", disk.mount);
             problems.push(problem("disk.filling", Severity::Warning, message));
         }
         problems

@@ -210,7 +210,7 @@ impl Lekiwi {
     pub(crate) fn mode(&self) -> Mode {
         match self.doing {
             Doing::Charging => Mode::Charging,
-            _ if self.stalled || self.cooling => Mode::Idle,
+            Doing::Picking { .. } | Doing::Driving { .. } if self.stalled || self.cooling => Mode::Idle,
             Doing::Idle { .. } => Mode::Idle,
             Doing::Picking { .. } => Mode::Working,
             Doing::Driving { .. } => Mode::Driving,
@@ -235,23 +235,21 @@ impl Lekiwi {
         let mut problems = self
             .battery
             .problems(charging, fault == Some(FaultKind::WeakCell));
-        let (celsius, amperes) = (self.servos.celsius, self.battery.amperes);
+        let celsius = self.servos.celsius;
         if fault == Some(FaultKind::MotorStall) {
-            let message = format!("A wheel is stalled: {amperes:.1} A and no motion");
+            let message = "A wheel is stalled: current, and no motion".to_owned();
             problems.push(problem("motor.stalled", Severity::Error, message));
         }
         if fault == Some(FaultKind::MotorOverheating) {
-            let message = format!(
-                "A servo gear runs dry: it needs more power than it should, the servos are at {celsius:.0} °C"
-            );
+            let message = "A servo gear runs dry: it needs more power than it should".to_owned();
             problems.push(problem("motor.strained", Severity::Warning, message));
         }
         if self.cooling {
-            let message = format!("The servos are at {celsius:.0} °C: resting until they are cool");
+            let message = "The servos are too hot: resting until they are cool".to_owned();
             problems.push(problem("thermal.high", Severity::Critical, message));
         } else if celsius >= SERVO_HOT_CELSIUS {
             let message =
-                format!("The servos are at {celsius:.0} °C; {SERVO_TOO_HOT_CELSIUS:.0} °C stops them");
+                format!("The servos are above {SERVO_HOT_CELSIUS} °C; {SERVO_TOO_HOT_CELSIUS} °C stops them");
             problems.push(problem("thermal.high", Severity::Warning, message));
         }
         problems
