@@ -134,7 +134,9 @@ fn processor_use_and_traffic_are_measured_between_readings() {
     while machine.uptime().unwrap() < begun + Duration::from_millis(300) {
         std::hint::black_box((0..10_000_u64).sum::<u64>());
     }
-    assert!(machine.resources().unwrap().cpu_percent > 10.0);
+    // One processor was busy all the while; half of that is room for what the kernel counts late.
+    let processors = machine.facts().unwrap().hardware.processors;
+    assert!(machine.resources().unwrap().cpu_percent > 50.0 / f64::from(processors));
     machine.advance_to(Duration::from_secs(11));
     let traffic = machine.traffic().unwrap().unwrap();
     assert!(traffic.receive_bytes_per_s >= 0.0 && traffic.transmit_bytes_per_s >= 0.0);
