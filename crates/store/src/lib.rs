@@ -3,7 +3,8 @@
 //! One machine needs nothing installed: SQLite files in one data directory, and a bus inside the process.
 //!
 //! Begin with [`EventLog`], the truth of the fleet; [`SqliteLog`] keeps it on disk, [`MemoryLog`] for simulations.
-//! [`DataDirectory`] is what the files live in.
+//! [`DataDirectory`] is what the files live in, [`Telemetry`] holds what may be lost, [`Documents`] small things that
+//! are replaced as a whole, [`Bus`] carries what others should hear of at once.
 //!
 //! All that can wait for a disk has threads of its own, or says that it blocks. No particular async runtime is needed.
 //!
@@ -11,17 +12,26 @@
 
 #![forbid(unsafe_code)]
 
+mod bus;
 mod directory;
+mod documents;
 mod error;
 mod log;
 mod queue;
 mod sqlite;
+mod telemetry;
 mod varint;
 
+pub use bus::{Bus, LocalBus, Subscription};
 pub use directory::DataDirectory;
+pub use documents::{Document, DocumentError, DocumentVersion, Documents, Precondition, SqliteDocuments};
 pub use error::OpenError;
 pub use log::{
     Append, CommitFailure, Event, EventLog, EventRef, Expected, FailPlan, FailureWatch, Finding, LogError,
     LogOptions, LogStats, MemoryLog, Placed, Progress, Receipt, Reply, Report, STREAM_NAME_MAX_BYTES,
     Snapshot, Snapshots, SqliteLog, StreamHead, StreamName, StreamNameError, verify,
+};
+pub use telemetry::{
+    LogCursor, LogLine, LogPage, LogQuery, MetricInfo, Now, Point, Series, Telemetry, TelemetryError,
+    TelemetryOptions, TelemetryQuery, TelemetryStats,
 };

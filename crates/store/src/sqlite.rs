@@ -22,7 +22,6 @@ pub(crate) enum Synchronous {
     /// Committed means on disk.
     Full,
     /// A power cut may take the last seconds, never the file.
-    #[expect(dead_code, reason = "for telemetry, which comes next")]
     Normal,
 }
 
