@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod bus;
 mod contract;
 mod crash;
 mod damage;
 mod directory;
+mod documents;
 mod failure;
 mod kit;
 mod model;
 mod snapshots;
+mod telemetry;
