@@ -1,0 +1,261 @@
+// A stand-in for the fleet server: the REST API, `/ws` and the built dashboard, over the made-up world of `world.mjs`.
+//
+//   node mock/server.mjs [--port 7700] [--machines 24] [--rate 40]
+//
+// `--rate` is how many rows change each second. `POST /mock/…` makes trouble for tests: see `trouble` below.
+
+import { createServer } from 'node:http';
+import { readFile } from 'node:fs/promises';
+import { extname, join, normalize } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
+import { parseArgs } from 'node:util';
+import { WebSocketServer } from 'ws';
+import { filterError, matchesFilter, sortRows } from './query.mjs';
+import { SEVERITIES, World } from './world.mjs';
+
+const { values: options } = parseArgs({
+  options: {
+    port: { type: 'string', default: '7700' },
+    machines: { type: 'string', default: '24' },
+    rate: { type: 'string', default: '40' },
+    dist: { type: 'string', default: fileURLToPath(new URL('../dist', import.meta.url)) },
+  },
+});
+const world = new World(Number(options.machines));
+const rate = Number(options.rate);
+
+/** What goes wrong on purpose: `{fail: 'prefix', status}` and `{delay_ms}`. */
+const trouble = { fail: null, status: 500, delay_ms: 0 };
+
+class Refused extends Error {
+  constructor(status, title, detail, code, errors = []) {
+    super(detail);
+    this.problem = { type: `urn:muster:problem:${code}`, title, status, detail, code, ...(errors.length > 0 && { errors }) };
+  }
+}
+
+const invalid = (at, detail) => new Refused(400, 'Invalid request', detail, 'MST-A001', [{ at, detail }]);
+const notFound = () => new Refused(404, 'No such machine', 'There is no machine with this id.', 'MST-A004');
+
+function moment(query, name, otherwise) {
+  const text = query.get(name);
+  if (text === null) return otherwise;
+  const ms = Date.parse(text);
+  if (Number.isNaN(ms)) throw invalid(`query.${name}`, `"${text}" is not a time like 2026-11-21T07:00:00.123Z`);
+  return ms;
+}
+
+function limited(query, otherwise = 100) {
+  const limit = Number(query.get('limit') ?? otherwise);
+  if (!Number.isInteger(limit) || limit < 1 || limit > 1000) throw invalid('query.limit', 'limit is 1 to 1000');
+  return limit;
+}
+
+function machines(query) {
+  const now = Date.now();
+  const at = moment(query, 'at', now);
+  const filter = query.get('filter') ?? '';
+  const wrong = filterError(filter);
+  if (wrong) throw invalid('query.filter', wrong);
+  const rows = sortRows(world.rows(at).filter((row) => matchesFilter(filter, row)), query.get('sort') ?? 'name');
+  const start = Number(query.get('cursor') ?? 0);
+  const limit = limited(query);
+  const items = rows.slice(start, start + limit);
+  const next_cursor = start + limit < rows.length ? String(start + limit) : null;
+  return { items, next_cursor, total: rows.length, at: new Date(at).toISOString(), past: query.has('at'), position: world.position(at) };
+}
+
+function events(query, machine) {
+  return world.events({
+    from: moment(query, 'from', 0),
+    to: moment(query, 'to', Date.now()),
+    before: query.has('cursor') ? Number(query.get('cursor')) : undefined,
+    limit: limited(query),
+    severity: query.get('severity'),
+    kind: query.get('kind'),
+    machine: machine ?? query.get('machine'),
+  });
+}
+
+async function answer(request, path, query) {
+  if (path === 'openapi.json') {
+    return { openapi: '3.1.0', info: { title: 'Muster (mock)', version: '0.1.0' }, paths: { '/api/v1/machines': { get: { summary: 'Machines', responses: { 200: { description: 'A page of machines.' } } } } } };
+  }
+  if (path === 'machines') return machines(query);
+  if (path === 'events') return events(query);
+  if (path === 'fleet/summary') return world.summary(moment(query, 'at', Date.now()), query.has('at'));
+  if (path === 'fleet/timeline') {
+    return world.timeline(moment(query, 'from', Date.now() - 3600_000), moment(query, 'to', Date.now()), Number(query.get('buckets') ?? 60));
+  }
+  const found = /^machines\/([^/]+)(?:\/(.*))?$/.exec(path);
+  const index = found ? world.byId.get(found[1]) : undefined;
+  if (!found) throw new Refused(404, 'No such page', `There is nothing at /api/v1/${path}.`, 'MST-A004');
+  if (index === undefined) throw notFound();
+  const to = moment(query, 'to', Date.now());
+  switch (found[2]) {
+    case undefined: return world.machine(index, moment(query, 'at', Date.now()), query.has('at'));
+    case 'events': return events(query, found[1]);
+    case 'telemetry':
+      return world.telemetry(index, moment(query, 'from', to - 900_000), to, Number(query.get('points') ?? 300), query.get('metrics')?.split(',') ?? null);
+    case 'logs': return world.logs(index, to, query.has('cursor') ? Number(query.get('cursor')) : undefined, limited(query), query.get('severity'));
+    case 'labels':
+    case 'display-name': return edit(request, index, found[2]);
+    default: throw new Refused(404, 'No such page', `There is nothing at /api/v1/${path}.`, 'MST-A004');
+  }
+}
+
+async function edit(request, index, what) {
+  const profile = world.profile(index);
+  if (request.method !== 'GET') {
+    const expected = request.headers['if-match'];
+    if (expected !== undefined && expected !== `"${profile.version}"`) {
+      throw new Refused(412, 'Changed meanwhile', 'Somebody else changed this meanwhile.', 'MST-A012');
+    }
+    const body = request.method === 'DELETE' ? { labels: {}, display_name: null } : JSON.parse(await text(request));
+    const next = { ...profile, version: profile.version + 1 };
+    if (what === 'labels') next.labels = body.labels;
+    else next.display_name = body.display_name;
+    world.profiles.set(index, next);
+  }
+  const kept = world.profile(index);
+  const document = what === 'labels' ? { labels: kept.labels } : { display_name: kept.display_name };
+  return { document, etag: `"${kept.version}"` };
+}
+
+async function text(request) {
+  let body = '';
+  for await (const piece of request) body += piece;
+  return body;
+}
+
+const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.json': 'application/json' };
+
+async function file(path) {
+  const safe = normalize(path).replace(/^(\.\.[/\\])+/, '');
+  const name = extname(safe) === '' ? 'index.html' : safe;
+  return [TYPES[extname(name)] ?? 'application/octet-stream', await readFile(join(options.dist, name))];
+}
+
+const server = createServer(async (request, response) => {
+  const url = new URL(request.url, 'http://localhost');
+  const reply = (status, type, body, headers = {}) => {
+    const zipped = body.length > 1024 && (request.headers['accept-encoding'] ?? '').includes('gzip');
+    response.writeHead(status, { 'content-type': type, ...(zipped && { 'content-encoding': 'gzip' }), ...headers });
+    response.end(zipped ? gzipSync(body, { level: 1 }) : body);
+  };
+  try {
+    if (url.pathname.startsWith('/mock/')) {
+      Object.assign(trouble, JSON.parse((await text(request)) || '{}'));
+      if (url.pathname === '/mock/drop') for (const socket of sockets.clients) socket.terminate();
+      reply(200, 'application/json', JSON.stringify(trouble));
+    } else if (url.pathname.startsWith('/api/v1/')) {
+      const path = url.pathname.slice('/api/v1/'.length);
+      if (trouble.delay_ms > 0) await new Promise((done) => setTimeout(done, trouble.delay_ms));
+      if (trouble.fail !== null && path.startsWith(trouble.fail)) {
+        throw new Refused(trouble.status, 'Trouble on purpose', 'The store does not answer: database is locked.', 'MST-S001');
+      }
+      const found = await answer(request, path, url.searchParams);
+      const tagged = found.etag !== undefined;
+      reply(200, 'application/json', JSON.stringify(tagged ? found.document : found), tagged ? { etag: found.etag } : {});
+    } else {
+      const [type, body] = await file(url.pathname);
+      reply(200, type, body);
+    }
+  } catch (error) {
+    const problem = error instanceof Refused ? error.problem : null;
+    if (problem) reply(problem.status, 'application/problem+json', JSON.stringify(problem));
+    else reply(error.code === 'ENOENT' ? 404 : 500, 'text/plain', String(error.message));
+  }
+});
+
+const sockets = new WebSocketServer({ server, path: '/ws', perMessageDeflate: false });
+
+sockets.on('connection', (socket) => {
+  const subscriptions = new Map();
+  socket.on('message', (raw) => {
+    const message = JSON.parse(raw);
+    if (message.type === 'ping') socket.send(JSON.stringify({ type: 'pong', id: message.id ?? null, server_time: new Date().toISOString() }));
+    if (message.type === 'unsubscribe') {
+      subscriptions.delete(message.id);
+      socket.send(JSON.stringify({ type: 'unsubscribed', id: message.id }));
+    }
+    if (message.type === 'subscribe') {
+      const subscription = { ...message, next: 0, due: 0, told: Date.now() };
+      subscriptions.set(message.id, subscription);
+      send('snapshot', subscription, snapshot(subscription));
+    }
+  });
+  const send = (type, { id }, items) =>
+    socket.send(JSON.stringify({ type, id, position: world.position(Date.now()), server_time: new Date().toISOString(), items }));
+  const timer = setInterval(() => {
+    for (const subscription of subscriptions.values()) {
+      const items = changes(subscription);
+      if (items.length > 0) send('update', subscription, items);
+    }
+  }, 250);
+  socket.on('close', () => clearInterval(timer));
+});
+
+const state = (index, t) => ({ topic: `machine.${world.ids[index]}.state`, data: world.row(index, t) });
+const event = (each) => ({ topic: `machine.${each.machine_id}.event.${each.kind}`, data: each });
+
+function snapshot({ topics, filters, resume_after }) {
+  const now = Date.now();
+  return topics.flatMap((topic) => {
+    const parts = topic.split('.');
+    if (topic === 'fleet.summary') return [{ topic, data: world.summary(now, false) }];
+    if (topic === 'machine.*.state') return world.ids.map((_, index) => state(index, now));
+    if (parts[2] === 'state' && world.byId.has(parts[1])) return [state(world.byId.get(parts[1]), now)];
+    if (parts[2] === 'event' && resume_after !== undefined) {
+      return world.events({ from: 0, to: now, limit: 1000, severity: filters?.severity, kind: filters?.event_types?.[0], machine: filters?.machines?.[0] })
+        .items.filter((each) => each.position > resume_after).toReversed().map(event);
+    }
+    return [];
+  });
+}
+
+function changes(subscription) {
+  const now = Date.now();
+  const { topics, filters } = subscription;
+  const items = [];
+  for (const topic of topics) {
+    const parts = topic.split('.');
+    if (topic === 'fleet.summary' && now - subscription.due >= 1_000) {
+      subscription.due = now;
+      items.push({ topic, data: world.summary(now, false) });
+    } else if (topic === 'machine.*.state') {
+      for (let i = 0; i < rate / 4 && world.count > 0; i += 1) {
+        subscription.next = (subscription.next + 1) % world.count;
+        items.push(state(subscription.next, now));
+      }
+    } else if (parts[2] === 'state' && world.byId.has(parts[1])) {
+      items.push(state(world.byId.get(parts[1]), now));
+    } else if (parts[2] === 'telemetry' && now - (subscription.sampled ?? 0) >= 2_000) {
+      subscription.sampled = now;
+      const index = world.byId.get(parts[1]);
+      const series = world.telemetry(index, now - 5_000, now, 1, null).series;
+      const samples = series.flatMap(({ metric, unit, points }) => points.slice(-1).map((p) => ({ metric, unit, value: p.mean, quality: 'good', at: new Date(now).toISOString() })));
+      items.push({ topic: `machine.${parts[1]}.telemetry`, data: { samples } });
+    } else if (parts[2] === 'event') {
+      const machine = parts[1] === '*' ? filters?.machines?.[0] : parts[1];
+      const found = world.events({ from: subscription.told + 1, to: now, limit: 100, severity: filters?.severity, kind: filters?.event_types?.[0], machine });
+      items.push(...found.items.toReversed().map(event));
+      subscription.told = now;
+    } else if (parts[2] === 'log') {
+      const slot = Math.floor(now / 3_000);
+      if (subscription.slot !== slot) {
+        subscription.slot = slot;
+        const line = world.logIn(world.byId.get(parts[1]), slot);
+        const least = filters?.severity ? SEVERITIES.indexOf(filters.severity) : 0;
+        if (line && SEVERITIES.indexOf(line.severity) >= least) items.push({ topic: `machine.${parts[1]}.log`, data: line });
+      }
+    }
+  }
+  return items;
+}
+
+server.listen(Number(options.port), '127.0.0.1', () => {
+  console.log(`mock fleet server with ${options.machines} machines on http://127.0.0.1:${server.address().port}`);
+});
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(0));

@@ -1,0 +1,71 @@
+/** The regions of a machine's state, side by side: they are independent of each other. */
+import type { ReactNode } from 'react';
+import type { Machine } from '@/api/types';
+import { words } from '@/kit/format';
+import { SeverityMark } from '@/kit/status';
+import { Age } from '@/kit/times';
+import classes from './page.module.css';
+
+type Tone = 'good' | 'warn' | 'bad' | 'plain';
+
+const SAFETY: Partial<Record<string, Tone>> = {
+  operational: 'good', init: 'warn', limited: 'warn', protective_stop: 'bad', estop_latched: 'bad', fault_latched: 'bad',
+};
+const PRESENCE: Partial<Record<string, Tone>> = { online: 'good', degraded: 'warn', lost: 'bad' };
+const HEALTH: Partial<Record<string, Tone>> = { ok: 'good', degraded: 'warn', failed: 'bad' };
+const MISSION: Partial<Record<string, Tone>> = { blocked: 'warn', failed: 'bad', running: 'good' };
+
+function Region({ name, word, tone = 'plain', note }: { name: string; word: string | undefined; tone?: Tone | undefined; note?: ReactNode }) {
+  return (
+    <div className={classes.region} data-tone={word === undefined ? 'plain' : tone}>
+      <dt>{name}</dt>
+      <dd>
+        <strong>{word === undefined ? '–' : words(word)}</strong>
+        {note !== undefined && <span className={classes.regionNote}>{note}</span>}
+      </dd>
+    </div>
+  );
+}
+
+export function Regions({ machine }: { machine: Machine }) {
+  const { operation, health, deployment } = machine.reported;
+  const { presence, presence_since: since } = machine.summary;
+  return (
+    <dl className={classes.regions} aria-label="State">
+      <Region name="Mode" word={operation?.mode} />
+      <Region name="Safety" word={operation?.safety} tone={SAFETY[operation?.safety ?? '']} />
+      <Region name="Authority" word={operation?.authority} note={operation === undefined ? undefined : AUTHORITY[operation.authority]} />
+      <Region name="Mission" word={operation?.mission} tone={MISSION[operation?.mission ?? '']} />
+      <Region name="Link" word={presence} tone={PRESENCE[presence]} note={<>{machine.presence_reason}, <Age at={since} ago /></>} />
+      <Region name="Health" word={health?.level} tone={HEALTH[health?.level ?? '']} />
+      <Region name="Update" word={deployment?.phase} tone={deployment?.phase === 'rolled_back' ? 'warn' : 'plain'} note={deployment?.release ?? undefined} />
+    </dl>
+  );
+}
+
+const AUTHORITY: Partial<Record<string, string>> = {
+  none: 'nobody may move it',
+  mission: 'its mission moves it',
+  teleop: 'a remote operator moves it',
+  local_manual: 'a person at the machine',
+  service: 'a person servicing it',
+};
+
+export function Problems({ machine }: { machine: Machine }) {
+  const problems = machine.reported.health?.problems ?? [];
+  if (problems.length === 0) return null;
+  return (
+    <section className={classes.problems} aria-label="Problems">
+      <h2>{problems.length === 1 ? 'One problem stands' : `${problems.length} problems stand`}</h2>
+      <ul>
+        {problems.map((problem) => (
+          <li key={`${problem.kind}${problem.message}`}>
+            <SeverityMark severity={problem.severity} />
+            <span>{problem.message}</span>
+            <span className="mono muted">{problem.kind}</span>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}

@@ -1,0 +1,108 @@
+/** The pages and what stands in the address bar of each. */
+import {
+  createRootRoute, createRoute, createRouter, lazyRouteComponent, retainSearchParams, type ErrorComponentProps,
+} from '@tanstack/react-router';
+import type { Severity } from '@/api/types';
+import { SEVERITIES } from '@/api/vocabulary';
+import { FleetPage } from '@/pages/fleet/page';
+import { Failure } from '@/kit/faces';
+import { NotFound } from '@/shell/not-found';
+import { Shell } from '@/shell/shell';
+import { formatAt, parseMoment } from '@/time/moment';
+
+type Raw = Record<string, unknown>;
+
+const text = (value: unknown) => (typeof value === 'string' && value !== '' ? value : undefined);
+const moment = (value: unknown) => {
+  const ms = parseMoment(value);
+  return ms === null ? undefined : formatAt(ms);
+};
+
+/** Shared by every page: the moment that is shown. */
+export interface RootSearch {
+  at?: string | undefined;
+}
+
+export interface FleetSearch {
+  filter?: string | undefined;
+  sort?: string | undefined;
+}
+
+export interface EventsSearch {
+  severity?: Severity | undefined;
+  kind?: string | undefined;
+  machine?: string | undefined;
+  from?: string | undefined;
+  to?: string | undefined;
+}
+
+export interface MachineSearch {
+  tab?: 'events' | 'logs' | undefined;
+  span?: string | undefined;
+}
+
+const rootRoute = createRootRoute({
+  component: Shell,
+  notFoundComponent: NotFound,
+  errorComponent: ({ error, reset }: ErrorComponentProps) => <Failure error={error} what="this page" retry={reset} />,
+  validateSearch: (search: Raw): RootSearch => ({ at: moment(search['at']) }),
+  search: { middlewares: [retainSearchParams(['at'])] },
+});
+
+const fleetRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: '/',
+  component: FleetPage,
+  validateSearch: (search: Raw): FleetSearch => ({ filter: text(search['filter']), sort: text(search['sort']) }),
+});
+
+const machineRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: '/machines/$id',
+  component: lazyRouteComponent(() => import('@/pages/machine/page'), 'MachinePage'),
+  validateSearch: (search: Raw): MachineSearch => ({
+    tab: search['tab'] === 'logs' ? 'logs' : undefined,
+    span: text(search['span']),
+  }),
+});
+
+const eventsRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: '/events',
+  component: lazyRouteComponent(() => import('@/pages/events/page'), 'EventsPage'),
+  validateSearch: (search: Raw): EventsSearch => ({
+    severity: SEVERITIES.find((each) => each === search['severity']),
+    kind: text(search['kind']),
+    machine: text(search['machine']),
+    from: moment(search['from']),
+    to: moment(search['to']),
+  }),
+});
+
+/** Plain query strings, as people and the command line write them. */
+function parseSearch(query: string): Record<string, string> {
+  return Object.fromEntries(new URLSearchParams(query));
+}
+
+function stringifySearch(search: Record<string, unknown>): string {
+  const parameters = new URLSearchParams();
+  for (const [key, value] of Object.entries(search)) {
+    if (typeof value === 'string' && value !== '') parameters.set(key, value);
+  }
+  const query = parameters.toString().replaceAll('%3A', ':').replaceAll('%7C', '|').replaceAll('%3D', '=');
+  return query === '' ? '' : `?${query}`;
+}
+
+export const router = createRouter({
+  routeTree: rootRoute.addChildren([fleetRoute, machineRoute, eventsRoute]),
+  parseSearch,
+  stringifySearch,
+  defaultPreload: 'intent',
+  scrollRestoration: false,
+});
+
+declare module '@tanstack/react-router' {
+  interface Register {
+    router: typeof router;
+  }
+}
