@@ -126,7 +126,8 @@ pub trait EventLog: Send + Sync {
     /// Keeps the states of streams as they are after `position`: `changed` holds those that changed since the
     /// checkpoint before; the others keep the snapshot they have. Positions of checkpoints never decrease.
     ///
-    /// Compresses on the calling thread (about 10 µs a snapshot), writes in slices between appends.
+    /// Compresses on the calling thread (about 10 µs a snapshot), writes in slices between appends. The writer reads
+    /// the events after `position` to find where streams ended, so it should not lie far behind the head.
     fn save_checkpoint(
         &self,
         position: LogPosition,

@@ -59,7 +59,10 @@ impl Default for LogOptions {
     }
 }
 
-/// The event log in `log.db` of a data directory. Cheap to clone; the last clone closes it.
+/// The event log in `log.db` of a data directory. Cheap to clone.
+///
+/// The last clone closes it when it is dropped, which blocks until what is queued is written; servers call
+/// [`close`](Self::close) in their shutdown instead, where blocking is allowed.
 #[derive(Clone)]
 pub struct SqliteLog(Arc<Inner>);
 

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use muster_model::LogPosition;
-use muster_store::{CommitFailure, EventLog, FailPlan, LogError, LogOptions, MemoryLog};
+use muster_store::{CommitFailure, EventLog, FailPlan, LogError, LogOptions, MemoryLog, Reply};
 
 use crate::kit::{at, check, event, open, open_with, stream};
 
@@ -62,6 +62,48 @@ fn sqlite() {
     drop(log);
     assert_eq!(open(directory.path()).head(), LogPosition(3));
     assert!(check(directory.path()).is_clean());
+}
+
+#[tokio::test]
+async fn the_server_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let fail = FailPlan::default();
+    let options = LogOptions {
+        fail: fail.clone(),
+        ..LogOptions::default()
+    };
+    let log = open_with(directory.path(), options);
+    let mut failure = log.failure();
+    fail.fail_next_commit(CommitFailure::Io);
+    // Many in flight: none of those after the failure is acknowledged.
+    let flight: Vec<_> = (0..100)
+        .map(|_| log.append(vec![event(&stream(1), 0, "x")]))
+        .collect();
+    assert_eq!(failure.failed().await.code(), "MST-S024");
+    for receipt in flight {
+        assert!(matches!(receipt.await, Err(LogError::Poisoned { .. })));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_panics_stops_the_log() {
+    let directory = tempfile::tempdir().unwrap();
+    let log = open(directory.path());
+    log.submit(
+        vec![event(&stream(1), 0, "x")],
+        Reply::then(|_| panic!("a defect of the client")),
+    );
+    let error = loop {
+        if let Err(error) = log.append(vec![event(&stream(1), 0, "y")]).await {
+            break error;
+        }
+    };
+    assert!(
+        matches!(error, LogError::WriterGone | LogError::Closed),
+        "{error:?}"
+    );
+    assert_eq!(log.failure().failed().await.code(), "MST-S031");
+    assert_eq!(log.read_forward(LogPosition(1), 1).unwrap().len(), 1);
 }
 
 #[test]
@@ -179,6 +221,13 @@ fn child() {
 
 #[test]
 fn a_full_disk_refuses_and_recovers() {
+    // Where exactly space ends decides which of SQLite's files cannot grow.
+    for pages in 0..16 {
+        the_disk_is_full_at(pages * 4096);
+    }
+}
+
+fn the_disk_is_full_at(offset: usize) {
     let directory = tempfile::tempdir().unwrap();
     let Some(_mounted) = Mounted::tmpfs(directory.path(), "6m") else {
         println!("skipped: no tmpfs can be mounted here");
@@ -188,7 +237,7 @@ fn a_full_disk_refuses_and_recovers() {
     let log = open(&data);
     log.append(vec![event(&stream(1), 0, "first")]).wait().unwrap();
     let ballast = directory.path().join("ballast");
-    std::fs::write(&ballast, vec![0; 2 << 20]).unwrap();
+    std::fs::write(&ballast, vec![0; (2 << 20) + offset]).unwrap();
 
     let mut last = 1;
     let mut fill = |log: &dyn EventLog| loop {
