@@ -50,9 +50,10 @@ pub enum ClientError {
         /// What is odd about it.
         detail: String,
     },
-    /// The live stream broke off. [`LiveStream`](crate::LiveStream) connects again by itself.
-    #[error("the live stream from {address} ended: {detail}")]
-    StreamEnded {
+    /// The connection ended in the middle of an answer, or of the live stream:
+    /// [`LiveStream`](crate::LiveStream) connects again by itself.
+    #[error("the answer from {address} broke off: {detail}")]
+    Interrupted {
         /// Where it came from.
         address: String,
         /// How it ended.
@@ -72,7 +73,7 @@ impl ClientError {
             Self::Problem(problem) => &problem.code,
             Self::UnexpectedAnswer { .. } => "MST-C003",
             Self::BadAddress { .. } => "MST-C004",
-            Self::StreamEnded { .. } => "MST-C005",
+            Self::Interrupted { .. } => "MST-C005",
             Self::SetUp(_) => "MST-C006",
         }
     }
@@ -85,7 +86,7 @@ impl ClientError {
             | Self::Unreachable { .. }
             | Self::TimedOut { .. }
             | Self::UnexpectedAnswer { .. }
-            | Self::StreamEnded { .. }
+            | Self::Interrupted { .. }
             | Self::SetUp(_) => None,
         }
     }
@@ -104,7 +105,7 @@ impl ClientError {
     /// Whether the same request may succeed a little later without anybody changing anything.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::TimedOut { .. } | Self::StreamEnded { .. } => true,
+            Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Interrupted { .. } => true,
             Self::Problem(problem) => problem.status >= 500 || matches!(problem.status, 408 | 425 | 429),
             Self::UnexpectedAnswer { status, .. } => *status >= 500,
             Self::BadAddress { .. } | Self::SetUp(_) => false,
@@ -119,6 +120,9 @@ impl ClientError {
                 address,
                 after: limit,
             }
+        } else if source.is_body() || source.is_decode() {
+            let detail = "the connection ended before all of it was there".to_owned();
+            Self::Interrupted { address, detail }
         } else {
             // The address stands in our own words already.
             let source = source.without_url();

@@ -148,7 +148,7 @@ impl LiveStream {
                     }
                     if let Err(detail) = open.read(self.client.options().idle_timeout).await {
                         let address = self.client.address().to_owned();
-                        let reason = ClientError::StreamEnded { address, detail };
+                        let reason = ClientError::Interrupted { address, detail };
                         return Some(Ok(self.disconnected(reason)));
                     }
                 }

@@ -234,7 +234,7 @@ async fn another_program_listens() {
         assert!(error.to_string().contains(expected), "{error}");
     };
     check(
-        "HTTP/1.1 200 OK\r\ncontent-length: 22\r\nconnection: close\r\n\r\n<html>\n<b>hello</b>\n\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: 21\r\nconnection: close\r\n\r\n<html>\n<b>hello</b>\n\n",
         "beginning with \"<html>\"",
     )
     .await;

@@ -1,0 +1,179 @@
+//! Why a command could not be carried out, as a person reads it.
+
+use std::error::Error as _;
+use std::io::Write;
+
+use muster_client::ClientError;
+
+use super::text::{Paint, clean, paint};
+
+/// Why a command could not be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum OperatorError {
+    /// Between this program and the server, or on the server.
+    #[error("{0}")]
+    Client(#[from] ClientError),
+    /// An argument is not what the command takes.
+    #[error("{what}")]
+    Usage {
+        /// What is wrong.
+        what: String,
+        /// What is accepted.
+        hint: String,
+    },
+    /// No machine is meant by what was written.
+    #[error("there is no machine {given:?}")]
+    NoSuchMachine {
+        /// What was written.
+        given: String,
+        /// Machines with a name or id like it.
+        similar: Vec<String>,
+    },
+    /// Several machines are meant by what was written.
+    #[error("{given:?} can be any of {} machines:\n{}", candidates.len(), list(candidates))]
+    Ambiguous {
+        /// What was written.
+        given: String,
+        /// Name and id of each.
+        candidates: Vec<String>,
+    },
+    /// Somebody else changed the same thing, more often than it was tried.
+    #[error("{what}")]
+    Conflict {
+        /// What it is now.
+        what: String,
+    },
+    /// The reader of our output went away. Not told of.
+    #[error("the reader of the output went away")]
+    ReaderGone,
+    /// The output cannot be written.
+    #[error("the output cannot be written")]
+    Output(#[source] std::io::Error),
+    /// A document cannot be written in this format.
+    #[error("the answer cannot be written as {format}: {detail}")]
+    Format {
+        /// Which one.
+        format: &'static str,
+        /// Why.
+        detail: String,
+    },
+}
+
+impl From<std::io::Error> for OperatorError {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Self::ReaderGone,
+            _ => Self::Output(error),
+        }
+    }
+}
+
+impl OperatorError {
+    /// What the process ends with.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::ReaderGone => 0,
+            Self::Usage { .. } => 2,
+            Self::Client(ClientError::BadAddress { .. }) => 64,
+            Self::Client(
+                ClientError::Unreachable { .. }
+                | ClientError::TimedOut { .. }
+                | ClientError::Interrupted { .. },
+            ) => 69,
+            Self::Client(
+                ClientError::Problem(_) | ClientError::UnexpectedAnswer { .. } | ClientError::SetUp(_),
+            )
+            | Self::NoSuchMachine { .. }
+            | Self::Ambiguous { .. }
+            | Self::Conflict { .. }
+            | Self::Output(_)
+            | Self::Format { .. } => 1,
+        }
+    }
+
+    /// The stable code, with a page under `docs/errors/`.
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Client(error) => error.code(),
+            Self::Usage { .. } => "MST-O001",
+            Self::NoSuchMachine { .. } => "MST-O002",
+            Self::Ambiguous { .. } => "MST-O003",
+            Self::Conflict { .. } => "MST-O004",
+            Self::ReaderGone => "MST-O005",
+            Self::Output(_) => "MST-O006",
+            Self::Format { .. } => "MST-O007",
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Client(ClientError::Unreachable { .. }) => Some(
+                "start a fleet with `muster demo`, or name its server with --server or MUSTER_SERVER"
+                    .to_owned(),
+            ),
+            Self::Client(ClientError::TimedOut { .. }) => Some("wait longer with --timeout 60s".to_owned()),
+            Self::Client(ClientError::BadAddress { .. }) => {
+                Some("it comes from --server or MUSTER_SERVER".to_owned())
+            }
+            Self::Client(
+                ClientError::Problem(_)
+                | ClientError::UnexpectedAnswer { .. }
+                | ClientError::Interrupted { .. }
+                | ClientError::SetUp(_),
+            )
+            | Self::ReaderGone
+            | Self::Output(_)
+            | Self::Format { .. } => None,
+            Self::Usage { hint, .. } => Some(hint.clone()),
+            Self::NoSuchMachine { similar, .. } if similar.is_empty() => {
+                Some("`muster machines` lists them all".to_owned())
+            }
+            Self::NoSuchMachine { similar, .. } => Some(format!("similar: {}", similar.join("; "))),
+            Self::Ambiguous { .. } => Some("write more of the id".to_owned()),
+            Self::Conflict { .. } => Some("look at it again, then repeat the command".to_owned()),
+        }
+    }
+
+    /// Writes the error for a person. Where even that fails there is nobody to tell.
+    pub fn report(&self, to: &mut dyn Write, colour: bool) {
+        if matches!(self, Self::ReaderGone) {
+            return;
+        }
+        let mut text = format!(
+            "{} {}\n",
+            paint("error:", Paint::Bad, colour),
+            clean_lines(&self.to_string())
+        );
+        // A wrapped client error is told in its own words already: go on with what caused it.
+        let first = match self {
+            Self::Client(error) => error.source(),
+            _ => self.source(),
+        };
+        let mut cause = first;
+        while let Some(error) = cause {
+            text.push_str(&format!("  because: {}\n", clean(&error.to_string())));
+            cause = error.source();
+        }
+        if let Some(hint) = self.hint() {
+            text.push_str(&format!(
+                "  {} {}\n",
+                paint("hint:", Paint::Note, colour),
+                clean(&hint)
+            ));
+        }
+        text.push_str(&paint(&format!("  code: {}", self.code()), Paint::Dim, colour));
+        text.push('\n');
+        let _ = to.write_all(text.as_bytes());
+    }
+}
+
+fn list(candidates: &[String]) -> String {
+    let lines: Vec<String> = candidates.iter().map(|line| format!("  {line}")).collect();
+    lines.join("\n")
+}
+
+fn clean_lines(text: &str) -> String {
+    let lines: Vec<String> = text.lines().map(clean).collect();
+    lines.join("\n")
+}

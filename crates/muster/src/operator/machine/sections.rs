@@ -1,0 +1,283 @@
+//! Everything that is known of one machine, in sections. A section that the machine never reported is left out.
+
+use muster_protocol::api::Machine;
+
+use crate::operator::session::Session;
+use crate::operator::text::{
+    Look, Paint, UNKNOWN, age, bytes, clean, coordinates, local_time, number, percent, status_sign,
+    temperature, word_or_unknown,
+};
+
+/// Columns of the names of facts.
+const NAME_WIDTH: usize = 16;
+
+pub(super) fn render(machine: &Machine, session: &Session) -> String {
+    let mut page = Page {
+        text: String::new(),
+        look: session.look,
+    };
+    head(machine, &mut page, session);
+    health(machine, &mut page);
+    operation(machine, &mut page);
+    power_and_heat(machine, &mut page);
+    resources(machine, &mut page);
+    network(machine, &mut page);
+    hardware(machine, &mut page, session);
+    software(machine, &mut page);
+    record(machine, &mut page, session);
+    page.text
+}
+
+struct Page {
+    text: String,
+    look: Look,
+}
+
+impl Page {
+    fn section(&mut self, title: &str) {
+        self.text.push('\n');
+        self.text.push_str(&self.look.paint(title, Paint::Heading));
+        self.text.push('\n');
+    }
+
+    fn fact(&mut self, name: &str, value: impl AsRef<str>) {
+        self.painted_fact(name, value, Paint::Plain);
+    }
+
+    fn painted_fact(&mut self, name: &str, value: impl AsRef<str>, paint: Paint) {
+        let padding = " ".repeat(NAME_WIDTH.saturating_sub(name.chars().count()).max(1));
+        let name = self.look.paint(&clean(name), Paint::Dim);
+        let value = self.look.paint(&clean(value.as_ref()), paint);
+        self.text.push_str(&format!("  {name}{padding}{value}\n"));
+    }
+
+    fn fact_if(&mut self, name: &str, value: Option<impl AsRef<str>>) {
+        if let Some(value) = value {
+            self.fact(name, value);
+        }
+    }
+}
+
+fn head(machine: &Machine, page: &mut Page, session: &Session) {
+    let row = &machine.summary;
+    let (sign, paint) = status_sign(row.status);
+    let name = page.look.paint(&clean(&row.name), Paint::Heading);
+    let status = page.look.paint(&format!("{sign} {}", row.status), paint);
+    let reason = match row.status_reason.as_str() {
+        "" => String::new(),
+        reason => format!(": {}", clean(reason)),
+    };
+    page.text.push_str(&format!("{name}  {status}{reason}\n"));
+    page.fact("id", row.id.to_string());
+    let own = machine
+        .reported
+        .identity
+        .as_ref()
+        .map(|identity| identity.name.as_str());
+    if machine.display_name.is_some() {
+        page.fact_if("its own name", own);
+    }
+    page.fact("kind", word_or_unknown(&row.kind));
+    page.fact("region", word_or_unknown(&row.region));
+    let labels: Vec<String> = row
+        .labels
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    page.fact(
+        "labels",
+        if labels.is_empty() {
+            UNKNOWN.to_owned()
+        } else {
+            labels.join(" ")
+        },
+    );
+    let since = age(row.presence_since, machine.at);
+    page.fact(
+        "presence",
+        format!("{} for {since} ({})", row.presence, machine.presence_reason),
+    );
+    page.fact("last seen", when(row.last_seen, machine, session));
+    let reported = row.reported_at.map(|at| when(at, machine, session));
+    page.fact("reported", reported.unwrap_or_else(|| "never".to_owned()));
+}
+
+fn when(moment: muster_model::Timestamp, machine: &Machine, session: &Session) -> String {
+    format!(
+        "{} ({} ago)",
+        local_time(moment, session.zone()),
+        age(moment, machine.at)
+    )
+}
+
+fn health(machine: &Machine, page: &mut Page) {
+    let Some(health) = &machine.reported.health else {
+        return;
+    };
+    page.section("Health");
+    page.fact("level", health.level.as_str());
+    for problem in &health.problems {
+        let paint = crate::operator::text::severity_paint(problem.severity);
+        let text = format!("{} ({})", problem.message, problem.kind);
+        page.painted_fact(problem.severity.as_str(), text, paint);
+    }
+}
+
+fn operation(machine: &Machine, page: &mut Page) {
+    let operation = machine.reported.operation.as_ref();
+    let location = machine.reported.location.as_ref();
+    if operation.is_none() && location.is_none() {
+        return;
+    }
+    page.section("Operation");
+    if let Some(operation) = operation {
+        page.fact("mode", operation.mode.as_str());
+        page.fact("safety", operation.safety.as_str());
+        page.fact("authority", operation.authority.as_str());
+        page.fact("mission", operation.mission.as_str());
+    }
+    if let Some(location) = location {
+        page.fact(
+            "position",
+            coordinates(location.latitude_degrees, location.longitude_degrees),
+        );
+        page.fact("heading", number(Some(location.heading_degrees), 0, "°"));
+        let speed = machine.summary.speed_m_per_s.or(Some(location.speed_m_per_s));
+        page.fact("speed", number(speed, 1, "m/s"));
+    }
+}
+
+fn power_and_heat(machine: &Machine, page: &mut Page) {
+    let power = machine.reported.power.as_ref();
+    let thermal = machine.reported.thermal.as_ref();
+    if power.is_none() && thermal.is_none() && machine.summary.temperature_celsius.is_none() {
+        return;
+    }
+    page.section("Power and heat");
+    if let Some(power) = power {
+        let charging = if power.charging { ", charging" } else { "" };
+        page.fact(
+            "battery",
+            format!("{}{charging}", percent(machine.summary.battery_percent)),
+        );
+        let supply = if power.external_supply {
+            "from outside"
+        } else {
+            "battery only"
+        };
+        page.fact("supply", supply);
+        page.fact_if("voltage", power.volts.map(|volts| number(Some(volts), 2, "V")));
+        page.fact_if(
+            "current",
+            power.amperes.map(|amperes| number(Some(amperes), 2, "A")),
+        );
+    }
+    page.fact("temperature", temperature(machine.summary.temperature_celsius));
+    for zone in thermal.iter().flat_map(|thermal| &thermal.zones) {
+        page.fact(&format!("  {}", zone.name), temperature(Some(zone.celsius)));
+    }
+}
+
+fn resources(machine: &Machine, page: &mut Page) {
+    let Some(resources) = &machine.reported.resources else {
+        return;
+    };
+    page.section("Resources");
+    let load = number(Some(resources.load_1m), 2, "");
+    page.fact(
+        "processor",
+        format!("{}, load {load}", percent(machine.summary.cpu_percent)),
+    );
+    let used = bytes(resources.memory_used_bytes);
+    page.fact(
+        "memory",
+        format!("{}, {used}", percent(machine.summary.memory_percent)),
+    );
+    for disk in &resources.disks {
+        let text = format!(
+            "{}, {} of {} at {}",
+            percent(Some(disk.used_percent)),
+            bytes(disk.used_bytes),
+            bytes(disk.size_bytes),
+            disk.mount
+        );
+        page.fact("disk", text);
+    }
+}
+
+fn network(machine: &Machine, page: &mut Page) {
+    let Some(network) = &machine.reported.network else {
+        return;
+    };
+    page.section("Network");
+    page.fact("host name", word_or_unknown(&network.hostname));
+    for interface in &network.interfaces {
+        let mut words = vec![if interface.up {
+            "up".to_owned()
+        } else {
+            "down".to_owned()
+        }];
+        words.extend(interface.speed_mbit_per_s.map(|speed| format!("{speed} Mbit/s")));
+        words.extend(interface.mac.clone());
+        words.extend(interface.addresses.iter().cloned());
+        page.fact(&interface.name, words.join("  "));
+    }
+}
+
+fn hardware(machine: &Machine, page: &mut Page, session: &Session) {
+    if let Some(hardware) = &machine.reported.hardware {
+        page.section("Hardware");
+        page.fact_if("vendor", hardware.vendor.as_ref());
+        page.fact_if("model", hardware.model.as_ref());
+        page.fact_if("serial", hardware.serial.as_ref());
+        page.fact_if("revision", hardware.revision.as_ref());
+        let processor = hardware.processor.as_deref().unwrap_or("");
+        let count = hardware.processors;
+        page.fact(
+            "processors",
+            format!("{count} × {} {processor}", hardware.architecture),
+        );
+        page.fact("memory", bytes(hardware.memory_bytes));
+    }
+    if let Some(platform) = &machine.reported.platform {
+        page.section("Operating system");
+        page.fact("system", word_or_unknown(&platform.os));
+        page.fact("kernel", word_or_unknown(&platform.kernel));
+        page.fact("booted", when(platform.booted_at, machine, session));
+    }
+}
+
+fn software(machine: &Machine, page: &mut Page) {
+    let deployment = machine.reported.deployment.as_ref();
+    let nodes = machine.reported.nodes.as_ref();
+    if deployment.is_none() && nodes.is_none() {
+        return;
+    }
+    page.section("Software");
+    if let Some(deployment) = deployment {
+        page.fact("runtime", word_or_unknown(&deployment.agent_version));
+        page.fact_if("release", deployment.release.as_ref());
+        page.fact("update", deployment.phase.as_str());
+    }
+    for node in nodes.iter().flat_map(|nodes| &nodes.nodes) {
+        let restarts = match (node.restarts, &node.last_failure) {
+            (0, _) => String::new(),
+            (count, None) => format!(", restarted {count} ×"),
+            (count, Some(why)) => format!(", restarted {count} ×: {why}"),
+        };
+        page.fact(
+            &format!("node {}", node.name),
+            format!("{}{restarts}", node.status),
+        );
+    }
+}
+
+/// What the fleet's log holds of the machine.
+fn record(machine: &Machine, page: &mut Page, session: &Session) {
+    page.section("Record");
+    page.fact("joined", when(machine.registered_at, machine, session));
+    page.fact("session", machine.session.to_string());
+    page.fact("state version", machine.state_version.to_string());
+    page.fact("records", machine.highest_record.to_string());
+    page.fact("log position", machine.position.to_string());
+}

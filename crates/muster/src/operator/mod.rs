@@ -1,0 +1,108 @@
+//! The commands with which a person at a terminal looks at a fleet and works with it.
+//!
+//! `main` flattens [`GlobalOptions`] and [`OperatorCommand`] into its own parser and hands both to [`run`]:
+//!
+//! ```ignore
+//! #[derive(clap::Parser)]
+//! #[command(after_help = operator::EXIT_CODES)]
+//! struct Arguments {
+//!     #[command(flatten)]
+//!     global: operator::GlobalOptions,
+//!     #[command(subcommand)]
+//!     command: Command,
+//! }
+//!
+//! #[derive(clap::Subcommand)]
+//! enum Command {
+//!     #[command(flatten)]
+//!     Operator(operator::OperatorCommand),
+//!     Completions(operator::CompletionsOptions),
+//! }
+//! ```
+//!
+//! Data goes to standard output and everything else to standard error. Each command is a module of its own; what they
+//! share is the [`session::Session`] (client, streams, clock, zone) and the words and tables in [`text`]. The commands
+//! know the server by its API only.
+
+#![allow(
+    unreachable_pub,
+    reason = "the same modules serve a library, where these are reachable, and a binary"
+)]
+
+mod completions;
+mod error;
+mod events;
+mod find;
+mod machine;
+mod machines;
+mod moment;
+mod options;
+mod session;
+mod status;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+pub use completions::{CompletionsOptions, write_completions};
+pub use error::OperatorError;
+pub use options::GlobalOptions;
+
+use session::Session;
+
+/// What the exit codes of the operator's commands mean, for the end of a help text.
+pub const EXIT_CODES: &str = "\
+Exit codes:
+  0   done
+  1   failed, or refused by the server
+  2   the command line is not understood
+  64  bad configuration, such as an address that is none
+  69  the server cannot be reached, or does not answer in time";
+
+/// Commands that look at a fleet and work with it through a server's API.
+#[derive(Debug, Subcommand)]
+pub enum OperatorCommand {
+    /// Show the fleet in figures: how many machines, how they are, and since when there is history
+    Status(status::StatusOptions),
+    /// List machines: now, at a moment of the past, or live
+    Machines(Box<machines::MachinesOptions>),
+    /// Look at one machine, or change its labels and its name
+    #[command(subcommand)]
+    Machine(machine::MachineCommand),
+    /// List what happened in the fleet, or follow it
+    Events(events::EventsOptions),
+}
+
+/// Carries out a command and says on standard error why it could not. A reader that went away is not an error.
+pub async fn run(command: OperatorCommand, options: GlobalOptions) -> ExitCode {
+    match try_run(command, &options).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error.report(&mut std::io::stderr().lock(), options.colour_on_stderr());
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// Carries out a command; the caller tells of errors.
+///
+/// # Errors
+///
+/// As [`OperatorError`] says.
+pub async fn try_run(command: OperatorCommand, options: &GlobalOptions) -> Result<(), OperatorError> {
+    let mut session = Session::open(options)?;
+    carry_out(command, &mut session).await
+}
+
+async fn carry_out(command: OperatorCommand, session: &mut Session) -> Result<(), OperatorError> {
+    match command {
+        OperatorCommand::Status(options) => status::run(options, session).await,
+        OperatorCommand::Machines(options) => machines::run(*options, session).await,
+        OperatorCommand::Machine(command) => machine::run(command, session).await,
+        OperatorCommand::Events(options) => events::run(options, session).await,
+    }
+}
