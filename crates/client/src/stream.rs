@@ -49,11 +49,13 @@ pub enum LiveEvent {
     Snapshot(Batch),
     /// What changed since.
     Update(Batch),
-    /// This program read too slowly and something was dropped. The stream connects again by itself to get the events
-    /// that were missed.
+    /// Something was dropped: this program read too slowly, or was away for longer than the server looks back.
     Lagged {
         /// How many messages were dropped.
         dropped: u64,
+        /// Whether the stream connects again to get the events among them. Otherwise they are to be had from
+        /// `GET events` only.
+        is_asked_again: bool,
     },
     /// The server cannot serve a part of the subscription; the connection stays.
     Problem(Box<Problem>),
@@ -87,6 +89,8 @@ struct OpenLink {
     response: Response,
     decoder: SseDecoder,
     last_heard: Instant,
+    /// Whether a snapshot or an update came on this connection.
+    has_begun: bool,
 }
 
 impl Client {
@@ -128,6 +132,7 @@ impl LiveStream {
                             response,
                             decoder: SseDecoder::new(EVENT_MAX_BYTES),
                             last_heard: Instant::now(),
+                            has_begun: false,
                         }));
                         let resumed_after = self.position;
                         return Some(Ok(LiveEvent::Connected { resumed_after }));
@@ -182,12 +187,19 @@ impl LiveStream {
             }
             "lagged" => {
                 let lagged: Lagged = self.read_data(&event)?;
-                // What was dropped is asked for again: from there, and on a new connection.
-                self.position = Some(lagged.resume_after);
-                let pause = self.client.options().backoff.delay(0, chance());
-                self.link = Link::Waiting(Instant::now() + pause);
                 let dropped = lagged.dropped;
-                Ok(Some(LiveEvent::Lagged { dropped }))
+                // Before the snapshot it means that more was missed while away than the server looks through: asking
+                // again would bring the same answer.
+                let is_asked_again = matches!(&self.link, Link::Open(open) if open.has_begun);
+                if is_asked_again {
+                    self.position = Some(lagged.resume_after);
+                    let pause = self.client.options().backoff.delay(0, chance());
+                    self.link = Link::Waiting(Instant::now() + pause);
+                }
+                Ok(Some(LiveEvent::Lagged {
+                    dropped,
+                    is_asked_again,
+                }))
             }
             "error" => {
                 let refused: Refused = self.read_data(&event)?;
@@ -200,6 +212,9 @@ impl LiveStream {
     fn take_batch(&mut self, event: &SseEvent) -> Result<Batch, ClientError> {
         let batch: Batch = self.read_data(event)?;
         self.failures = 0;
+        if let Link::Open(open) = &mut self.link {
+            open.has_begun = true;
+        }
         self.position = self.position.max(Some(batch.position));
         Ok(batch)
     }

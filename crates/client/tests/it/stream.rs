@@ -132,9 +132,35 @@ async fn who_reads_too_slowly_gets_what_was_missed() {
     server.push(Step::Send(lagged.into()));
     assert!(matches!(
         next(&mut stream).await,
-        LiveEvent::Lagged { dropped: 12 }
+        LiveEvent::Lagged {
+            dropped: 12,
+            is_asked_again: true
+        }
     ));
     connected(&mut stream, Some(33)).await;
+}
+
+#[tokio::test]
+async fn who_was_away_for_too_long_is_told_and_goes_on() {
+    let (server, mut stream) = started().await;
+    let lagged =
+        "event: lagged\ndata: {\"type\":\"lagged\",\"id\":\"stream\",\"dropped\":7,\"resume_after\":90}\n\n";
+    let snapshot = frame("snapshot", &batch(90, "machine.x.state"));
+    server.fleet().greeting = format!("{lagged}{snapshot}");
+    connected(&mut stream, None).await;
+    let told = next(&mut stream).await;
+    assert!(
+        matches!(
+            told,
+            LiveEvent::Lagged {
+                dropped: 7,
+                is_asked_again: false
+            }
+        ),
+        "{told:?}"
+    );
+    assert!(matches!(next(&mut stream).await, LiveEvent::Snapshot(batch) if batch.position.0 == 90));
+    assert_eq!(server.targets().len(), 1);
 }
 
 #[tokio::test]

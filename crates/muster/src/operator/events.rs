@@ -164,10 +164,15 @@ async fn follow(
                 }
                 continue;
             }
-            LiveEvent::Lagged { dropped } => {
-                session.note(&format!(
-                    "{dropped} messages came too fast and are asked for again"
-                ));
+            LiveEvent::Lagged {
+                dropped,
+                is_asked_again,
+            } => {
+                session.note(&if is_asked_again {
+                    format!("{dropped} messages came too fast and are asked for again")
+                } else {
+                    format!("{dropped} events are missing here: list them with `muster events --from …`")
+                });
                 continue;
             }
             LiveEvent::Problem(problem) => {
