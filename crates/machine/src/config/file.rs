@@ -1,0 +1,141 @@
+//! The YAML file: flat values, in sections one deep, each with its line.
+
+use std::path::Path;
+
+use yaml_serde::Value;
+
+use super::{ConfigError, Given, Origin, keys};
+
+/// Longest file that is read.
+const FILE_MAX_BYTES: u64 = 256 * 1024;
+
+/// The values of a file. Every key in it exists.
+pub(super) fn read(path: &Path) -> Result<Vec<Given>, ConfigError> {
+    let unreadable = |source| ConfigError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let length = std::fs::metadata(path).map_err(unreadable)?.len();
+    if length > FILE_MAX_BYTES {
+        let text = format!("it has {length} bytes, at most {FILE_MAX_BYTES} are read");
+        return Err(unreadable(std::io::Error::other(text)));
+    }
+    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    parse(path, &text)
+}
+
+pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Given>, ConfigError> {
+    let value: Value = yaml_serde::from_str(text).map_err(|error| ConfigError::Syntax {
+        path: path.to_owned(),
+        line: error.location().map_or(1, |location| location.line()),
+        message: error.to_string(),
+    })?;
+    let mut given = Vec::new();
+    let reader = Reader { path, text };
+    match &value {
+        Value::Null => {}
+        Value::Mapping(mapping) => {
+            for (name, value) in mapping {
+                reader.entry(None, name, value, &mut given)?;
+            }
+        }
+        _ => {
+            return Err(ConfigError::Syntax {
+                path: path.to_owned(),
+                line: 1,
+                message: "keys with values are expected, such as `kind: pi`".to_owned(),
+            });
+        }
+    }
+    Ok(given)
+}
+
+struct Reader<'a> {
+    path: &'a Path,
+    text: &'a str,
+}
+
+impl Reader<'_> {
+    fn entry(
+        &self,
+        section: Option<&str>,
+        name: &Value,
+        value: &Value,
+        given: &mut Vec<Given>,
+    ) -> Result<(), ConfigError> {
+        let name = scalar(name).unwrap_or_default();
+        let path = section.map_or(name.clone(), |section| format!("{section}.{name}"));
+        let origin = Origin::File {
+            path: self.path.to_owned(),
+            line: self.line_of(section, &name),
+        };
+        if let Some(key) = keys::find(&path) {
+            let wrong = || ConfigError::Value {
+                origin: origin.clone(),
+                key: key.path,
+                given: "a list or section".to_owned(),
+                accepted: key.accepted.to_owned(),
+            };
+            // What is set to nothing is as if it were not there.
+            if !value.is_null() {
+                let value = scalar(value).ok_or_else(wrong)?;
+                given.push(Given { key, value, origin });
+            }
+            return Ok(());
+        }
+        let names = keys::within(section);
+        let is_section = section.is_none() && !keys::within(Some(&name)).is_empty();
+        match value {
+            Value::Mapping(mapping) if is_section => mapping
+                .iter()
+                .try_for_each(|(inner, value)| self.entry(Some(&name), inner, value, given)),
+            Value::Null if is_section => Ok(()),
+            _ => Err(ConfigError::UnknownKey {
+                origin,
+                suggestion: keys::nearest(&name, &names),
+                accepted: if is_section {
+                    format!("{name} with {}", keys::within(Some(&name)).join(", "))
+                } else {
+                    names.join(", ")
+                },
+                key: path,
+            }),
+        }
+    }
+
+    /// Where a key stands. The values know no lines, so the text is looked through: sections stand at the left edge,
+    /// their keys further right.
+    fn line_of(&self, section: Option<&str>, name: &str) -> usize {
+        let mut inside = section.is_none();
+        let mut section_line = 1;
+        for (index, line) in self.text.lines().enumerate() {
+            let at_edge = !line.starts_with([' ', '\t', '#']) && !line.trim().is_empty();
+            let holds = |name: &str| {
+                let word = line.trim_start().trim_start_matches(['"', '\'']);
+                word.strip_prefix(name)
+                    .is_some_and(|rest| rest.trim_start_matches(['"', '\'']).trim_start().starts_with(':'))
+            };
+            if let Some(section) = section
+                && at_edge
+            {
+                inside = holds(section);
+                if inside {
+                    section_line = index + 1;
+                }
+            }
+            if inside && holds(name) && (section.is_some() != at_edge) {
+                return index + 1;
+            }
+        }
+        section_line
+    }
+}
+
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        Value::Null | Value::Sequence(_) | Value::Mapping(_) | Value::Tagged(_) => None,
+    }
+}

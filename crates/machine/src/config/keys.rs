@@ -1,0 +1,309 @@
+//! Every key, with what is accepted for it.
+
+use std::fmt;
+use std::time::Duration;
+
+use muster_runtime::logging::Format;
+use tracing::Level;
+use tracing_subscriber::EnvFilter;
+
+use super::Settings;
+use crate::options::ServerUrlError;
+
+/// One key.
+pub(super) struct Key {
+    /// Its name, with its section before a dot.
+    pub(super) path: &'static str,
+    /// What is accepted, for a person.
+    pub(super) accepted: &'static str,
+    /// Sets it. The error says more than [`accepted`](Self::accepted), where there is more to say.
+    pub(super) set: fn(&mut Settings, &str) -> Result<(), Option<String>>,
+    /// Its value; none where it is not set.
+    pub(super) get: fn(&Settings) -> Option<String>,
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.path)
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.path == other.path
+    }
+}
+
+impl Eq for Key {}
+
+/// A key that sets a threshold of the same name.
+macro_rules! threshold {
+    ($field:ident, $accepted:literal, $least:literal, $most:literal) => {
+        Key {
+            path: concat!("thresholds.", stringify!($field)),
+            accepted: $accepted,
+            set: |settings, text| {
+                let value: f64 = text.parse().map_err(|_| None)?;
+                if !($least..=$most).contains(&value) {
+                    return Err(None);
+                }
+                settings.thresholds.$field = value;
+                Ok(())
+            },
+            get: |settings| Some(settings.thresholds.$field.to_string()),
+        }
+    };
+}
+
+/// Every key, in the order they are shown.
+pub(super) const KEYS: &[Key] = &[
+    Key {
+        path: "server",
+        accepted: "the server's address, such as ws://127.0.0.1:7700",
+        set: |settings, text| {
+            settings.server = text.parse().map_err(|error| match error {
+                ServerUrlError::Encrypted => Some(error.to_string()),
+                ServerUrlError::Malformed(_) => None,
+            })?;
+            Ok(())
+        },
+        get: |settings| Some(settings.server.to_string()),
+    },
+    Key {
+        path: "data",
+        accepted: "a directory, for this machine alone",
+        set: |settings, text| {
+            settings.data = some_text(text, 4_096)?.into();
+            Ok(())
+        },
+        get: |settings| Some(settings.data.display().to_string()),
+    },
+    Key {
+        path: "name",
+        accepted: "what people call the machine: 1 to 64 characters",
+        set: |settings, text| {
+            let printable = !text.chars().any(char::is_control);
+            settings.name = Some(some_text(text, 64).and_then(|text| printable.then_some(text).ok_or(None))?);
+            Ok(())
+        },
+        get: |settings| settings.name.clone(),
+    },
+    Key {
+        path: "kind",
+        accepted: "the kind of machine: 1 to 32 lower-case letters, digits and dashes",
+        set: |settings, text| {
+            settings.kind = word(text)?;
+            Ok(())
+        },
+        get: |settings| Some(settings.kind.clone()),
+    },
+    Key {
+        path: "region",
+        accepted: "where the machine belongs: 1 to 32 lower-case letters, digits and dashes",
+        set: |settings, text| {
+            settings.region = Some(word(text)?);
+            Ok(())
+        },
+        get: |settings| settings.region.clone(),
+    },
+    Key {
+        path: "telemetry.interval_s",
+        accepted: "seconds between two readings: 1 to 3600",
+        set: |settings, text| {
+            settings.telemetry.interval_ms = 1_000 * whole(text, 1, 3_600)?;
+            Ok(())
+        },
+        get: |settings| Some((settings.telemetry.interval_ms / 1_000).to_string()),
+    },
+    Key {
+        path: "telemetry.at_latest_s",
+        accepted: "seconds after which what does not move is told all the same: 1 to 86400",
+        set: |settings, text| {
+            settings.telemetry.at_latest_ms = 1_000 * whole(text, 1, 86_400)?;
+            Ok(())
+        },
+        get: |settings| Some((settings.telemetry.at_latest_ms / 1_000).to_string()),
+    },
+    Key {
+        path: "log.level",
+        accepted: "error, warn, info, debug, trace, or a filter like muster_machine=debug,info",
+        set: |settings, text| {
+            EnvFilter::try_new(text).map_err(|_| None)?;
+            settings.log_level = some_text(text, 256)?;
+            Ok(())
+        },
+        get: |settings| Some(settings.log_level.clone()),
+    },
+    Key {
+        path: "log.format",
+        accepted: "text or json",
+        set: |settings, text| {
+            settings.log_format = match text {
+                "text" => Format::Text,
+                "json" => Format::Json,
+                _ => return Err(None),
+            };
+            Ok(())
+        },
+        get: |settings| {
+            Some(match settings.log_format {
+                Format::Text => "text".to_owned(),
+                Format::Json => "json".to_owned(),
+            })
+        },
+    },
+    Key {
+        path: "log.forward",
+        accepted: "the least level that is sent to the server: off, error, warn or info",
+        set: |settings, text| {
+            settings.log_forward = match text {
+                "off" => None,
+                "error" => Some(Level::ERROR),
+                "warn" => Some(Level::WARN),
+                "info" => Some(Level::INFO),
+                _ => return Err(None),
+            };
+            Ok(())
+        },
+        get: |settings| {
+            Some(match settings.log_forward {
+                None => "off".to_owned(),
+                Some(level) => level.as_str().to_ascii_lowercase(),
+            })
+        },
+    },
+    threshold!(
+        thermal_warning_celsius,
+        "degrees Celsius: -50 to 200",
+        -50.0,
+        200.0
+    ),
+    threshold!(
+        thermal_critical_celsius,
+        "degrees Celsius: -50 to 200",
+        -50.0,
+        200.0
+    ),
+    threshold!(disk_warning_percent, "percent: 0 to 100", 0.0, 100.0),
+    threshold!(disk_error_percent, "percent: 0 to 100", 0.0, 100.0),
+    threshold!(battery_warning_percent, "percent: 0 to 100", 0.0, 100.0),
+    threshold!(battery_error_percent, "percent: 0 to 100", 0.0, 100.0),
+    threshold!(memory_warning_percent, "percent: 0 to 100", 0.0, 100.0),
+    Key {
+        path: "metal.sysfs_root",
+        accepted: "a directory that holds proc, sys and etc of the machine",
+        set: |settings, text| {
+            settings.sysfs_root = Some(some_text(text, 4_096)?.into());
+            Ok(())
+        },
+        get: |settings| {
+            settings
+                .sysfs_root
+                .as_ref()
+                .map(|path| path.display().to_string())
+        },
+    },
+    Key {
+        path: "limits.inbox_messages",
+        accepted: "messages that may wait for each node: 16 to 65536",
+        set: |settings, text| {
+            settings.inbox_messages = usize::try_from(whole(text, 16, 65_536)?).map_err(|_| None)?;
+            Ok(())
+        },
+        get: |settings| Some(settings.inbox_messages.to_string()),
+    },
+    Key {
+        path: "limits.queue_messages",
+        accepted: "messages that may wait in each queue of the link: 16 to 65536",
+        set: |settings, text| {
+            settings.queue_messages = usize::try_from(whole(text, 16, 65_536)?).map_err(|_| None)?;
+            Ok(())
+        },
+        get: |settings| Some(settings.queue_messages.to_string()),
+    },
+    Key {
+        path: "limits.outbox_records",
+        accepted: "records that are kept without acknowledgement: 1000 to 100000000",
+        set: |settings, text| {
+            settings.outbox_records = whole(text, 1_000, 100_000_000)?;
+            Ok(())
+        },
+        get: |settings| Some(settings.outbox_records.to_string()),
+    },
+    Key {
+        path: "limits.connect_timeout_s",
+        accepted: "seconds that making a connection may take: 1 to 60",
+        set: |settings, text| {
+            settings.connect_timeout = Duration::from_secs(whole(text, 1, 60)?);
+            Ok(())
+        },
+        get: |settings| Some(settings.connect_timeout.as_secs().to_string()),
+    },
+];
+
+/// The key of this name.
+pub(super) fn find(path: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.path == path)
+}
+
+/// The keys of a section, or of the top: their last names; and the sections, at the top.
+pub(super) fn within(section: Option<&str>) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    for key in KEYS {
+        let name = match (key.path.split_once('.'), section) {
+            (Some((head, name)), Some(section)) if head == section => name,
+            (Some((head, _)), None) => head,
+            (None, None) => key.path,
+            (Some(_) | None, Some(_)) => continue,
+        };
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// The name that is nearest to what was written, if any is near.
+pub(super) fn nearest(written: &str, names: &[&'static str]) -> Option<&'static str> {
+    let distances = names.iter().map(|name| (distance(written, name), *name));
+    let (distance, name) = distances.min()?;
+    (distance <= 1 + written.len() / 4).then_some(name)
+}
+
+/// How many letters are to be added, taken away or changed. Source: Levenshtein.
+fn distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, a) in from.chars().take(64).enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, b) in to.iter().enumerate() {
+            let changed = diagonal + usize::from(a != *b);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+fn whole(text: &str, least: u64, most: u64) -> Result<u64, Option<String>> {
+    let value = text.parse().map_err(|_| None)?;
+    if (least..=most).contains(&value) {
+        Ok(value)
+    } else {
+        Err(None)
+    }
+}
+
+fn some_text(text: &str, most: usize) -> Result<String, Option<String>> {
+    let fits = !text.trim().is_empty() && text.chars().count() <= most;
+    if fits { Ok(text.to_owned()) } else { Err(None) }
+}
+
+fn word(text: &str) -> Result<String, Option<String>> {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if (1..=32).contains(&text.len()) && text.chars().all(fits) {
+        Ok(text.to_owned())
+    } else {
+        Err(None)
+    }
+}

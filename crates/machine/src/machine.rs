@@ -1,0 +1,232 @@
+//! One machine: its bus, its nodes, their supervisor.
+//!
+//! [`run`] is a real machine, with a thread for each node and a data directory of its own. [`Machine::start`] is one of
+//! many simulated ones, which share a runtime and a store. Both run the same nodes.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use muster_model::state::Identity;
+use muster_model::{BootId, MachineId};
+use muster_runtime::clock::{entropy, new_uuid};
+use muster_runtime::{Clock, Shutdown, Tasks};
+use tokio::sync::watch;
+
+use crate::bus::Bus;
+use crate::error::MachineError;
+use crate::metals::MetalSource;
+use crate::nodes::{health, logs, resources, state, telemetry, uplink};
+use crate::options::Options;
+use crate::store::{Store, StoreError, StoreOptions};
+use crate::supervisor::{self, NodeSpec, Placement, Supervisor};
+
+/// How long the store may take to end.
+const STORE_CLOSE: Duration = Duration::from_secs(1);
+
+/// Runs one real machine until asked to end, and then ends it in order within five seconds.
+///
+/// Needs a tokio runtime with a timer; the nodes bring runtimes of their own.
+pub async fn run(
+    data: &Path,
+    options: Options,
+    metal: MetalSource,
+    clock: Clock,
+    shutdown: Shutdown,
+) -> Result<(), MachineError> {
+    let store = Store::open(data, StoreOptions::default())?;
+    let result = run_on(&store, options, metal, clock, shutdown).await;
+    // Whatever was acknowledged is on disk already; this only tidies up.
+    let _ = tokio::time::timeout(STORE_CLOSE, store.close()).await;
+    result
+}
+
+async fn run_on(
+    store: &Store,
+    options: Options,
+    metal: MetalSource,
+    clock: Clock,
+    shutdown: Shutdown,
+) -> Result<(), MachineError> {
+    let prepared = Prepared::new(store, &options, &metal, clock).await?;
+    tracing::info!(machine_id = %prepared.machine_id, name = %options.name, server = %options.server, "the machine starts");
+    let (supervisor, _bus) = prepared.supervisor(store, &options, metal, clock, Placement::Threads)?;
+    let result = supervise(supervisor, store, shutdown).await;
+    tracing::info!("the machine has ended");
+    result
+}
+
+/// What the simulated machines of one process share.
+#[derive(Clone, Debug)]
+pub struct SharedParts {
+    /// Where they keep things.
+    pub store: Store,
+    /// Where their nodes run.
+    pub tasks: Tasks,
+    /// What time it is.
+    pub clock: Clock,
+}
+
+/// A machine that runs among others.
+#[derive(Debug)]
+pub struct Machine {
+    id: MachineId,
+    bus: Bus,
+    shutdown: Shutdown,
+    ended: watch::Receiver<Option<Result<(), Arc<MachineError>>>>,
+}
+
+impl Machine {
+    /// Starts a machine on the runtime that calls. It ends with the tasks' shutdown, or alone.
+    pub async fn start(
+        shared: &SharedParts,
+        options: Options,
+        metal: MetalSource,
+    ) -> Result<Self, MachineError> {
+        let SharedParts { store, tasks, clock } = shared;
+        let prepared = Prepared::new(store, &options, &metal, *clock).await?;
+        let id = prepared.machine_id;
+        let placement = Placement::Shared(tasks.clone());
+        let (supervisor, bus) = prepared.supervisor(store, &options, metal, *clock, placement)?;
+        let shutdown = tasks.shutdown().child();
+        let (told, ended) = watch::channel(None);
+        let (store, asked) = (store.clone(), shutdown.clone());
+        tasks.spawn_small(async move {
+            let result = supervise(supervisor, &store, asked).await;
+            told.send_replace(Some(result.map_err(Arc::new)));
+        });
+        Ok(Self {
+            id,
+            bus,
+            shutdown,
+            ended,
+        })
+    }
+
+    /// Its id.
+    pub fn id(&self) -> MachineId {
+        self.id
+    }
+
+    /// Its bus, to listen to.
+    pub fn bus(&self) -> &Bus {
+        &self.bus
+    }
+
+    /// Asks it to end.
+    pub fn stop(&self) {
+        self.shutdown.request("this machine is being stopped");
+    }
+
+    /// Waits until it has ended.
+    pub async fn ended(&mut self) -> Result<(), Arc<MachineError>> {
+        match self.ended.wait_for(Option::is_some).await {
+            Ok(result) => result.clone().unwrap_or(Ok(())),
+            // Its task was cut off with all others.
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+async fn supervise(supervisor: Supervisor, store: &Store, shutdown: Shutdown) -> Result<(), MachineError> {
+    let stop = shutdown.child();
+    let supervised = supervisor.run(stop.clone());
+    tokio::pin!(supervised);
+    tokio::select! {
+        result = &mut supervised => result,
+        error = store.failed() => {
+            stop.request("the store failed");
+            // The nodes end as well as they can; why all ends is known already.
+            let _ = supervised.await;
+            Err(MachineError::Store(StoreError::Stopped(error)))
+        }
+    }
+}
+
+/// What is known before the first node starts.
+struct Prepared {
+    machine_id: MachineId,
+    boot_id: BootId,
+    delay_ms: u64,
+}
+
+impl Prepared {
+    async fn new(
+        store: &Store,
+        options: &Options,
+        metal: &MetalSource,
+        clock: Clock,
+    ) -> Result<Self, MachineError> {
+        let machine_id = match options.machine_id {
+            Some(id) => id,
+            None => store.identity(MachineId::from_uuid(new_uuid(&clock)?)).await?,
+        };
+        let facts = metal.take().map(|mut metal| metal.facts());
+        let boot_id = match facts {
+            Some(Ok(facts)) => facts.platform.boot_id,
+            // A machine that cannot tell its boots apart takes every start of the runtime for one.
+            Some(Err(_)) | None => BootId::from_uuid(new_uuid(&clock)?),
+        };
+        let jitter_ms = u64::try_from(options.start_jitter.as_millis()).unwrap_or(u64::MAX - 1);
+        let delay_ms = if jitter_ms == 0 {
+            0
+        } else {
+            entropy()? % (jitter_ms + 1)
+        };
+        Ok(Self {
+            machine_id,
+            boot_id,
+            delay_ms,
+        })
+    }
+
+    /// The nodes in the order they are started: the uplink first, so that it is the last to be stopped.
+    fn supervisor(
+        &self,
+        store: &Store,
+        options: &Options,
+        metal: MetalSource,
+        clock: Clock,
+        placement: Placement,
+    ) -> Result<(Supervisor, Bus), MachineError> {
+        let uplink = uplink::Setup {
+            server: options.server.clone(),
+            connect_timeout: options.connect_timeout,
+            link: options.link_options(),
+            machine_id: self.machine_id,
+            boot_id: self.boot_id,
+            store: store.clone(),
+            delay_ms: self.delay_ms,
+            told_start: AtomicBool::new(false),
+        };
+        let resources = resources::Options {
+            interval_ms: options.telemetry.interval_ms,
+            delay_ms: self.delay_ms % options.telemetry.interval_ms.max(1),
+            identity: Identity {
+                name: options.name.clone(),
+                kind: options.kind.clone(),
+                region: options.region.clone(),
+            },
+        };
+        let mut nodes = vec![
+            uplink::spec(Arc::new(uplink)),
+            state::spec(options.state.clone()),
+            health::spec(options.thresholds),
+            telemetry::spec(options.telemetry),
+            resources::spec(resources, metal),
+        ];
+        nodes.extend(options.log_tap.clone().map(logs::spec));
+        let nodes = nodes.into_iter().map(|spec| NodeSpec {
+            inbox_max: options.inbox_max,
+            ..spec
+        });
+        let bus = Bus::new(clock);
+        let supervised = supervisor::Options {
+            placement,
+            policy: options.restart,
+        };
+        let supervisor = Supervisor::new(supervised, bus.clone(), clock, nodes.collect());
+        Ok((supervisor, bus))
+    }
+}

@@ -1,0 +1,318 @@
+//! What nodes say to each other.
+//!
+//! Begin with [`Payload`]. Each payload knows the topic it belongs to and whether a node that comes later needs the
+//! latest one. Everything here can be written as JSON, so that the traffic of a bus can be recorded and replayed.
+
+use std::sync::Arc;
+
+use muster_model::state::{NodeReport, Problem, StatePatch};
+use muster_model::{ReportedState, Severity, Timestamp, Topic};
+use muster_protocol::link::{Command, Desired, EventReport, LogReport, Telemetry};
+use muster_reflex::link::LinkState;
+use muster_reflex::state::{Section, SectionKind};
+use serde::{Deserialize, Serialize};
+
+/// Something that was said on the bus.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    /// Under which name.
+    pub topic: Topic,
+    /// When, by the machine's wall clock.
+    pub at: Timestamp,
+    /// What.
+    pub payload: Payload,
+}
+
+/// What is said.
+///
+/// Externally tagged on purpose: serde's other taggings would look into the raw JSON of commands and events.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Payload {
+    /// Sections of the state as they were read just now; `null` where the machine has no such thing or cannot tell.
+    Sections(Source, Box<StatePatch>),
+    /// These sections are due to be read.
+    Wanted(Vec<Wanted>),
+    /// Network traffic, averaged since the reading before.
+    Traffic(TrafficReading),
+    /// Everything that is wrong as far as one source can tell; replaces what that source said before.
+    Findings(Source, Vec<Finding>),
+    /// Something happened.
+    Event(Box<EventReport>),
+    /// Measurements, taken when the message was said.
+    Telemetry(Telemetry),
+    /// Lines of the machine's log, written before the message was said.
+    Log(LogReport),
+    /// The state to be told.
+    State(Box<ReportedState>),
+    /// A command to carry out.
+    Command(Box<Command>),
+    /// What the machine should become.
+    Desired(Desired),
+    /// How a node fares.
+    Node(NodeReport),
+    /// How the link fares.
+    Link(LinkReport),
+}
+
+/// Who found something out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// What is measured every few seconds.
+    Measured,
+    /// What is fixed or slow.
+    Facts,
+    /// The hardware about itself.
+    Hardware,
+    /// The sensors that cannot be read.
+    Sensors,
+    /// The supervisor.
+    Nodes,
+    /// The local store.
+    Store,
+    /// The health node.
+    Health,
+}
+
+/// The name of a section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted(pub SectionKind);
+
+/// Network traffic over all interfaces but loopback.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrafficReading {
+    /// Received bytes per second.
+    pub receive_bytes_per_s: f64,
+    /// Sent bytes per second.
+    pub transmit_bytes_per_s: f64,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Its kind, dotted: `node.failed`, `sensor.unreadable` …
+    pub kind: String,
+    /// What it is about, where several of a kind can stand at once: a node, a sensor.
+    pub subject: String,
+    /// How much it matters.
+    pub severity: Severity,
+    /// What is wrong, for a person.
+    pub message: String,
+}
+
+/// How the link fares.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LinkReport {
+    /// Its state.
+    #[serde(with = "link_state")]
+    pub state: LinkState,
+    /// Why it is in it, for a person.
+    pub reason: String,
+}
+
+/// What a node that wants everything about something subscribes to.
+pub mod topics {
+    /// Every section that is read.
+    pub const SECTIONS: &str = "section.>";
+    /// What is measured every few seconds.
+    pub const MEASURED: &str = "section.measured";
+    /// Sections that are due.
+    pub const WANTED: &str = "wanted";
+    /// Network traffic.
+    pub const TRAFFIC: &str = "traffic";
+    /// Everything that is wrong.
+    pub const FINDINGS: &str = "findings.>";
+    /// Every event.
+    pub const EVENTS: &str = "event.>";
+    /// Measurements to be sent.
+    pub const TELEMETRY: &str = "telemetry";
+    /// Lines of the log.
+    pub const LOG: &str = "log";
+    /// The state to be told.
+    pub const STATE: &str = "state";
+    /// Commands of one kind are under `command.<kind>`.
+    pub const IDENTIFY: &str = "command.identify";
+    /// How every node fares.
+    pub const NODES: &str = "node.*.status";
+    /// How the link fares.
+    pub const LINK: &str = "link";
+}
+
+impl Payload {
+    /// The topic it belongs to.
+    pub fn topic(&self) -> Topic {
+        let text = match self {
+            Self::Sections(source, _) => return topic(&format!("section.{}", source.as_str())),
+            Self::Findings(source, _) => return topic(&format!("findings.{}", source.as_str())),
+            Self::Event(event) => match format!("event.{}", event.kind).parse() {
+                Ok(topic) => return topic,
+                // The kind is checked where the event is made; a wrong one must not end a node here.
+                Err(_) => "event.unnamed",
+            },
+            Self::Command(command) => match serde_json::to_value(command.kind) {
+                Ok(serde_json::Value::String(kind)) => return topic(&format!("command.{kind}")),
+                Ok(_) | Err(_) => "command.unnamed",
+            },
+            Self::Node(report) => match format!("node.{}.status", report.name).parse() {
+                Ok(topic) => return topic,
+                Err(_) => "node.unnamed.status",
+            },
+            Self::Wanted(_) => topics::WANTED,
+            Self::Traffic(_) => topics::TRAFFIC,
+            Self::Telemetry(_) => topics::TELEMETRY,
+            Self::Log(_) => topics::LOG,
+            Self::State(_) => topics::STATE,
+            Self::Desired(_) => "desired",
+            Self::Link(_) => topics::LINK,
+        };
+        topic(text)
+    }
+
+    /// Whether a node that subscribes later gets the latest one at once: it says how something *is*, not what happened.
+    pub const fn is_retained(&self) -> bool {
+        match self {
+            Self::Sections(..)
+            | Self::Findings(..)
+            | Self::State(_)
+            | Self::Node(_)
+            | Self::Link(_)
+            | Self::Desired(_) => true,
+            Self::Wanted(_)
+            | Self::Traffic(_)
+            | Self::Event(_)
+            | Self::Telemetry(_)
+            | Self::Log(_)
+            | Self::Command(_) => false,
+        }
+    }
+}
+
+/// A topic that is written in this crate.
+fn topic(text: &str) -> Topic {
+    text.parse().expect("the topics of this crate are well-formed")
+}
+
+impl Source {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Measured => "measured",
+            Self::Facts => "facts",
+            Self::Hardware => "hardware",
+            Self::Sensors => "sensors",
+            Self::Nodes => "nodes",
+            Self::Store => "store",
+            Self::Health => "health",
+        }
+    }
+}
+
+impl From<&Finding> for Problem {
+    fn from(finding: &Finding) -> Self {
+        Self {
+            kind: finding.kind.clone(),
+            severity: finding.severity,
+            message: finding.message.clone(),
+        }
+    }
+}
+
+/// An event without further data.
+pub fn event(kind: &str, severity: Severity, message: impl Into<String>) -> Payload {
+    Payload::Event(Box::new(EventReport {
+        kind: kind.to_owned(),
+        severity,
+        message: message.into(),
+        data: None,
+        correlation_id: None,
+        causation_id: None,
+    }))
+}
+
+/// The sections that a patch holds, as the aggregator takes them in.
+pub fn sections_of(patch: &StatePatch) -> Vec<Section> {
+    let mut sections = Vec::new();
+    macro_rules! take {
+        ($($field:ident: $variant:ident),+ $(,)?) => {
+            $(if let Some(section) = &patch.$field { sections.push(Section::$variant(section.clone())); })+
+        };
+    }
+    take! {
+        identity: Identity, hardware: Hardware, network: Network, platform: Platform, deployment: Deployment,
+        operation: Operation, resources: Resources, power: Power, thermal: Thermal, location: Location,
+        nodes: Nodes, health: Health,
+    }
+    sections
+}
+
+/// A patch of one section.
+pub fn section(section: Section) -> Box<StatePatch> {
+    let mut patch = StatePatch::default();
+    put(&mut patch, section);
+    Box::new(patch)
+}
+
+/// Puts a section into a patch.
+pub fn put(patch: &mut StatePatch, section: Section) {
+    match section {
+        Section::Identity(value) => patch.identity = Some(value),
+        Section::Hardware(value) => patch.hardware = Some(value),
+        Section::Network(value) => patch.network = Some(value),
+        Section::Platform(value) => patch.platform = Some(value),
+        Section::Deployment(value) => patch.deployment = Some(value),
+        Section::Operation(value) => patch.operation = Some(value),
+        Section::Resources(value) => patch.resources = Some(value),
+        Section::Power(value) => patch.power = Some(value),
+        Section::Thermal(value) => patch.thermal = Some(value),
+        Section::Location(value) => patch.location = Some(value),
+        Section::Nodes(value) => patch.nodes = Some(value),
+        Section::Health(value) => patch.health = Some(value),
+    }
+}
+
+/// A section that holds a value.
+pub(crate) fn some<T>(value: T) -> Option<Arc<T>> {
+    Some(Arc::new(value))
+}
+
+impl Serialize for Wanted {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Wanted {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let kind = SectionKind::ALL.iter().find(|kind| kind.as_str() == name);
+        kind.copied()
+            .map(Self)
+            .ok_or_else(|| serde::de::Error::custom(format!("there is no section {name:?}")))
+    }
+}
+
+mod link_state {
+    use muster_reflex::link::LinkState;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    const ALL: [LinkState; 6] = [
+        LinkState::Initializing,
+        LinkState::Registering,
+        LinkState::Retrying,
+        LinkState::Connected,
+        LinkState::Disconnected,
+        LinkState::Reconnecting,
+    ];
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    pub(super) fn serialize<S: Serializer>(state: &LinkState, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(state.as_str())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LinkState, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        ALL.into_iter()
+            .find(|state| state.as_str() == word)
+            .ok_or_else(|| serde::de::Error::custom(format!("there is no link state {word:?}")))
+    }
+}

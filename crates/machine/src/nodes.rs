@@ -1,0 +1,18 @@
+//! The nodes of a machine. Each has one responsibility and speaks only over the bus.
+//!
+//! - [`uplink`]: speaks with the server, and keeps what must reach it.
+//! - [`state`]: gathers sections into the machine's state, and decides what of it is told.
+//! - [`health`]: gathers what is wrong, and says so.
+//! - [`resources`]: reads the hardware.
+//! - [`telemetry`]: turns readings into measurements to be sent.
+//! - [`logs`]: forwards lines of the log.
+
+pub mod health;
+pub mod logs;
+pub mod resources;
+pub mod state;
+pub mod telemetry;
+pub mod uplink;
+
+/// The name of the health node, whose silence means that health is unknown.
+pub const HEALTH: &str = "health";

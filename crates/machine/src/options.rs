@@ -1,0 +1,201 @@
+//! How a machine behaves. Every bound is here or in the options of a part.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use muster_model::MachineId;
+use muster_protocol::link::{CommandKind, PATH};
+use muster_reflex::{link, state};
+
+use crate::logging::LogTap;
+use crate::supervisor::RestartPolicy;
+
+/// How one machine behaves.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where the server is.
+    pub server: ServerUrl,
+    /// What people call the machine.
+    pub name: String,
+    /// What kind of machine it is.
+    pub kind: String,
+    /// Where it belongs.
+    pub region: Option<String>,
+    /// Its id; none: the data directory's own, made at the first start.
+    pub machine_id: Option<MachineId>,
+    /// When it reads and tells.
+    pub telemetry: TelemetryOptions,
+    /// From where on a reading is a problem.
+    pub thresholds: Thresholds,
+    /// The link's own options. The commands are set by the runtime.
+    pub link: link::Options,
+    /// The state's own options.
+    pub state: state::Options,
+    /// How long making a connection may take.
+    pub connect_timeout: Duration,
+    /// When nodes are started again.
+    pub restart: RestartPolicy,
+    /// Messages that may wait for each node.
+    pub inbox_max: usize,
+    /// The start is put off by up to so long, so that many machines in one process do not start together.
+    pub start_jitter: Duration,
+    /// Log lines that are sent to the server; none: none are.
+    pub log_tap: Option<LogTap>,
+}
+
+/// When a machine reads and tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TelemetryOptions {
+    /// Between two readings of what is cheap to read.
+    pub interval_ms: u64,
+    /// What does not move is told after so long all the same.
+    pub at_latest_ms: u64,
+}
+
+impl Default for TelemetryOptions {
+    fn default() -> Self {
+        Self {
+            interval_ms: 5_000,
+            at_latest_ms: 30_000,
+        }
+    }
+}
+
+/// From where on a reading is a problem. Each ends a little below where it began.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Thresholds {
+    /// `thermal.high`, warning.
+    pub thermal_warning_celsius: f64,
+    /// `thermal.high`, critical.
+    pub thermal_critical_celsius: f64,
+    /// `disk.nearly_full`, warning.
+    pub disk_warning_percent: f64,
+    /// `disk.nearly_full`, error.
+    pub disk_error_percent: f64,
+    /// `power.low`, warning, when not charging.
+    pub battery_warning_percent: f64,
+    /// `power.low`, error, when not charging.
+    pub battery_error_percent: f64,
+    /// `memory.high`, warning.
+    pub memory_warning_percent: f64,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self {
+            thermal_warning_celsius: 80.0,
+            thermal_critical_celsius: 90.0,
+            disk_warning_percent: 90.0,
+            disk_error_percent: 95.0,
+            battery_warning_percent: 20.0,
+            battery_error_percent: 10.0,
+            memory_warning_percent: 90.0,
+        }
+    }
+}
+
+impl Options {
+    /// The usual behaviour for a machine of this name and kind.
+    pub fn new(server: ServerUrl, name: impl Into<String>, kind: impl Into<String>) -> Self {
+        Self {
+            server,
+            name: name.into(),
+            kind: kind.into(),
+            region: None,
+            machine_id: None,
+            telemetry: TelemetryOptions::default(),
+            thresholds: Thresholds::default(),
+            link: link::Options::default(),
+            state: state::Options::default(),
+            connect_timeout: Duration::from_secs(10),
+            restart: RestartPolicy::default(),
+            inbox_max: crate::bus::INBOX_MAX,
+            start_jitter: Duration::ZERO,
+            log_tap: None,
+        }
+    }
+
+    /// The link's options with what this runtime can be commanded to do.
+    pub(crate) fn link_options(&self) -> link::Options {
+        link::Options {
+            commands: vec![CommandKind::Identify],
+            ..self.link.clone()
+        }
+    }
+}
+
+/// Where the server is: `ws://host:port`, with `/machine` unless a path is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerUrl {
+    uri: http::Uri,
+    host: String,
+    port: u16,
+}
+
+/// Why a text is no server's address.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ServerUrlError {
+    /// Encrypted links need an identity, which comes in a later release.
+    #[error(
+        "wss:// is not spoken yet: encrypted links come with machine identity; use ws:// to a server on this computer"
+    )]
+    Encrypted,
+    /// Not a WebSocket address.
+    #[error("{0:?} is not an address like ws://127.0.0.1:7700")]
+    Malformed(String),
+}
+
+impl ServerUrl {
+    /// The address with its path.
+    pub fn uri(&self) -> &http::Uri {
+        &self.uri
+    }
+
+    /// The host's name or address.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+impl FromStr for ServerUrl {
+    type Err = ServerUrlError;
+
+    fn from_str(text: &str) -> Result<Self, ServerUrlError> {
+        let malformed = || ServerUrlError::Malformed(text.chars().take(128).collect());
+        let uri: http::Uri = text.parse().map_err(|_| malformed())?;
+        match uri.scheme_str() {
+            Some("ws") => {}
+            Some("wss" | "https") => return Err(ServerUrlError::Encrypted),
+            Some(_) | None => return Err(malformed()),
+        }
+        let authority = uri
+            .authority()
+            .filter(|authority| !authority.as_str().contains('@'));
+        let authority = authority.ok_or_else(malformed)?.clone();
+        let host = authority.host().trim_matches(['[', ']']).to_owned();
+        if host.is_empty() || uri.query().is_some() {
+            return Err(malformed());
+        }
+        let port = authority.port_u16().unwrap_or(80);
+        let path = if uri.path() == "/" { PATH } else { uri.path() };
+        let uri = http::Uri::builder()
+            .scheme("ws")
+            .authority(authority)
+            .path_and_query(path)
+            .build()
+            .map_err(|_| malformed())?;
+        Ok(Self { uri, host, port })
+    }
+}
+
+impl fmt::Display for ServerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.uri.fmt(f)
+    }
+}
