@@ -49,6 +49,9 @@ pub struct About {
 pub enum Content {
     /// How something is: a newer one replaces an older one.
     Latest(Arc<RawValue>),
+    /// Something is different now; how it is, is looked up when it is told. So a slow reader holds on to a name, not to
+    /// everything that it was meant to be told.
+    Changed,
     /// Something that happened: none replaces another.
     Event {
         /// Its place in the log.
@@ -132,13 +135,20 @@ pub struct Subscription {
     subscribe: Subscribe,
     interval_ms: u64,
     due_ms: u64,
-    latest: BTreeMap<Arc<str>, Arc<RawValue>>,
+    latest: BTreeMap<Arc<str>, Waiting>,
     samples: BTreeMap<Arc<str>, BTreeMap<Cow<'static, str>, Gathered>>,
     happened: VecDeque<Item>,
     dropped: u64,
     /// The last event that was handed out.
     handed_out: LogPosition,
     newest: LogPosition,
+}
+
+/// What waits under a topic where only one thing does.
+#[derive(Debug)]
+enum Waiting {
+    Data(Arc<RawValue>),
+    Changed,
 }
 
 #[derive(Debug)]
@@ -195,7 +205,7 @@ impl Subscription {
         let of_content = match &published.content {
             Content::Event { kind, severity, .. } => severe(*severity) && self.wants_event_type(kind),
             Content::Line { severity, .. } => severe(*severity),
-            Content::Latest(_) | Content::Samples(_) => true,
+            Content::Latest(_) | Content::Changed | Content::Samples(_) => true,
         };
         about
             && of_content
@@ -241,10 +251,15 @@ impl Subscription {
         let topic = &published.topic;
         match (&published.content, self.subscribe.throttle.strategy) {
             (Content::Latest(data), Strategy::Sample) => {
-                self.latest.entry(topic.clone()).or_insert_with(|| data.clone());
+                self.latest
+                    .entry(topic.clone())
+                    .or_insert_with(|| Waiting::Data(data.clone()));
+            }
+            (Content::Changed, _) => {
+                self.latest.entry(topic.clone()).or_insert(Waiting::Changed);
             }
             (Content::Latest(data), Strategy::Latest | Strategy::Aggregate) => {
-                self.latest.insert(topic.clone(), data.clone());
+                self.latest.insert(topic.clone(), Waiting::Data(data.clone()));
             }
             (Content::Samples(samples), strategy) => {
                 let gathered = self.samples.entry(topic.clone()).or_default();
@@ -294,18 +309,25 @@ impl Subscription {
         waits.then_some(self.due_ms)
     }
 
-    /// What is due now, if anything.
-    pub fn take_due(&mut self, now_ms: u64) -> Option<Due> {
+    /// What is due now, if anything. `look_up` says how things are that were only said to have changed; what it does not
+    /// know any more is left out.
+    pub fn take_due(
+        &mut self,
+        now_ms: u64,
+        look_up: &mut dyn FnMut(&str) -> Option<Arc<RawValue>>,
+    ) -> Option<Due> {
         if self.due_at_ms().is_none_or(|due| due > now_ms) {
             return None;
         }
         self.due_ms = now_ms + self.interval_ms;
         let mut items: Vec<Item> = self.happened.drain(..).collect();
-        items.extend(
-            std::mem::take(&mut self.latest)
-                .into_iter()
-                .map(|(topic, data)| Item { topic, data }),
-        );
+        items.extend(std::mem::take(&mut self.latest).into_iter().filter_map(|(topic, waiting)| {
+            let data = match waiting {
+                Waiting::Data(data) => data,
+                Waiting::Changed => look_up(&topic)?,
+            };
+            Some(Item { topic, data })
+        }));
         let aggregate = self.subscribe.throttle.strategy == Strategy::Aggregate;
         for (topic, gathered) in std::mem::take(&mut self.samples) {
             let samples: Vec<LiveSample> = gathered

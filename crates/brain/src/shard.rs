@@ -381,6 +381,11 @@ impl Shard {
         self.slots.values().map(|slot| &slot.view)
     }
 
+    /// One machine as the log knows it, with what was heard since.
+    pub fn view(&self, machine: MachineId) -> Option<&MachineView> {
+        self.slots.get(&machine).map(|slot| &slot.view)
+    }
+
     /// Figures, counted since the shard began.
     pub fn figures(&self) -> Figures {
         self.figures

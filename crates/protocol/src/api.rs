@@ -7,7 +7,7 @@ mod problem;
 use std::collections::BTreeMap;
 
 use muster_model::entry::JsonText;
-use muster_model::vocabulary::{Mode, Presence, Quality, Safety};
+use muster_model::vocabulary::{Mode, Presence, Safety};
 use muster_model::{BootId, LogPosition, MachineId, RecordNumber, ReportedState, SessionNumber, Severity};
 use muster_model::{StateVersion, StatusWord, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -273,8 +273,6 @@ document! {
         max: f64,
         /// How many samples it stands for.
         count: u32,
-        /// The worst quality among them.
-        quality: Quality,
     }
 }
 

@@ -36,6 +36,11 @@ impl<T: Clone> LocalBus<T> {
             dropped: Arc::default(),
         }
     }
+
+    /// How many listen, so that nobody makes what nobody hears.
+    pub fn subscribers(&self) -> usize {
+        self.sender.receiver_count()
+    }
 }
 
 impl<T> Clone for LocalBus<T> {

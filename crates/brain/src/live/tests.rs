@@ -96,10 +96,16 @@ fn the_latest_replaces_and_waits_for_its_turn() {
     subscription.offer(&state(1, "2"));
     subscription.offer(&state(2, "3"));
     subscription.offer(&event(11, Severity::Info));
-    assert_eq!(data(&subscription.take_due(0).expect("due")), ["2", "3"]);
+    assert_eq!(
+        data(&subscription.take_due(0, &mut |_| None).expect("due")),
+        ["2", "3"]
+    );
     subscription.offer(&state(1, "4"));
-    assert!(subscription.take_due(99).is_none());
-    assert_eq!(data(&subscription.take_due(100).expect("due")), ["4"]);
+    assert!(subscription.take_due(99, &mut |_| None).is_none());
+    assert_eq!(
+        data(&subscription.take_due(100, &mut |_| None).expect("due")),
+        ["4"]
+    );
     assert_eq!(subscription.due_at_ms(), None);
 }
 
@@ -110,7 +116,7 @@ fn a_sample_keeps_the_first() {
     subscription.offer(&state(1, "2"));
     subscription.offer(&sample(3.0));
     subscription.offer(&sample(4.0));
-    let due = subscription.take_due(0).expect("due");
+    let due = subscription.take_due(0, &mut |_| None).expect("due");
     assert_eq!(data(&due)[0], "1");
     assert!(data(&due)[1].contains("\"value\":3.0"));
 }
@@ -125,7 +131,7 @@ fn aggregation_keeps_least_mean_greatest_and_count() {
     for value in [4.0, 1.0, 7.0] {
         subscription.offer(&sample(value));
     }
-    let due = subscription.take_due(0).expect("due");
+    let due = subscription.take_due(0, &mut |_| None).expect("due");
     let text = data(&due)[0];
     for part in ["\"value\":4.0", "\"min\":1.0", "\"max\":7.0", "\"count\":3"] {
         assert!(text.contains(part), "{text} should contain {part}");
@@ -138,7 +144,10 @@ fn events_are_never_coalesced_and_known_ones_not_repeated() {
     for position in [9, 10, 11, 12] {
         subscription.offer(&event(position, Severity::Info));
     }
-    assert_eq!(data(&subscription.take_due(0).expect("due")), ["11", "12"]);
+    assert_eq!(
+        data(&subscription.take_due(0, &mut |_| None).expect("due")),
+        ["11", "12"]
+    );
 }
 
 #[test]
@@ -147,7 +156,7 @@ fn a_slow_reader_is_told_what_it_missed_and_where_to_resume() {
     for position in 11..(11 + EVENTS_WAITING_MAX as u64 + 5) {
         subscription.offer(&event(position, Severity::Info));
     }
-    let due = subscription.take_due(0).expect("due");
+    let due = subscription.take_due(0, &mut |_| None).expect("due");
     assert_eq!(
         (due.items.len(), due.dropped, due.resume_after),
         (EVENTS_WAITING_MAX, 5, LogPosition(10))
@@ -267,4 +276,19 @@ fn what_cannot_be_granted_is_refused_with_what_is_accepted() {
         );
     }
     assert_eq!(ask("a", 1, 0.01), None);
+}
+
+#[test]
+fn what_changed_is_looked_up_when_it_is_told() {
+    let mut subscription = subscription(&["machine.*.state"], Strategy::Latest, LiveFilters::default());
+    for machine in [1, 1, 2] {
+        subscription.offer(&Published {
+            content: Content::Changed,
+            ..state(machine, "0")
+        });
+    }
+    let due = subscription
+        .take_due(0, &mut |topic| (topic == "machine.1.state").then(|| raw("7")))
+        .expect("due");
+    assert_eq!(data(&due), ["7"], "the other is gone");
 }

@@ -1,0 +1,62 @@
+//! The REST API under `/api/v1`, and the document that describes it.
+//!
+//! A folder a resource: [`machines`], [`events`], [`fleet`], [`profile`], [`series`]. Query strings come through
+//! [`params`], errors leave through [`error`], and [`convert`] is the one place where the domain becomes a document.
+
+pub mod convert;
+pub mod document;
+pub mod error;
+pub mod events;
+pub mod fleet;
+pub mod machines;
+pub mod paging;
+pub mod params;
+pub mod profile;
+pub mod series;
+
+use axum::Router;
+use axum::routing::get;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::gateway::GatewayState;
+use crate::{gateway, live};
+
+/// The routes of the API with their descriptions.
+pub fn described() -> OpenApiRouter<GatewayState> {
+    OpenApiRouter::with_openapi(document::base())
+        .routes(routes!(machines::list))
+        .routes(routes!(machines::show))
+        .routes(routes!(events::of_machine))
+        .routes(routes!(series::telemetry))
+        .routes(routes!(series::logs))
+        .routes(routes!(
+            profile::labels,
+            profile::put_labels,
+            profile::delete_labels
+        ))
+        .routes(routes!(
+            profile::display_name,
+            profile::put_display_name,
+            profile::delete_display_name
+        ))
+        .routes(routes!(events::list))
+        .routes(routes!(fleet::summary))
+        .routes(routes!(fleet::timeline))
+        .routes(routes!(live::stream::stream))
+        .routes(routes!(document::openapi))
+}
+
+/// All that is served on the main port.
+pub fn router(state: GatewayState) -> Router {
+    let (api, _) = described().split_for_parts();
+    api.route(muster_protocol::link::PATH, get(gateway::machine::upgrade))
+        .route("/ws", get(live::socket::upgrade))
+        .method_not_allowed_fallback(error::method_not_allowed)
+        .route("/api", get(error::no_such_path))
+        .route("/api/{*rest}", axum::routing::any(error::no_such_path))
+        .fallback(crate::assets::serve)
+        .with_state(state)
+        .layer(tower_http::compression::CompressionLayer::new())
+        .layer(axum::middleware::from_fn(error::measure))
+}

@@ -1,0 +1,275 @@
+//! How the API says no: RFC 9457 problems with stable codes.
+
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request};
+use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use muster_protocol::api::{Problem, ProblemField};
+use muster_store::{LogError, TelemetryError};
+
+use crate::state::Stopping;
+use crate::state::recovery::FoldError;
+
+/// Why a request was not carried out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ApiError(Box<Problem>);
+
+impl ApiError {
+    fn new(status: StatusCode, code: &str, title: &str, detail: impl Into<String>) -> Self {
+        Self(Box::new(Problem {
+            kind: format!("urn:muster:problem:{code}"),
+            title: title.to_owned(),
+            status: status.as_u16(),
+            detail: detail.into(),
+            code: code.to_owned(),
+            errors: Vec::new(),
+            trace_id: None,
+        }))
+    }
+
+    fn at(mut self, at: impl Into<String>, detail: impl Into<String>) -> Self {
+        self.0.errors.push(ProblemField {
+            at: at.into(),
+            detail: detail.into(),
+        });
+        self
+    }
+
+    /// The request is not understood.
+    pub fn bad_request(code: &str, detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            code,
+            "The request is not understood",
+            detail,
+        )
+    }
+
+    /// One parameter of the query string is wrong.
+    pub fn bad_parameter(name: &str, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        let title = "A parameter is wrong";
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "MST-A001",
+            title,
+            format!("{name}: {detail}"),
+        )
+        .at(format!("query.{name}"), detail)
+    }
+
+    /// Part of the body is wrong.
+    pub fn bad_body(at: &str, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "MST-A002",
+            "The body is wrong",
+            format!("{at}: {detail}"),
+        )
+        .at(format!("body.{at}"), detail)
+    }
+
+    /// The body cannot be read at all.
+    pub fn unreadable_body(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self::new(status, "MST-A003", "The body cannot be read", detail)
+    }
+
+    /// There is no such machine.
+    pub fn no_such_machine(id: impl std::fmt::Display) -> Self {
+        let detail = format!("the fleet does not know a machine {id}");
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "MST-A004",
+            "There is no such machine",
+            detail,
+        )
+    }
+
+    /// There was no such machine at that moment.
+    pub fn no_such_machine_then(id: impl std::fmt::Display, at: impl std::fmt::Display) -> Self {
+        let detail = format!("the fleet did not know a machine {id} at {at}");
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "MST-A004",
+            "There was no such machine",
+            detail,
+        )
+    }
+
+    /// Somebody else was faster.
+    pub fn conflict(current: &str) -> Self {
+        let detail =
+            "it was changed by someone else since you read it: look at the current version and try again";
+        Self::new(
+            StatusCode::PRECONDITION_FAILED,
+            "MST-A005",
+            "It was changed in the meantime",
+            detail,
+        )
+        .at("current", current)
+    }
+
+    /// A change needs to say what it is based on.
+    pub fn precondition_required() -> Self {
+        let detail = "send If-Match with the ETag that you read, so that nobody's change is lost, or If-Match: * to \
+                      overwrite whatever is there";
+        Self::new(
+            StatusCode::PRECONDITION_REQUIRED,
+            "MST-A006",
+            "If-Match is needed",
+            detail,
+        )
+    }
+
+    /// Not for this caller.
+    pub fn forbidden(code: &str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, code, "Not allowed", detail)
+    }
+
+    /// The server is being stopped.
+    pub fn stopping() -> Self {
+        let detail = "the server is being stopped: try again in a moment";
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "MST-A007",
+            "The server is being stopped",
+            detail,
+        )
+    }
+
+    /// The log could not be read, or did not take something.
+    pub fn log(error: &LogError) -> Self {
+        tracing::error!(code = error.code(), error = %muster_runtime::errors::chain(error), "a request met an error of the log");
+        let detail = format!("{error} ({})", error.code());
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "MST-A008",
+            "The store cannot do it now",
+            detail,
+        )
+    }
+
+    /// It could not be stored.
+    pub fn not_persisted(reason: &str) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "MST-A008",
+            "The store cannot do it now",
+            reason,
+        )
+    }
+
+    /// Says the same again that was said elsewhere.
+    pub fn from_problem(problem: Problem) -> Self {
+        Self(Box::new(problem))
+    }
+
+    /// As a document.
+    pub fn problem(&self) -> Problem {
+        (*self.0).clone()
+    }
+}
+
+impl From<Stopping> for ApiError {
+    fn from(_: Stopping) -> Self {
+        Self::stopping()
+    }
+}
+
+impl From<FoldError> for ApiError {
+    fn from(error: FoldError) -> Self {
+        match error {
+            FoldError::Log(error) => Self::log(&error),
+            FoldError::Entry { .. } => {
+                tracing::error!(error = %muster_runtime::errors::chain(&error), "the past cannot be rebuilt");
+                Self::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "MST-A009",
+                    "The log cannot be understood",
+                    error.to_string(),
+                )
+            }
+        }
+    }
+}
+
+impl From<TelemetryError> for ApiError {
+    fn from(error: TelemetryError) -> Self {
+        match error {
+            TelemetryError::Cursor => Self::bad_parameter("cursor", error.to_string()),
+            _ => {
+                tracing::error!(error = %muster_runtime::errors::chain(&error), "telemetry cannot be read");
+                let detail = format!("{error} ({})", error.code());
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "MST-A008",
+                    "The store cannot do it now",
+                    detail,
+                )
+            }
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        // A problem is words: it can always be written.
+        let body = serde_json::to_vec(&self.0).unwrap_or_default();
+        (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
+    }
+}
+
+/// A path of the API that does not exist.
+pub async fn no_such_path(uri: Uri) -> ApiError {
+    let detail = format!(
+        "there is no {}: /api/v1/openapi.json says what there is",
+        uri.path()
+    );
+    ApiError::new(StatusCode::NOT_FOUND, "MST-A015", "There is no such path", detail)
+}
+
+/// A path that exists, but not for this method.
+pub async fn method_not_allowed(method: Method, uri: Uri) -> ApiError {
+    let detail = format!(
+        "{method} is not accepted at {}: /api/v1/openapi.json says what is",
+        uri.path()
+    );
+    ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "MST-A016",
+        "The method is not accepted here",
+        detail,
+    )
+}
+
+/// Measures requests of the API, and gives an error the caller's trace.
+pub async fn measure(request: Request, next: Next) -> Response {
+    let path = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map(|path| path.as_str().to_owned());
+    let method = request.method().clone();
+    let trace = request.headers().get("traceparent").cloned();
+    let started = Instant::now();
+    let mut response = next.run(request).await;
+    if let Some(trace) = trace.filter(|trace| trace.len() <= 128) {
+        response.headers_mut().insert("traceparent", trace);
+    }
+    if path.as_deref().is_some_and(|path| path.starts_with("/api/")) {
+        response
+            .headers_mut()
+            .entry(header::CACHE_CONTROL)
+            .or_insert(HeaderValue::from_static("no-store"));
+        let path = path.unwrap_or_default();
+        let status = response.status().as_u16().to_string();
+        metrics::histogram!("muster_api_request_seconds", "path" => path.clone())
+            .record(started.elapsed().as_secs_f64());
+        metrics::counter!("muster_api_requests_total", "method" => method.to_string(), "path" => path, "status" => status)
+            .increment(1);
+    }
+    response
+}

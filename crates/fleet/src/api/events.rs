@@ -1,0 +1,308 @@
+//! `GET /api/v1/events` and `GET /api/v1/machines/{id}/events`: what happened, newest first.
+//!
+//! The log has no index besides its order and the links within a machine's stream. A search goes back through it and has a
+//! limit per call; a page that ended by the limit has a cursor all the same.
+
+use axum::Json;
+use axum::extract::State;
+use muster_model::{LogPosition, MachineEntry, MachineId, Severity, Timestamp};
+use muster_protocol::api::{Event, EventPage, Problem};
+use muster_store::{EventLog, LogError, StreamName};
+use serde::{Deserialize, Serialize};
+
+use super::error::ApiError;
+use super::params::{MachinePath, Params};
+use super::{convert, paging};
+use crate::gateway::GatewayState;
+use crate::state::Fleet;
+
+/// Entries of the log that one call looks through.
+const SEARCHED_MAX: u64 = 200_000;
+/// Entries of one machine that one call looks through: each is a step along the links.
+const SEARCHED_OF_MACHINE_MAX: usize = 20_000;
+/// Entries that are read at once.
+const READ_AT_ONCE: usize = 2_000;
+
+/// Entries of the log that one call looks through.
+pub(super) const fn searched_at_most() -> u64 {
+    SEARCHED_MAX
+}
+
+/// What is asked for.
+#[derive(Clone, Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct EventParams {
+    /// This severity or worse.
+    severity: Option<Severity>,
+    /// Events of this kind, or of kinds below it: `thermal` takes in `thermal.high`.
+    kind: Option<String>,
+    /// Recorded at this moment or later.
+    #[param(value_type = Option<String>, format = DateTime)]
+    from: Option<Timestamp>,
+    /// Recorded at this moment or earlier.
+    #[param(value_type = Option<String>, format = DateTime)]
+    to: Option<Timestamp>,
+    /// The `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Events on a page: 1 to 1,000, 100 by default.
+    limit: Option<u32>,
+}
+
+/// What is asked for of the whole fleet.
+#[derive(Clone, Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct FleetEventParams {
+    /// Only of this machine, by id.
+    #[param(value_type = Option<String>, format = Uuid)]
+    machine: Option<MachineId>,
+    /// This severity or worse.
+    severity: Option<Severity>,
+    /// Events of this kind, or of kinds below it: `thermal` takes in `thermal.high`.
+    kind: Option<String>,
+    /// Recorded at this moment or later.
+    #[param(value_type = Option<String>, format = DateTime)]
+    from: Option<Timestamp>,
+    /// Recorded at this moment or earlier.
+    #[param(value_type = Option<String>, format = DateTime)]
+    to: Option<Timestamp>,
+    /// The `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Events on a page: 1 to 1,000, 100 by default.
+    limit: Option<u32>,
+}
+
+/// List events
+#[utoipa::path(get, path = "/api/v1/events", tag = "events", params(FleetEventParams), responses(
+    (status = 200, description = "A page of events, newest first", body = EventPage),
+    (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
+    (status = 404, description = "There is no such machine", body = Problem, content_type = "application/problem+json"),
+    (status = 503, description = "The store cannot do it now", body = Problem, content_type = "application/problem+json"),
+))]
+pub async fn list(
+    State(state): State<GatewayState>,
+    Params(params): Params<FleetEventParams>,
+) -> Result<Json<EventPage>, ApiError> {
+    let FleetEventParams {
+        machine,
+        severity,
+        kind,
+        from,
+        to,
+        cursor,
+        limit,
+    } = params;
+    let params = EventParams {
+        severity,
+        kind,
+        from,
+        to,
+        cursor,
+        limit,
+    };
+    match machine {
+        Some(machine) => page_of_machine(&state, machine, params).await,
+        None => page(&state, params).await,
+    }
+}
+
+/// List events of one machine
+#[utoipa::path(get, path = "/api/v1/machines/{id}/events", tag = "machines",
+    params(("id" = String, Path, description = "The machine", format = Uuid), EventParams), responses(
+    (status = 200, description = "A page of events, newest first", body = EventPage),
+    (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
+    (status = 404, description = "There is no such machine", body = Problem, content_type = "application/problem+json"),
+    (status = 503, description = "The store cannot do it now", body = Problem, content_type = "application/problem+json"),
+))]
+pub async fn of_machine(
+    State(state): State<GatewayState>,
+    MachinePath(id): MachinePath,
+    Params(params): Params<EventParams>,
+) -> Result<Json<EventPage>, ApiError> {
+    page_of_machine(&state, id, params).await
+}
+
+/// Where a page ended: the entry to go on with.
+#[derive(Serialize, Deserialize)]
+struct Cursor {
+    next: LogPosition,
+}
+
+/// A search through the log, newest first.
+struct Search {
+    fleet: Fleet,
+    params: EventParams,
+    limit: usize,
+    found: Vec<Event>,
+    searched_to: Timestamp,
+}
+
+impl Search {
+    fn new(state: &GatewayState, params: EventParams) -> Result<(Self, Option<LogPosition>), ApiError> {
+        let limit = paging::limit(params.limit)?;
+        if let (Some(from), Some(to)) = (params.from, params.to)
+            && from > to
+        {
+            return Err(ApiError::bad_parameter(
+                "from",
+                format!("{from} must not be after {to}"),
+            ));
+        }
+        let cursor = params.cursor.as_deref().map(paging::read::<Cursor>).transpose()?;
+        let searched_to = state.fleet.now().wall;
+        let search = Self {
+            fleet: state.fleet.clone(),
+            params,
+            limit,
+            found: Vec::new(),
+            searched_to,
+        };
+        Ok((search, cursor.map(|cursor| cursor.next)))
+    }
+
+    /// Looks at one entry. False once the page is full, or the entries are older than what was asked for.
+    fn look(&mut self, event: &muster_store::Event) -> bool {
+        if self.found.len() >= self.limit || self.params.from.is_some_and(|from| event.recorded_at < from) {
+            return false;
+        }
+        self.searched_to = event.recorded_at;
+        if self.params.to.is_some_and(|to| event.recorded_at > to) || is_state(&event.body) {
+            return true;
+        }
+        let (Some(machine), Ok(entry)) = (
+            event.stream.as_machine(),
+            serde_json::from_slice::<MachineEntry>(&event.body),
+        ) else {
+            return true;
+        };
+        let Some(seen) = entry.as_event(event.recorded_at) else {
+            return true;
+        };
+        let of_kind = |wanted: &str| {
+            seen.kind
+                .strip_prefix(wanted)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        if self.params.severity.is_none_or(|least| seen.severity >= least)
+            && self.params.kind.as_deref().is_none_or(of_kind)
+        {
+            let name = self
+                .fleet
+                .view(machine)
+                .map(|view| view.name())
+                .unwrap_or_default();
+            self.found.push(convert::event(
+                event.position,
+                machine,
+                name,
+                event.recorded_at,
+                seen,
+            ));
+        }
+        true
+    }
+
+    fn finish(self, next: Option<LogPosition>) -> EventPage {
+        EventPage {
+            items: self.found,
+            next_cursor: next.map(|next| paging::write(&Cursor { next })),
+            searched_to: self
+                .params
+                .from
+                .filter(|_| next.is_none())
+                .unwrap_or(self.searched_to),
+        }
+    }
+}
+
+async fn page(state: &GatewayState, params: EventParams) -> Result<Json<EventPage>, ApiError> {
+    let (mut search, cursor) = Search::new(state, params)?;
+    let log = state.fleet.log().clone();
+    let page = tokio::task::spawn_blocking(move || {
+        let mut next = start(&*log, search.params.to, cursor)?;
+        let mut left = SEARCHED_MAX;
+        while next > LogPosition::ZERO && left > 0 {
+            let count = READ_AT_ONCE.min(left as usize);
+            let events = log.read_backward(Some(next), count)?;
+            left = left.saturating_sub(count as u64);
+            for event in &events {
+                if !search.look(event) {
+                    // Full: go on here. Too old: there is nothing more.
+                    let full = search.found.len() >= search.limit;
+                    return Ok(search.finish(full.then_some(event.position)));
+                }
+            }
+            next = events
+                .last()
+                .map_or(LogPosition::ZERO, |last| LogPosition(last.position.0 - 1));
+        }
+        Ok::<_, LogError>(search.finish((next > LogPosition::ZERO).then_some(next)))
+    });
+    let page = page
+        .await
+        .map_err(|_| ApiError::stopping())?
+        .map_err(|error| ApiError::log(&error))?;
+    Ok(Json(page))
+}
+
+async fn page_of_machine(
+    state: &GatewayState,
+    machine: MachineId,
+    params: EventParams,
+) -> Result<Json<EventPage>, ApiError> {
+    if state.fleet.view(machine).is_none() {
+        return Err(ApiError::no_such_machine(machine));
+    }
+    let (mut search, cursor) = Search::new(state, params)?;
+    let log = state.fleet.log().clone();
+    let page = tokio::task::spawn_blocking(move || {
+        let stream = StreamName::machine(machine);
+        let mut next = cursor;
+        let mut left = SEARCHED_OF_MACHINE_MAX;
+        loop {
+            let events = log.read_stream_backward(&stream, next, READ_AT_ONCE.min(left))?;
+            left = left.saturating_sub(events.len());
+            for event in &events {
+                if !search.look(event) {
+                    let full = search.found.len() >= search.limit;
+                    return Ok(search.finish(full.then_some(event.position)));
+                }
+            }
+            match events.last().map(|last| last.previous) {
+                Some(previous) if previous > LogPosition::ZERO => {
+                    if left == 0 {
+                        return Ok(search.finish(Some(previous)));
+                    }
+                    next = Some(previous);
+                }
+                Some(_) | None => return Ok(search.finish(None)),
+            }
+        }
+    });
+    let page: Result<EventPage, LogError> = page.await.map_err(|_| ApiError::stopping())?;
+    page.map(Json).map_err(|error| match error {
+        // A cursor of another machine, or of another log.
+        LogError::NotInStream { .. } => {
+            ApiError::bad_parameter("cursor", "give the next_cursor of the page before, unchanged")
+        }
+        other => ApiError::log(&other),
+    })
+}
+
+fn start(
+    log: &dyn EventLog,
+    to: Option<Timestamp>,
+    cursor: Option<LogPosition>,
+) -> Result<LogPosition, LogError> {
+    match (cursor, to) {
+        (Some(cursor), _) => Ok(cursor.min(log.head())),
+        (None, Some(to)) => log.position_at(to),
+        (None, None) => Ok(log.head()),
+    }
+}
+
+/// Whether an entry is a state report, seen from its first bytes: most entries are, and none of them is an event.
+pub(super) fn is_state(body: &[u8]) -> bool {
+    body.starts_with(b"{\"state_reported\"")
+}

@@ -1,0 +1,73 @@
+//! Query strings and bodies, refused with their place when they are wrong.
+
+use axum::extract::rejection::{JsonRejection, PathRejection};
+use axum::extract::{FromRequest, FromRequestParts, Json, Path, Query, Request};
+use axum::http::request::Parts;
+use muster_model::MachineId;
+use serde::de::DeserializeOwned;
+
+use super::error::ApiError;
+
+/// The query string.
+pub struct Params<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        match Query::<T>::try_from_uri(&parts.uri) {
+            Ok(Query(params)) => Ok(Self(params)),
+            Err(rejection) => {
+                let text = rejection.body_text();
+                // "Failed to deserialize query string: limit: invalid digit found in string"
+                let detail = text.split_once(": ").map_or(text.as_str(), |(_, detail)| detail);
+                match detail.split_once(": ") {
+                    Some((name, detail)) if !name.contains(' ') => Err(ApiError::bad_parameter(name, detail)),
+                    _ => Err(ApiError::bad_request("MST-A001", detail.to_owned())),
+                }
+            }
+        }
+    }
+}
+
+/// The id of a machine in the path.
+pub struct MachinePath(pub MachineId);
+
+impl<S: Send + Sync> FromRequestParts<S> for MachinePath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let found: Result<Path<String>, PathRejection> = Path::from_request_parts(parts, state).await;
+        let text = found
+            .map(|Path(text)| text)
+            .map_err(|_| ApiError::no_such_machine("of that name"))?;
+        text.parse().map(Self).map_err(|_| {
+            let detail =
+                format!("{text:?} is no machine id: ids are UUIDs like 0192f0c1-7b5e-7c3a-9d2f-3f1f6b1c9a10");
+            ApiError::bad_request("MST-A001", detail)
+        })
+    }
+}
+
+/// A JSON body.
+pub struct Body<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        match Json::<T>::from_request(request, state).await {
+            Ok(Json(body)) => Ok(Self(body)),
+            Err(rejection) => {
+                let status = rejection.status();
+                let detail = match &rejection {
+                    JsonRejection::MissingJsonContentType(_) => {
+                        "send Content-Type: application/json".to_owned()
+                    }
+                    _ => rejection.body_text(),
+                };
+                Err(ApiError::unreadable_body(status, detail))
+            }
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Where connections come in: one port for machines, people's programs and the dashboard.
+//!
+//! Begin with [`accept`], the loop that takes connections in; then [`machine`], one machine's WebSocket from its first
+//! byte to its last.
+
+pub mod accept;
+pub mod closing;
+pub mod counter;
+pub mod machine;
+
+use std::sync::Arc;
+
+use muster_runtime::{Shutdown, Tasks};
+
+use crate::options::Options;
+use crate::state::Fleet;
+use counter::Counter;
+
+/// What every handler needs. Cheap to clone.
+#[derive(Clone)]
+pub struct GatewayState {
+    /// What the fleet knows.
+    pub fleet: Fleet,
+    /// How the server is set up.
+    pub options: Arc<Options>,
+    /// Comes when everything is to end.
+    pub shutdown: Shutdown,
+    /// Where connections run.
+    pub tasks: Tasks,
+    /// How many machines are connected.
+    pub machines: Counter,
+    /// How many live clients are connected.
+    pub live_clients: Counter,
+}

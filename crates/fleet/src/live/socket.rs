@@ -1,0 +1,172 @@
+//! The live API over a WebSocket, at `/ws`.
+//!
+//! What is published is taken in whether the client reads or not; only its own writes wait for it. So a slow client
+//! holds on to nothing but what waits for it, and that has bounds.
+
+use std::time::Duration;
+
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{FromRequestParts, State};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use futures_util::{SinkExt, StreamExt};
+use muster_protocol::live::ServerMessage;
+use muster_store::Bus;
+
+use super::session::Session;
+use crate::api::error::ApiError;
+use crate::gateway::GatewayState;
+use crate::gateway::closing::{close_of, short};
+use crate::state::Fleet;
+
+/// Longest message a client may send, in bytes.
+const MESSAGE_MAX_BYTES: usize = 64 * 1024;
+/// How often the client is asked whether it is still there.
+const PING_EVERY: Duration = Duration::from_secs(20);
+/// A client that takes nothing for so long is let go.
+const WRITE_WITHIN: Duration = Duration::from_secs(60);
+
+/// Upgrades a client.
+pub async fn upgrade(
+    State(state): State<GatewayState>,
+    headers: HeaderMap,
+    request: axum::extract::Request,
+) -> Response {
+    if let Err(error) = same_origin(&headers) {
+        return error.into_response();
+    }
+    let (mut parts, _) = request.into_parts();
+    let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
+        Ok(upgrade) => upgrade,
+        Err(_) => {
+            let detail =
+                "this is a WebSocket: connect with a WebSocket client, or use /api/v1/stream".to_owned();
+            return ApiError::bad_request("MST-A013", detail).into_response();
+        }
+    };
+    upgrade
+        .read_buffer_size(4 * 1024)
+        .write_buffer_size(16 * 1024)
+        .max_write_buffer_size(1024 * 1024)
+        .max_message_size(MESSAGE_MAX_BYTES)
+        .max_frame_size(MESSAGE_MAX_BYTES)
+        .on_upgrade(move |socket| Box::pin(run(socket, state)))
+}
+
+/// A page of another origin must not listen with the reader's browser.
+fn same_origin(headers: &HeaderMap) -> Result<(), ApiError> {
+    let Some(origin) = headers.get("origin") else {
+        return Ok(());
+    };
+    let origin = origin.to_str().unwrap_or("");
+    let host = headers
+        .get("host")
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or("");
+    let authority = origin.split_once("://").map_or("", |(_, authority)| authority);
+    if authority == host && !host.is_empty() {
+        Ok(())
+    } else {
+        Err(ApiError::forbidden(
+            "MST-A014",
+            format!("pages of {origin} are not let in here"),
+        ))
+    }
+}
+
+async fn run(socket: WebSocket, state: GatewayState) {
+    let _counted = state.live_clients.enter();
+    let fleet: Fleet = state.fleet.clone();
+    let mut bus = fleet.bus().subscribe();
+    let mut session = Session::new(fleet.clone());
+    let (mut sink, mut stream) = socket.split();
+    // At most one write is under way. While it is, publications are still taken in.
+    let mut outgoing: Vec<Message> = Vec::new();
+    let mut lost = 0;
+    let mut ping = tokio::time::interval(PING_EVERY);
+    ping.tick().await;
+    let mut unanswered = 0;
+    loop {
+        let clock = fleet.now().mono_ms;
+        let due = session.due_at_ms().filter(|_| outgoing.is_empty());
+        let wait = Duration::from_millis(due.map_or(0, |due| due.saturating_sub(clock)));
+        if !outgoing.is_empty() {
+            let messages = std::mem::take(&mut outgoing);
+            let write = async {
+                for message in messages {
+                    sink.feed(message).await?;
+                }
+                sink.flush().await
+            };
+            tokio::pin!(write);
+            let deadline = tokio::time::sleep(WRITE_WITHIN);
+            tokio::pin!(deadline);
+            let written = loop {
+                tokio::select! {
+                    result = &mut write => break result.is_ok(),
+                    () = &mut deadline => break false,
+                    published = bus.next() => match published {
+                        Some(published) => session.offer(&published),
+                        None => break false,
+                    },
+                }
+            };
+            if !written {
+                break;
+            }
+            continue;
+        }
+        tokio::select! {
+            message = stream.next() => match message {
+                Some(Ok(Message::Text(text))) => outgoing.extend(texts(session.take(&text).await)),
+                Some(Ok(Message::Pong(_))) => unanswered = 0,
+                Some(Ok(Message::Ping(_))) => {}
+                Some(Ok(Message::Binary(_))) => {
+                    outgoing.push(close(1003, "text is spoken here"));
+                }
+                Some(Ok(Message::Close(_))) | None => break,
+                Some(Err(error)) => {
+                    if let Some((code, reason)) = close_of(error) {
+                        let _ = sink.send(close(code, &reason)).await;
+                    }
+                    break;
+                }
+            },
+            published = bus.next() => match published {
+                Some(published) => session.offer(&published),
+                None => break,
+            },
+            () = tokio::time::sleep(wait), if due.is_some() => outgoing.extend(texts(session.take_due())),
+            _ = ping.tick() => {
+                if unanswered >= 2 {
+                    break;
+                }
+                unanswered += 1;
+                outgoing.push(Message::Ping(Default::default()));
+            }
+            () = state.shutdown.requested() => {
+                let _ = sink.send(close(1001, "the server is being stopped")).await;
+                break;
+            }
+        }
+        let dropped = bus.dropped();
+        if dropped > lost {
+            session.missed_some(dropped - lost);
+            lost = dropped;
+        }
+    }
+}
+
+fn texts(messages: Vec<ServerMessage>) -> impl Iterator<Item = Message> {
+    messages.into_iter().filter_map(|message| {
+        let text = serde_json::to_string(&message).ok()?;
+        Some(Message::Text(text.into()))
+    })
+}
+
+fn close(code: u16, reason: &str) -> Message {
+    Message::Close(Some(CloseFrame {
+        code,
+        reason: short(reason).into(),
+    }))
+}

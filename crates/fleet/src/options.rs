@@ -1,0 +1,127 @@
+//! How the server is set up. Everything is checked before a port opens.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use muster_brain::shard;
+
+/// How the server is set up.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where everything is kept.
+    pub data: PathBuf,
+    /// Where machines, dashboards and programs connect.
+    pub listen: SocketAddr,
+    /// Where health and metrics are asked for; absent: nowhere.
+    pub admin_listen: Option<SocketAddr>,
+    /// How many shards the machines are spread over.
+    pub shards: usize,
+    /// Connections that may stand at once, of machines and people together.
+    pub connections_max: usize,
+    /// How long a connection may take to become a session.
+    pub hello_within_ms: u64,
+    /// How often a machine is asked whether it is still there.
+    pub ping_every_ms: u64,
+    /// How shards behave.
+    pub shard: shard::Options,
+}
+
+/// Why the server cannot be set up like this.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OptionsError {
+    /// There is no identity yet, so there is no telling who connects.
+    #[error(
+        "{address} can be reached from other computers: until machines and people have identities, the server listens \
+         on loopback only (127.0.0.1 or [::1]); use an SSH tunnel to reach it from elsewhere"
+    )]
+    NotLoopback {
+        /// What was asked for.
+        address: SocketAddr,
+    },
+    /// A bound that lets nothing through.
+    #[error("{name} is {given}: {accepted} is accepted")]
+    OutOfRange {
+        /// Which setting.
+        name: &'static str,
+        /// What was given.
+        given: u64,
+        /// What is accepted.
+        accepted: &'static str,
+    },
+}
+
+impl OptionsError {
+    /// The stable code, with a page in `docs/errors/`.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NotLoopback { .. } => "MST-F001",
+            Self::OutOfRange { .. } => "MST-F002",
+        }
+    }
+}
+
+impl Options {
+    /// The defaults, with everything kept in `data`.
+    pub fn new(data: PathBuf) -> Self {
+        Self {
+            data,
+            listen: SocketAddr::from(([127, 0, 0, 1], 7700)),
+            admin_listen: Some(SocketAddr::from(([127, 0, 0, 1], 7701))),
+            shards: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            connections_max: 120_000,
+            hello_within_ms: 10_000,
+            ping_every_ms: 14_000,
+            shard: shard::Options::default(),
+        }
+    }
+
+    /// Refuses what cannot work.
+    pub fn check(&self) -> Result<(), OptionsError> {
+        for address in [Some(self.listen), self.admin_listen].into_iter().flatten() {
+            if !address.ip().is_loopback() {
+                return Err(OptionsError::NotLoopback { address });
+            }
+        }
+        let bounds = [
+            ("shards", self.shards as u64, 1, 256, "1 to 256"),
+            (
+                "connections_max",
+                self.connections_max as u64,
+                1,
+                1_000_000,
+                "1 to 1,000,000",
+            ),
+            (
+                "hello_within_ms",
+                self.hello_within_ms,
+                100,
+                600_000,
+                "100 to 600,000",
+            ),
+            (
+                "ping_every_ms",
+                self.ping_every_ms,
+                100,
+                600_000,
+                "100 to 600,000",
+            ),
+            (
+                "heartbeat_interval_ms",
+                u64::from(self.shard.heartbeat_interval_ms),
+                1_000,
+                3_600_000,
+                "1,000 to 3,600,000",
+            ),
+        ];
+        for (name, given, least, most, accepted) in bounds {
+            if !(least..=most).contains(&given) {
+                return Err(OptionsError::OutOfRange {
+                    name,
+                    given,
+                    accepted,
+                });
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,345 @@
+//! The server as a whole: open, rebuild, listen, run, drain.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use muster_brain::shard::Shard;
+use muster_model::{LogPosition, Timestamp};
+use muster_runtime::{Clock, OnEnd, Shutdown, Tasks};
+use muster_store::{
+    DataDirectory, EventLog, LocalBus, LogError, LogOptions, OpenError, SqliteLog, Telemetry,
+    TelemetryOptions,
+};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::gateway::counter::Counter;
+use crate::gateway::{GatewayState, accept};
+use crate::live::sequencer::Sequencer;
+use crate::options::{Options, OptionsError};
+use crate::series::Series;
+use crate::state::checkpoint::Checkpoints;
+use crate::state::recovery::{Fold, FoldError};
+use crate::state::shard::ShardTask;
+use crate::state::table::Table;
+use crate::state::{BUS_BEHIND_MAX, Fleet, SHARD_INBOX_MAX, ShardHandle, ShardMessage, now, shard_index};
+use crate::{admin, api, live};
+
+/// How long a stop may take in all before what is left is cut off.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
+/// How long machines wait before they come back after the server said bye, besides their own jitter.
+const COME_BACK_AFTER_MS: u32 = 1_000;
+
+/// Why the server did not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The settings.
+    #[error(transparent)]
+    Options(#[from] OptionsError),
+    /// The store.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The log cannot be folded.
+    #[error("the fleet cannot be rebuilt from its log")]
+    Fold(#[from] FoldError),
+    /// A port.
+    #[error("cannot listen on {address}{}", if source.kind() == std::io::ErrorKind::AddrInUse { ": another program does already" } else { "" })]
+    Listen {
+        /// Which one.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The log takes nothing any more: nothing can be acknowledged, so the server must not go on.
+    #[error(
+        "the log takes nothing any more; the server was stopped so that nothing is acknowledged that is not on disk"
+    )]
+    LogFailed(#[source] LogError),
+    /// A part that cannot be done without ended.
+    #[error("{0}")]
+    PartEnded(String),
+    /// Work outside of async code could not be done.
+    #[error("the runtime is being stopped")]
+    Runtime,
+}
+
+impl ServerError {
+    /// The stable code, with a page in `docs/errors/`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Options(error) => error.code(),
+            Self::Open(error) => error.code(),
+            Self::Fold(FoldError::Log(error)) => error.code(),
+            Self::Fold(FoldError::Entry { .. }) => "MST-F003",
+            Self::Listen { .. } => "MST-F004",
+            Self::LogFailed(error) => error.code(),
+            Self::PartEnded(_) => "MST-F005",
+            Self::Runtime => "MST-F006",
+        }
+    }
+}
+
+/// A server that listens.
+pub struct Server {
+    state: GatewayState,
+    tasks: Tasks,
+    stop_shards: Shutdown,
+    log: SqliteLog,
+    checkpoints: oneshot::Receiver<Checkpoints>,
+    address: SocketAddr,
+    admin_address: Option<SocketAddr>,
+}
+
+impl Server {
+    /// Opens the store, rebuilds the fleet and opens the ports. Nothing is served before everything is there.
+    pub async fn start(options: Options, clock: Clock, shutdown: Shutdown) -> Result<Self, ServerError> {
+        options.check()?;
+        let recorder = admin::install_recorder();
+        // Ports first: a port that is taken is the most likely thing to be wrong, and nothing is changed by it.
+        let listener = bind(options.listen).await?;
+        let admin = match options.admin_listen {
+            Some(address) => Some(bind(address).await?),
+            None => None,
+        };
+        let opened = tokio::task::spawn_blocking({
+            let path = options.data.clone();
+            move || open(&path, clock)
+        });
+        let (log, telemetry, fold) = opened.await.map_err(|_| ServerError::Runtime)??;
+        let shared: Arc<dyn EventLog> = Arc::new(log.clone());
+        let head = fold.position;
+        let checkpoint = shared.load_snapshots(head).map_err(FoldError::from)?.checkpoint;
+
+        let options = Arc::new(options);
+        let tasks = Tasks::new(shutdown.clone());
+        // Shards end after everything else, when all that was accepted is on disk.
+        let stop_shards = Shutdown::new();
+        let series = Series::new(telemetry);
+        let bus = LocalBus::new(BUS_BEHIND_MAX);
+        let sequencer = Sequencer::new(bus.clone(), head);
+        let mut handles = Vec::new();
+        let mut inboxes = Vec::new();
+        for _ in 0..options.shards {
+            let (sender, inbox) = mpsc::channel(SHARD_INBOX_MAX);
+            handles.push(ShardHandle {
+                inbox: sender,
+                table: Arc::new(Table::default()),
+            });
+            inboxes.push(inbox);
+        }
+        let fleet = Fleet::new(
+            clock,
+            shared.clone(),
+            series.clone(),
+            handles.clone(),
+            bus.clone(),
+        );
+        let mut views = vec![Vec::new(); options.shards];
+        for view in fold.views.into_values() {
+            let bytes = view.id.as_bytes();
+            let tail = bytes[8..]
+                .iter()
+                .fold(0u64, |bits, byte| bits << 8 | u64::from(*byte));
+            views[shard_index(tail, options.shards)].push(view);
+        }
+        for (index, ((inbox, handle), views)) in inboxes.into_iter().zip(handles).zip(views).enumerate() {
+            let shard = Shard::new(options.shard.clone(), now(&clock), views);
+            let (log, series, bus) = (shared.clone(), series.clone(), bus.clone());
+            let task = ShardTask::new(
+                shard,
+                clock,
+                inbox,
+                log,
+                series,
+                handle.table,
+                bus,
+                sequencer.clone(),
+            );
+            tasks.spawn(
+                format!("shard {index}"),
+                OnEnd::ShutDown,
+                task.run(stop_shards.clone()),
+            );
+        }
+        let state = GatewayState {
+            fleet: fleet.clone(),
+            options: options.clone(),
+            shutdown: shutdown.clone(),
+            tasks: tasks.clone(),
+            machines: Counter::new("muster_connections"),
+            live_clients: Counter::new("muster_live_clients"),
+        };
+        let (address, admin_address) = (
+            local(&listener, options.listen)?,
+            match &admin {
+                Some(admin) => Some(local(admin, options.listen)?),
+                None => None,
+            },
+        );
+        tasks.spawn(
+            "summary",
+            OnEnd::ShutDown,
+            live::summary::run(fleet.clone(), shutdown.clone()),
+        );
+        let (returned, checkpoints) = oneshot::channel();
+        let running = Checkpoints::new(fleet, checkpoint).run(shutdown.clone());
+        tasks.spawn("checkpoints", OnEnd::Continue, async move {
+            // Given back for the last one, when machines are gone.
+            let _ = returned.send(running.await);
+            Ok::<_, std::convert::Infallible>(())
+        });
+        watch_log(&tasks, shared, shutdown.clone());
+        let router = api::router(state.clone());
+        let accepting = accept::run(
+            listener,
+            router,
+            options.connections_max,
+            tasks.clone(),
+            shutdown.clone(),
+        );
+        tasks.spawn("gateway", OnEnd::ShutDown, accepting);
+        if let Some(admin) = admin {
+            let router = admin::router(state.clone(), recorder);
+            tasks.spawn(
+                "admin",
+                OnEnd::ShutDown,
+                accept::run(admin, router, 64, tasks.clone(), shutdown),
+            );
+        }
+        tracing::info!(%address, machines = state.fleet.views().len(), position = %head, "serving");
+        Ok(Self {
+            state,
+            tasks,
+            stop_shards,
+            log,
+            checkpoints,
+            address,
+            admin_address,
+        })
+    }
+
+    /// Where machines, dashboards and programs connect.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where health and metrics are asked for.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin_address
+    }
+
+    /// What the fleet knows.
+    pub fn fleet(&self) -> &Fleet {
+        &self.state.fleet
+    }
+
+    /// Runs until the server is asked to end, and ends it in order: machines are told, what was accepted goes to disk, a
+    /// last checkpoint is made.
+    pub async fn run(self) -> Result<(), ServerError> {
+        self.state.shutdown.requested().await;
+        let failed = self.log.failure().get();
+        let reason = self.state.shutdown.reason().unwrap_or_default().to_owned();
+        tracing::info!(%reason, machines = self.state.machines.now(), "stopping");
+        let ended = tokio::time::timeout(STOP_WITHIN, self.drain(failed.is_none())).await;
+        if ended.is_err() {
+            tracing::warn!("not everything ended in time");
+        }
+        self.stop_shards.request("the server ends");
+        let failures = self.tasks.finish(Duration::from_secs(2)).await;
+        let (log, series) = (self.log.clone(), self.state.fleet.series().clone());
+        let closed = tokio::task::spawn_blocking(move || {
+            series.close();
+            log.close();
+        });
+        closed.await.map_err(|_| ServerError::Runtime)?;
+        match (failed, failures.into_iter().next()) {
+            (Some(error), _) => Err(ServerError::LogFailed(error)),
+            (None, Some(failure)) => Err(ServerError::PartEnded(failure)),
+            (None, None) => Ok(()),
+        }
+    }
+
+    async fn drain(&self, log_is_sound: bool) {
+        for shard in self.state.fleet.shards() {
+            let (reply, drained) = oneshot::channel();
+            let message = ShardMessage::Drain {
+                retry_after_ms: COME_BACK_AFTER_MS,
+                reply,
+            };
+            if shard.inbox.send(message).await.is_ok() && log_is_sound {
+                // A shard that ended has nothing left to drain.
+                let _ = drained.await;
+            }
+        }
+        while self.state.machines.now() > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+impl Server {
+    /// Ends as [`run`](Self::run) does, after a last checkpoint, so that the next start is quick.
+    pub async fn run_to_checkpoint(mut self) -> Result<(), ServerError> {
+        self.state.shutdown.requested().await;
+        let sound = self.log.failure().get().is_none();
+        if sound
+            && let Ok(Ok(mut checkpoints)) = tokio::time::timeout(STOP_WITHIN, &mut self.checkpoints).await
+            && let Err(error) = checkpoints.make().await
+        {
+            tracing::warn!(error = %muster_runtime::errors::chain(&error), "no last checkpoint");
+        }
+        self.run().await
+    }
+}
+
+fn open(path: &std::path::Path, clock: Clock) -> Result<(SqliteLog, Telemetry, Fold), ServerError> {
+    let directory = DataDirectory::open(path)?;
+    let log = SqliteLog::open(&directory, LogOptions::default())?;
+    let time = Arc::new(move || Timestamp::from_millis(clock.wall_ms()));
+    let telemetry = Telemetry::open(&directory, TelemetryOptions::default(), time)?;
+    let fold = Fold::at(&log, log.head())?;
+    Ok((log, telemetry, fold))
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, ServerError> {
+    let listen = |source| ServerError::Listen { address, source };
+    let socket = if address.is_ipv4() {
+        tokio::net::TcpSocket::new_v4()
+    } else {
+        tokio::net::TcpSocket::new_v6()
+    };
+    let socket = socket.map_err(listen)?;
+    socket.set_reuseaddr(true).map_err(listen)?;
+    socket.bind(address).map_err(listen)?;
+    // Ten thousand machines that come back at once wait here for a moment.
+    socket.listen(16_384).map_err(listen)
+}
+
+fn local(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr, ServerError> {
+    listener.local_addr().map_err(|source| ServerError::Listen {
+        address: asked,
+        source,
+    })
+}
+
+/// A log that takes nothing any more ends the server.
+fn watch_log(tasks: &Tasks, log: Arc<dyn EventLog>, shutdown: Shutdown) {
+    tasks.spawn("log watch", OnEnd::Continue, async move {
+        let mut failure = log.failure();
+        tokio::select! {
+            error = failure.failed() => {
+                tracing::error!(code = error.code(), error = %muster_runtime::errors::chain(&error), "the log takes nothing any more");
+                shutdown.request(error.to_string());
+            }
+            () = shutdown.requested() => {}
+        }
+        Ok::<_, std::convert::Infallible>(())
+    });
+}
+
+/// Where the log ends, for tests that wait for it.
+pub fn head(server: &Server) -> LogPosition {
+    server.fleet().position()
+}

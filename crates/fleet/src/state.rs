@@ -1,0 +1,191 @@
+//! What the fleet knows: shards that own their machines, and views of them for readers.
+//!
+//! Begin with [`Fleet`], the handle that the gateway, the API and the live API share. Behind it, [`shard`] runs one
+//! `muster_brain::shard::Shard` per task; [`table`] holds the views that readers see; [`recovery`] brings everything
+//! back after a restart; [`checkpoint`] keeps restarts short; [`past`] answers for any moment that is gone.
+
+pub mod checkpoint;
+pub mod past;
+pub mod recovery;
+pub mod shard;
+pub mod table;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use muster_brain::Now;
+use muster_brain::live::Published;
+use muster_brain::shard::{ConnectionId, ProfileChange, ProfileError};
+use muster_model::view::Profile;
+use muster_model::{LogPosition, MachineId, MachineView, StreamVersion, Timestamp};
+use muster_runtime::Clock;
+use muster_store::{EventLog, LocalBus};
+use tokio::sync::{mpsc, oneshot};
+
+pub use shard::{Line, ShardMessage};
+use table::Table;
+
+use crate::series::Series;
+
+/// Things that were published together.
+pub type Publications = Arc<Vec<Published>>;
+
+/// How many publications a live connection may be behind before it misses some.
+pub const BUS_BEHIND_MAX: usize = 256;
+/// Messages that may wait for one shard before those who send them wait.
+pub const SHARD_INBOX_MAX: usize = 4_096;
+
+/// What the fleet knows, and the way to it. Cheap to clone.
+#[derive(Clone)]
+pub struct Fleet {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    clock: Clock,
+    log: Arc<dyn EventLog>,
+    series: Series,
+    shards: Vec<ShardHandle>,
+    bus: LocalBus<Publications>,
+    past: past::Past,
+    next_connection: AtomicU64,
+}
+
+/// The way to one shard.
+#[derive(Clone)]
+pub struct ShardHandle {
+    /// Where it takes its messages.
+    pub inbox: mpsc::Sender<ShardMessage>,
+    /// Its views, for readers.
+    pub table: Arc<Table>,
+}
+
+/// The shard has ended: the server is being stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the server is being stopped")]
+pub struct Stopping;
+
+impl Fleet {
+    /// Puts the parts together.
+    pub fn new(
+        clock: Clock,
+        log: Arc<dyn EventLog>,
+        series: Series,
+        shards: Vec<ShardHandle>,
+        bus: LocalBus<Publications>,
+    ) -> Self {
+        let past = past::Past::new(log.clone());
+        Self {
+            inner: Arc::new(Inner {
+                clock,
+                log,
+                series,
+                shards,
+                bus,
+                past,
+                next_connection: AtomicU64::new(1),
+            }),
+        }
+    }
+
+    /// What time it is.
+    pub fn now(&self) -> Now {
+        now(&self.inner.clock)
+    }
+
+    /// The fleet's log.
+    pub fn log(&self) -> &Arc<dyn EventLog> {
+        &self.inner.log
+    }
+
+    /// Measurements and log lines.
+    pub fn series(&self) -> &Series {
+        &self.inner.series
+    }
+
+    /// What happens now, for whoever listens.
+    pub fn bus(&self) -> &LocalBus<Publications> {
+        &self.inner.bus
+    }
+
+    /// The fleet as it was.
+    pub fn past(&self) -> &past::Past {
+        &self.inner.past
+    }
+
+    /// Names a connection.
+    pub fn new_connection(&self) -> ConnectionId {
+        ConnectionId(self.inner.next_connection.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The shard that owns a machine.
+    pub fn shard_of(&self, machine: MachineId) -> &ShardHandle {
+        let bytes = machine.as_bytes();
+        let tail = u64::from_be_bytes([
+            bytes[8], bytes[9], bytes[10], bytes[11], bytes[12], bytes[13], bytes[14], bytes[15],
+        ]);
+        &self.inner.shards[shard_index(tail, self.inner.shards.len())]
+    }
+
+    /// Every shard.
+    pub fn shards(&self) -> &[ShardHandle] {
+        &self.inner.shards
+    }
+
+    /// One machine as it is now.
+    pub fn view(&self, machine: MachineId) -> Option<Arc<MachineView>> {
+        self.shard_of(machine)
+            .table
+            .get(machine)
+            .map(|row| row.view.clone())
+    }
+
+    /// Every machine as it is now, in no order.
+    pub fn views(&self) -> Vec<Arc<MachineView>> {
+        let mut views = Vec::new();
+        for shard in &self.inner.shards {
+            shard.table.collect(&mut views);
+        }
+        views
+    }
+
+    /// The entry of the log up to which the views are true.
+    pub fn position(&self) -> LogPosition {
+        self.inner.log.head()
+    }
+
+    /// Changes what people decided about a machine.
+    pub async fn change_profile(
+        &self,
+        machine: MachineId,
+        change: ProfileChange,
+        expected: Option<StreamVersion>,
+    ) -> Result<Result<Arc<Profile>, ProfileError>, Stopping> {
+        let (reply, answer) = oneshot::channel();
+        let message = ShardMessage::ChangeProfile {
+            machine,
+            change,
+            expected,
+            reply,
+        };
+        self.shard_of(machine)
+            .inbox
+            .send(message)
+            .await
+            .map_err(|_| Stopping)?;
+        answer.await.map_err(|_| Stopping)
+    }
+}
+
+/// Which of so many shards. Random bits of an id are spread evenly by their remainder.
+pub fn shard_index(bits: u64, shards: usize) -> usize {
+    (bits % shards.max(1) as u64) as usize
+}
+
+/// What time it is, for the brain.
+pub fn now(clock: &Clock) -> Now {
+    Now {
+        mono_ms: clock.mono_ms(),
+        wall: Timestamp::from_millis(clock.wall_ms()),
+    }
+}

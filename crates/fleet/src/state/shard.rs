@@ -1,0 +1,536 @@
+//! Runs one `muster_brain::shard::Shard`: brings it what happens, and carries out what it decides.
+//!
+//! One task owns the shard; nothing else touches it. Whatever is at hand is stepped in one go, so that it makes one
+//! batch for the log.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesOrdered;
+use muster_brain::live::{About, Content, Published};
+use muster_brain::shard::{
+    ConnectionId, Effect, Input, Placed, ProfileChange, ProfileError, RequestId, Shard, Ticket,
+};
+use muster_model::view::Profile;
+use muster_model::{Entry, LogPosition, MachineId, MachineView, StreamVersion};
+use muster_protocol::link::{Envelope, MachineMessage, encode};
+use muster_runtime::{Clock, Shutdown};
+use muster_store::{Append, Bus, EventLog, Expected, LocalBus, LogError, StreamName};
+use tokio::sync::{mpsc, oneshot};
+
+use super::table::Table;
+use super::{Publications, now};
+use crate::api::convert;
+use crate::live::sequencer::Sequencer;
+use crate::series::Series;
+
+/// How often changed views are shown to readers.
+const PUBLISH_EVERY: Duration = Duration::from_millis(50);
+/// Most messages that are stepped before effects are carried out.
+const STEPS_AT_ONCE: usize = 1_024;
+
+/// What a shard is told.
+pub enum ShardMessage {
+    /// A connection of a machine of this shard stands.
+    Open {
+        /// Which one.
+        connection: ConnectionId,
+        /// The way to say something on it.
+        line: Line,
+    },
+    /// A machine said this.
+    Frame {
+        /// On which connection.
+        connection: ConnectionId,
+        /// What.
+        frame: Envelope<MachineMessage>,
+    },
+    /// Something that is no message came over a connection.
+    Heard(ConnectionId),
+    /// A connection is gone.
+    Closed {
+        /// Which one.
+        connection: ConnectionId,
+        /// Why, for a person.
+        reason: String,
+    },
+    /// A person changes a profile.
+    ChangeProfile {
+        /// Of which machine.
+        machine: MachineId,
+        /// What.
+        change: ProfileChange,
+        /// Only if this is the version that the person saw.
+        expected: Option<StreamVersion>,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Result<Arc<Profile>, ProfileError>>,
+    },
+    /// Give the views that changed since the last time this was asked, as they are after this entry of the log.
+    Checkpoint {
+        /// After which entry.
+        position: LogPosition,
+        /// Where they go.
+        reply: oneshot::Sender<Vec<MachineView>>,
+    },
+    /// End every connection in order; answered when all that was accepted is on disk.
+    Drain {
+        /// When machines may come back.
+        retry_after_ms: u32,
+        /// Where the answer goes.
+        reply: oneshot::Sender<()>,
+    },
+}
+
+/// The way to say something on one connection.
+#[derive(Clone, Debug)]
+pub struct Line(Arc<LineInner>);
+
+#[derive(Debug)]
+struct LineInner {
+    waiting: parking_lot::Mutex<Waiting>,
+    notify: tokio::sync::Notify,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    frames: Vec<String>,
+    close: Option<(u16, String)>,
+}
+
+/// Frames that may wait on one connection: a machine that does not read what it is told is cut off.
+const LINE_WAITING_MAX: usize = 256;
+
+impl Default for Line {
+    fn default() -> Self {
+        Self(Arc::new(LineInner {
+            waiting: Default::default(),
+            notify: tokio::sync::Notify::new(),
+        }))
+    }
+}
+
+impl Line {
+    /// Says something. False if too much waits already.
+    pub fn say(&self, frame: String) -> bool {
+        let mut waiting = self.0.waiting.lock();
+        let room = waiting.frames.len() < LINE_WAITING_MAX;
+        if room {
+            waiting.frames.push(frame);
+        } else {
+            waiting.close = Some((1008, "messages are not being read".to_owned()));
+        }
+        drop(waiting);
+        self.0.notify.notify_one();
+        room
+    }
+
+    /// Ends the connection after what was said.
+    pub fn close(&self, code: u16, reason: String) {
+        self.0.waiting.lock().close.get_or_insert((code, reason));
+        self.0.notify.notify_one();
+    }
+
+    /// Waits for something to be said, and takes it.
+    pub async fn next(&self) -> (Vec<String>, Option<(u16, String)>) {
+        loop {
+            let notified = self.0.notify.notified();
+            {
+                let mut waiting = self.0.waiting.lock();
+                if !waiting.frames.is_empty() || waiting.close.is_some() {
+                    return (std::mem::take(&mut waiting.frames), waiting.close.take());
+                }
+            }
+            notified.await;
+        }
+    }
+}
+
+type Receipts = FuturesOrdered<BoxFuture<'static, (Ticket, Result<Vec<muster_store::Placed>, LogError>)>>;
+
+/// One shard with all that it needs.
+pub struct ShardTask {
+    shard: Shard,
+    clock: Clock,
+    inbox: mpsc::Receiver<ShardMessage>,
+    log: Arc<dyn EventLog>,
+    series: Series,
+    table: Arc<Table>,
+    bus: LocalBus<Publications>,
+    sequencer: Sequencer,
+    lines: HashMap<ConnectionId, Line>,
+    in_flight: Receipts,
+    requests: BTreeMap<RequestId, oneshot::Sender<Result<Arc<Profile>, ProfileError>>>,
+    next_request: u64,
+    /// Machines that changed since the last checkpoint.
+    unsaved: BTreeSet<MachineId>,
+    barrier: Option<(LogPosition, oneshot::Sender<Vec<MachineView>>)>,
+    drained: Option<oneshot::Sender<()>>,
+    counted: muster_brain::shard::Figures,
+}
+
+impl ShardTask {
+    /// A shard that takes its messages from `inbox` and shows its views in `table`.
+    pub fn new(
+        shard: Shard,
+        clock: Clock,
+        inbox: mpsc::Receiver<ShardMessage>,
+        log: Arc<dyn EventLog>,
+        series: Series,
+        table: Arc<Table>,
+        bus: LocalBus<Publications>,
+        sequencer: Sequencer,
+    ) -> Self {
+        table.replace(shard.views().cloned().collect());
+        Self {
+            shard,
+            clock,
+            inbox,
+            log,
+            series,
+            table,
+            bus,
+            sequencer,
+            lines: HashMap::new(),
+            in_flight: FuturesOrdered::new(),
+            requests: BTreeMap::new(),
+            next_request: 0,
+            unsaved: BTreeSet::new(),
+            barrier: None,
+            drained: None,
+            counted: Default::default(),
+        }
+    }
+
+    /// Runs until the server ends and everything accepted is on disk.
+    pub async fn run(mut self, shutdown: Shutdown) -> Result<(), std::convert::Infallible> {
+        let mut publish = tokio::time::interval(PUBLISH_EVERY);
+        publish.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut messages = Vec::with_capacity(64);
+        loop {
+            tokio::select! {
+                biased;
+                Some((ticket, result)) = self.in_flight.next(), if !self.in_flight.is_empty() => {
+                    self.written(ticket, result);
+                }
+                count = self.inbox.recv_many(&mut messages, STEPS_AT_ONCE) => {
+                    if count == 0 {
+                        break;
+                    }
+                    for message in messages.drain(..) {
+                        self.take(message);
+                    }
+                }
+                _ = publish.tick() => {
+                    let now = now(&self.clock);
+                    if self.shard.next_tick_ms().is_some_and(|at| at <= now.mono_ms) {
+                        self.shard.step(now, Input::Tick);
+                    }
+                    self.show_changes();
+                }
+                () = shutdown.requested() => break,
+            }
+            self.carry_out();
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, message: ShardMessage) {
+        let now = now(&self.clock);
+        match message {
+            ShardMessage::Open { connection, line } => {
+                self.lines.insert(connection, line);
+            }
+            ShardMessage::Frame { connection, frame } => {
+                self.shard.step(now, Input::Frame { connection, frame })
+            }
+            ShardMessage::Heard(connection) => self.shard.step(now, Input::Heard(connection)),
+            ShardMessage::Closed { connection, reason } => {
+                self.lines.remove(&connection);
+                self.shard.step(now, Input::Closed { connection, reason });
+            }
+            ShardMessage::ChangeProfile {
+                machine,
+                change,
+                expected,
+                reply,
+            } => {
+                self.next_request += 1;
+                let request = RequestId(self.next_request);
+                self.requests.insert(request, reply);
+                self.shard.step(
+                    now,
+                    Input::ChangeProfile {
+                        request,
+                        machine,
+                        change,
+                        expected,
+                    },
+                );
+            }
+            ShardMessage::Checkpoint { position, reply } => {
+                self.barrier = Some((position, reply));
+            }
+            ShardMessage::Drain {
+                retry_after_ms,
+                reply,
+            } => {
+                self.shard.step(now, Input::Drain { retry_after_ms });
+                self.drained = Some(reply);
+            }
+        }
+    }
+
+    /// The log answered for a batch.
+    fn written(&mut self, ticket: Ticket, result: Result<Vec<muster_store::Placed>, LogError>) {
+        let now = now(&self.clock);
+        match result {
+            Ok(placed) => {
+                // A checkpoint speaks of the moment before the first entry behind its position.
+                if let (Some((position, _)), Some(first)) = (&self.barrier, placed.first())
+                    && first.position > *position
+                {
+                    self.pass_barrier();
+                }
+                let placed = placed.into_iter().map(|placed| Placed {
+                    position: placed.position,
+                    version: placed.version,
+                    recorded_at: placed.recorded_at,
+                });
+                self.shard.step(
+                    now,
+                    Input::Persisted {
+                        ticket,
+                        placed: placed.collect(),
+                    },
+                );
+            }
+            Err(error) => {
+                tracing::error!(code = error.code(), %error, "the log did not take a batch");
+                metrics::counter!("muster_log_refused_batches_total").increment(1);
+                self.shard.step(
+                    now,
+                    Input::NotPersisted {
+                        ticket,
+                        reason: error.to_string(),
+                    },
+                );
+            }
+        }
+    }
+
+    /// Carries out what the shard decided.
+    fn carry_out(&mut self) {
+        for effect in self.shard.take_effects(now(&self.clock)) {
+            match effect {
+                Effect::Append {
+                    ticket,
+                    recorded_at,
+                    entries,
+                } => {
+                    let batch = entries.iter().map(|append| Append {
+                        stream: StreamName::machine(append.machine),
+                        expected: Expected::Version(append.expected),
+                        recorded_at,
+                        // Entries are words, finite numbers and JSON that was read before.
+                        body: Bytes::from(serde_json::to_vec(&*append.entry).unwrap_or_default()),
+                    });
+                    let receipt = self.log.append(batch.collect());
+                    self.in_flight
+                        .push_back(Box::pin(async move { (ticket, receipt.await) }));
+                }
+                Effect::Send { connection, frame } => match encode(&frame) {
+                    Ok(text) => {
+                        metrics::counter!("muster_messages_sent_total", "type" => frame.message.type_name())
+                            .increment(1);
+                        if let Some(line) = self.lines.get(&connection)
+                            && !line.say(text)
+                        {
+                            metrics::counter!("muster_connections_not_reading_total").increment(1);
+                        }
+                    }
+                    Err(error) => tracing::error!(%error, "a message cannot be written"),
+                },
+                Effect::Close {
+                    connection,
+                    code,
+                    reason,
+                } => {
+                    if let Some(line) = self.lines.remove(&connection) {
+                        line.close(code, reason);
+                    }
+                }
+                Effect::Recorded(entries) => self.recorded(&entries),
+                Effect::Telemetry {
+                    machine,
+                    at,
+                    telemetry,
+                } => {
+                    let samples = self.series.keep(machine, at, telemetry);
+                    if self.bus_is_heard() {
+                        let topic = format!("machine.{machine}.telemetry").into();
+                        self.publish(vec![Published {
+                            topic,
+                            about: self.about(machine),
+                            content: Content::Samples(samples.into()),
+                        }]);
+                    }
+                }
+                Effect::Log { machine, at, log } => {
+                    let lines = self.series.keep_lines(machine, at, log);
+                    if self.bus_is_heard() {
+                        let topic: Arc<str> = format!("machine.{machine}.log").into();
+                        let about = self.about(machine);
+                        let published = lines.iter().filter_map(|line| {
+                            let data = serde_json::value::to_raw_value(line).ok()?.into();
+                            let content = Content::Line {
+                                severity: line.severity,
+                                data,
+                            };
+                            Some(Published {
+                                topic: topic.clone(),
+                                about: about.clone(),
+                                content,
+                            })
+                        });
+                        self.publish(published.collect());
+                    }
+                }
+                Effect::Answer { request, result } => {
+                    if let Some(reply) = self.requests.remove(&request) {
+                        // Who asked may be gone.
+                        let _ = reply.send(result);
+                    }
+                }
+            }
+        }
+        if self.barrier.is_some() && self.in_flight.is_empty() {
+            self.pass_barrier();
+        }
+        if self.drained.is_some() && self.in_flight.is_empty() && self.shard.is_settled() {
+            self.show_changes();
+            if let Some(reply) = self.drained.take() {
+                let _ = reply.send(());
+            }
+        }
+        self.count();
+    }
+
+    /// Entries are in the log: note what changed, and tell subscribers of events.
+    fn recorded(&mut self, entries: &[Entry]) {
+        self.unsaved.extend(entries.iter().map(|entry| entry.machine));
+        metrics::counter!("muster_log_entries_total").increment(entries.len() as u64);
+        let (Some(first), Some(last)) = (entries.first(), entries.last()) else {
+            return;
+        };
+        let heard = self.bus_is_heard();
+        let published = entries.iter().filter(|_| heard).filter_map(|entry| {
+            let event = entry.body.as_event(entry.recorded_at)?;
+            let about = self.about(entry.machine);
+            let name = self
+                .shard
+                .view(entry.machine)
+                .map(MachineView::name)
+                .unwrap_or_default();
+            let (kind, severity): (Arc<str>, _) = (event.kind.as_str().into(), event.severity);
+            let topic = format!("machine.{}.event.{kind}", entry.machine).into();
+            let shown = convert::event(entry.position, entry.machine, name, entry.recorded_at, event);
+            let data = serde_json::value::to_raw_value(&shown).ok()?.into();
+            Some(Published {
+                topic,
+                about,
+                content: Content::Event {
+                    position: entry.position,
+                    kind,
+                    severity,
+                    data,
+                },
+            })
+        });
+        self.sequencer
+            .recorded(first.position, last.position, published.collect());
+    }
+
+    /// Shows changed views to readers and tells subscribers.
+    fn show_changes(&mut self) {
+        let changed = self.shard.take_changed();
+        if changed.is_empty() {
+            return;
+        }
+        let rows = self.table.replace(changed);
+        if !self.bus_is_heard() {
+            return;
+        }
+        let mut published = Vec::with_capacity(rows.len() * 2);
+        for row in rows {
+            let about = Some(about(&row.view));
+            let topic = format!("machine.{}.heartbeat", row.view.id).into();
+            let heard = serde_json::json!({ "last_seen": row.view.last_seen, "presence": row.view.presence });
+            if let Ok(data) = serde_json::value::to_raw_value(&heard) {
+                published.push(Published {
+                    topic,
+                    about: about.clone(),
+                    content: Content::Latest(data.into()),
+                });
+            }
+            published.push(Published {
+                topic: row.topic.clone(),
+                about,
+                content: Content::Changed,
+            });
+        }
+        self.publish(published);
+    }
+
+    /// Answers a checkpoint with what changed since the one before.
+    fn pass_barrier(&mut self) {
+        let Some((_, reply)) = self.barrier.take() else {
+            return;
+        };
+        let changed = std::mem::take(&mut self.unsaved);
+        let views = changed
+            .iter()
+            .filter_map(|machine| self.shard.view(*machine).cloned());
+        let _ = reply.send(views.collect());
+    }
+
+    fn bus_is_heard(&self) -> bool {
+        self.bus.subscribers() > 0
+    }
+
+    fn publish(&self, published: Vec<Published>) {
+        if !published.is_empty() {
+            self.bus.publish(Arc::new(published));
+        }
+    }
+
+    fn about(&self, machine: MachineId) -> Option<About> {
+        self.shard.view(machine).map(about)
+    }
+
+    /// Adds what the shard counted since last time to the metrics.
+    fn count(&mut self) {
+        let figures = self.shard.figures();
+        if figures == self.counted {
+            return;
+        }
+        let since = std::mem::replace(&mut self.counted, figures);
+        metrics::counter!("muster_duplicates_total").increment(figures.duplicates - since.duplicates);
+        metrics::counter!("muster_resyncs_total").increment(figures.resyncs - since.resyncs);
+        metrics::counter!("muster_stale_messages_total").increment(figures.stale - since.stale);
+        metrics::counter!("muster_connections_fenced_total").increment(figures.fenced - since.fenced);
+        metrics::counter!("muster_connections_refused_total").increment(figures.refused - since.refused);
+    }
+}
+
+/// What filters look at.
+pub fn about(view: &MachineView) -> About {
+    About {
+        machine: view.id,
+        kind: view.kind().into(),
+        profile: view.profile.clone(),
+    }
+}
