@@ -1,1 +1,9 @@
-//! stub
+//! Whole fleets in one process.
+//!
+//! - [`world`]: a seeded simulation of machines, links, disks and server in virtual time, with a judge that watches
+//!   what must always hold. The same seed gives the same run, step by step.
+//!
+//! Only what decides is real here (`muster-reflex`, `muster-brain`, and the encoding of the link between them);
+//! everything that acts is simulated, so that it can be slow, fail, or stop at any moment.
+
+pub mod world;

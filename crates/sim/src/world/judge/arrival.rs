@@ -1,0 +1,140 @@
+//! What is watched at the server: sessions, the log, acknowledgements, views.
+
+use muster_model::{MachineEntry, MachineView, RecordNumber};
+use muster_protocol::link::ServerMessage;
+
+use super::super::log::{Log, Logged, fold};
+use super::super::schedule::Time;
+use super::{Check, Judge};
+
+impl Judge {
+    /// The server hands this in to the log.
+    pub(in super::super) fn handed_in(&mut self, now: Time, machine: usize, entry: &MachineEntry) {
+        let known = &mut self.machines[machine];
+        if let MachineEntry::SessionOpened { session, .. } = entry {
+            known.session_given = *session;
+        }
+        if let Some(record) = entry.record() {
+            let rightful = known.rightful.contains(&record);
+            self.look(now, Check::SessionsAreFenced, rightful, || {
+                format!("record {record} of machine {machine} was taken from a session that is over")
+            });
+        }
+    }
+
+    /// This is durable in the log.
+    pub(in super::super) fn durable(&mut self, now: Time, machine: usize, logged: &Logged) {
+        match &*logged.entry {
+            MachineEntry::SessionOpened { session, .. } => {
+                let (session, last) = (*session, self.machines[machine].session);
+                self.look(now, Check::SessionsAreFenced, session > last, || {
+                    format!("session {session} of machine {machine} follows session {last}")
+                });
+                self.machines[machine].session = session;
+            }
+            MachineEntry::RecordsLost { first, last } => self.written_off(now, machine, *first, *last),
+            MachineEntry::EventReported { record, event } => {
+                self.record(now, machine, *record);
+                let known = &mut self.machines[machine];
+                if let Ok(token) = event.message.parse() {
+                    let before = known.tokens_logged.last().copied().unwrap_or(0);
+                    known.tokens_logged.insert(token);
+                    self.look(now, Check::OnceAndInOrder, token > before, || {
+                        format!("token {token} of machine {machine} is in the log after token {before}")
+                    });
+                }
+            }
+            MachineEntry::StateReported { record, .. } | MachineEntry::ResponseReported { record, .. } => {
+                self.record(now, machine, *record);
+            }
+            MachineEntry::Registered
+            | MachineEntry::PresenceChanged { .. }
+            | MachineEntry::Renamed { .. }
+            | MachineEntry::Labelled { .. } => {}
+        }
+    }
+
+    fn record(&mut self, now: Time, machine: usize, record: RecordNumber) {
+        let known = &mut self.machines[machine];
+        let next = known.highest.next();
+        known.highest = known.highest.max(record);
+        self.look(now, Check::OnceAndInOrder, record == next, || {
+            format!("record {record} of machine {machine} is in the log where {next} belongs")
+        });
+    }
+
+    fn written_off(&mut self, now: Time, machine: usize, first: RecordNumber, last: RecordNumber) {
+        let known = &mut self.machines[machine];
+        let next = known.highest.next();
+        let may_have_lost = known.may_have_lost;
+        known.highest = known.highest.max(last);
+        self.look(now, Check::OnceAndInOrder, first == next && last >= first, || {
+            format!("records {first} to {last} of machine {machine} are written off where {next} belongs")
+        });
+        self.look(now, Check::LossIsReal, may_have_lost, || {
+            format!("records {first} to {last} of machine {machine} are written off, but it lost none")
+        });
+    }
+
+    /// The server says this.
+    pub(in super::super) fn said(&mut self, now: Time, machine: usize, message: &ServerMessage) {
+        let acknowledged = match message {
+            ServerMessage::Ack(ack) => ack.record,
+            ServerMessage::Welcome(welcome) => welcome.highest_record,
+            ServerMessage::Command(_)
+            | ServerMessage::Desired(_)
+            | ServerMessage::Resync(_)
+            | ServerMessage::Bye(_) => return,
+        };
+        let durable = self.machines[machine].highest;
+        self.look(now, Check::AcknowledgedIsDurable, acknowledged <= durable, || {
+            format!("record {acknowledged} of machine {machine} is acknowledged, the log has {durable}")
+        });
+        if let ServerMessage::Welcome(welcome) = message {
+            let (session, durable) = (welcome.session, self.machines[machine].session);
+            self.look(now, Check::AcknowledgedIsDurable, session <= durable, || {
+                format!("session {session} of machine {machine} is welcomed, the log has {durable}")
+            });
+        }
+    }
+
+    /// The server shows this of a machine.
+    pub(in super::super) fn view(&mut self, now: Time, machine: usize, log: &Log, view: &MachineView) {
+        let stream = log.stream(machine);
+        let version = view.version.0 as usize;
+        if version > stream.len() {
+            self.look(now, Check::ViewIsFold, false, || {
+                format!(
+                    "machine {machine} is shown at version {version}, its log has {}",
+                    stream.len()
+                )
+            });
+            return;
+        }
+        let Some(first) = stream.first().filter(|_| version > 0) else {
+            return;
+        };
+        let known = &mut self.machines[machine];
+        let folded = known
+            .folded
+            .get_or_insert_with(|| MachineView::new(view.id, first.placed.recorded_at));
+        if folded.version > view.version {
+            // The server started anew from an older fold: so does the judge.
+            *folded = MachineView::new(view.id, first.placed.recorded_at);
+        }
+        for logged in &stream[folded.version.0 as usize..version] {
+            fold(folded, logged);
+        }
+        // What is only heard is not in the log.
+        let mut shown = view.clone();
+        shown.last_seen = folded.last_seen;
+        shown.vitals = folded.vitals;
+        let same = shown == *folded;
+        let words = if same {
+            String::new()
+        } else {
+            format!("machine {machine} is shown as {shown:?}, its log folds to {folded:?}")
+        };
+        self.look(now, Check::ViewIsFold, same, || words);
+    }
+}

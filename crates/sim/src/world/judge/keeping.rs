@@ -1,0 +1,100 @@
+//! What is watched at the machines: that they keep what the server does not hold yet, and what must have arrived in
+//! the end.
+
+use std::collections::BTreeSet;
+
+use muster_model::RecordNumber;
+use muster_reflex::link::StoredRecord;
+
+use super::super::disk::Applied;
+use super::super::schedule::Time;
+use super::super::workload::{Token, token_of};
+use super::{Check, Judge};
+
+impl Judge {
+    /// A machine starts: it has given up nothing yet in this life.
+    pub(in super::super) fn booted(&mut self, machine: usize) {
+        self.machines[machine].given_up = 0;
+    }
+
+    /// A machine decides to forget these records, and to keep these instead; it says that in its life it had to give
+    /// up so many.
+    pub(in super::super) fn forgets<'a>(
+        &mut self,
+        now: Time,
+        machine: usize,
+        records: impl Iterator<Item = &'a StoredRecord>,
+        instead: &BTreeSet<Token>,
+        given_up: u64,
+    ) {
+        if given_up > 0 {
+            self.machines[machine].may_have_lost = true;
+        }
+        for token in records.filter_map(|stored| token_of(&stored.message)) {
+            if !instead.contains(&token) && !self.accounted_for(machine, token) {
+                let known = &mut self.machines[machine];
+                known.given_up += 1;
+                known.excused.insert(token);
+            }
+        }
+        let unheld = self.machines[machine].given_up;
+        self.look(now, Check::ForgottenIsHeld, unheld <= given_up, || {
+            format!(
+                "machine {machine} forgets {unheld} records that the server does not hold, and had to give up {given_up}"
+            )
+        });
+    }
+
+    /// A transaction is on a machine's disk.
+    pub(in super::super) fn kept(&mut self, now: Time, machine: usize, applied: &Applied) {
+        let persisted: BTreeSet<Token> = applied
+            .persisted
+            .iter()
+            .filter_map(|stored| token_of(&stored.message))
+            .collect();
+        for stored in &applied.removed {
+            let Some(token) = token_of(&stored.message) else {
+                continue;
+            };
+            let held = persisted.contains(&token) || self.accounted_for(machine, token);
+            let record = stored.record;
+            self.look(now, Check::ForgottenIsHeld, held, || {
+                format!(
+                    "the disk of machine {machine} forgets record {record}, and the server has not got token {token}"
+                )
+            });
+        }
+        self.machines[machine].tokens_kept.extend(persisted);
+    }
+
+    /// A machine's disk is gone, with these records.
+    pub(in super::super) fn disk_lost<'a>(
+        &mut self,
+        machine: usize,
+        records: impl Iterator<Item = &'a StoredRecord>,
+    ) {
+        let known = &mut self.machines[machine];
+        known.may_have_lost = true;
+        known
+            .excused
+            .extend(records.filter_map(|stored| token_of(&stored.message)));
+    }
+
+    fn accounted_for(&self, machine: usize, token: Token) -> bool {
+        let known = &self.machines[machine];
+        known.tokens_logged.contains(&token) || known.excused.contains(&token)
+    }
+
+    /// What should have arrived and did not.
+    pub(in super::super) fn missing(&self, machine: usize) -> Option<Token> {
+        let kept = &self.machines[machine].tokens_kept;
+        kept.iter()
+            .find(|token| !self.accounted_for(machine, **token))
+            .copied()
+    }
+
+    /// The highest record that the server's log holds of a machine.
+    pub(in super::super) fn highest(&self, machine: usize) -> RecordNumber {
+        self.machines[machine].highest
+    }
+}

@@ -1,0 +1,167 @@
+//! The links between machines and server, as TCP gives them: in order and whole, or cut off.
+//!
+//! Each connection is a pair of pipes. A direction can be blocked (what is said waits), a connection can be cut for
+//! both ends or for one only (the other does not notice), and an old one can go on delivering after a new one stands.
+//! What TCP never does (frames twice, out of order, one missing) happens only in hostile worlds.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use muster_model::{SequenceNumber, SessionNumber};
+use muster_protocol::link::{Envelope, MachineMessage, ServerMessage};
+
+use super::random::Random;
+use super::schedule::{MILLISECOND, Time};
+
+/// What travels.
+#[derive(Clone, Debug)]
+pub(super) enum Packet {
+    Up(Box<Envelope<MachineMessage>>),
+    Down(Box<Envelope<ServerMessage>>),
+    /// A frame as it is on the wire.
+    Text(String),
+    Ping,
+    Pong,
+    /// The other end has closed.
+    End(String),
+}
+
+/// Which way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Machine to server.
+    Up,
+    /// Server to machine.
+    Down,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Pipe {
+    last_at: Time,
+    /// What was sent before it was cut never arrives.
+    pub epoch: u64,
+    /// What waits because the way is blocked.
+    pub held: VecDeque<Packet>,
+    /// How much later than usual things arrive.
+    pub late: Time,
+}
+
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub machine: usize,
+    pub machine_life: u64,
+    pub machine_open: bool,
+    pub server_open: bool,
+    pub up: Pipe,
+    pub down: Pipe,
+    pub unanswered_pings: u32,
+    /// A write that is not out because the way is blocked.
+    pub write_stalled: bool,
+    /// The session that was welcomed on it.
+    pub session: Option<SessionNumber>,
+    /// What the server last heard on it.
+    pub heard: SequenceNumber,
+}
+
+#[derive(Debug)]
+pub(super) struct Network {
+    pub connections: BTreeMap<u64, Connection>,
+    opened: u64,
+    /// How long a frame travels, per machine.
+    pub latency: Vec<Time>,
+    pub blocked_up: Vec<bool>,
+    pub blocked_down: Vec<bool>,
+    /// Whether frames come twice, out of order, or not at all.
+    pub hostile: bool,
+    pub random: Random,
+}
+
+impl Connection {
+    pub(super) fn pipe(&mut self, way: Way) -> &mut Pipe {
+        match way {
+            Way::Up => &mut self.up,
+            Way::Down => &mut self.down,
+        }
+    }
+}
+
+impl Network {
+    pub(super) fn new(machines: usize, mut random: Random) -> Self {
+        Self {
+            connections: BTreeMap::new(),
+            opened: 0,
+            latency: (0..machines)
+                .map(|_| random.between(1, 80) * MILLISECOND)
+                .collect(),
+            blocked_up: vec![false; machines],
+            blocked_down: vec![false; machines],
+            hostile: false,
+            random,
+        }
+    }
+
+    pub(super) fn open(&mut self, machine: usize, machine_life: u64) -> u64 {
+        self.opened += 1;
+        let connection = Connection {
+            machine,
+            machine_life,
+            machine_open: true,
+            server_open: true,
+            up: Pipe::default(),
+            down: Pipe::default(),
+            unanswered_pings: 0,
+            write_stalled: false,
+            session: None,
+            heard: SequenceNumber(1),
+        };
+        self.connections.insert(self.opened, connection);
+        self.opened
+    }
+
+    pub(super) fn blocked(&self, machine: usize, way: Way) -> bool {
+        match way {
+            Way::Up => self.blocked_up[machine],
+            Way::Down => self.blocked_down[machine],
+        }
+    }
+
+    /// When a packet that is sent now arrives, and in which epoch: more than once, or never, in hostile worlds.
+    pub(super) fn travel(&mut self, id: u64, way: Way, now: Time, is_end: bool) -> Vec<(Time, u64)> {
+        let Some(connection) = self.connections.get_mut(&id) else {
+            return Vec::new();
+        };
+        let typical = self.latency[connection.machine];
+        let pipe = connection.pipe(way);
+        let wait = self.random.around(typical) + pipe.late;
+        let epoch = pipe.epoch;
+        if self.hostile && !is_end && self.random.chance(60) {
+            return match self.random.below(3) {
+                0 => Vec::new(),
+                1 => vec![(now + wait, epoch)],
+                _ => {
+                    let at = (pipe.last_at + 1).max(now + wait);
+                    pipe.last_at = at;
+                    vec![(at, epoch), (at + self.random.around(typical), epoch)]
+                }
+            };
+        }
+        let at = (pipe.last_at + 1).max(now + wait);
+        pipe.last_at = at;
+        vec![(at, epoch)]
+    }
+
+    /// The machine's newest connection that the server still has open.
+    pub(super) fn newest(&self, machine: usize) -> Option<u64> {
+        let of_machine = |connection: &Connection| connection.machine == machine && connection.server_open;
+        self.connections
+            .iter()
+            .rev()
+            .find(|(_, connection)| of_machine(connection))
+            .map(|(id, _)| *id)
+    }
+
+    /// Connections that neither end has open can be forgotten.
+    pub(super) fn forget_closed(&mut self) {
+        self.connections
+            .retain(|_, connection| connection.machine_open || connection.server_open);
+    }
+}

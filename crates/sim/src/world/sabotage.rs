@@ -1,0 +1,81 @@
+//! The planted bugs, where they need more than a line.
+
+use std::sync::Arc;
+
+use muster_brain::shard::{Append, ConnectionId, Input, Placed};
+use muster_model::entry::StateChange;
+use muster_model::{LogPosition, MachineEntry};
+use muster_protocol::link::{Envelope, MachineMessage};
+
+use super::World;
+use super::log::{Batch, Outcome};
+
+impl World {
+    /// What an old connection still delivers is passed off as said in the new session.
+    pub(super) fn pass_off(&mut self, machine: usize, old: u64, mut frame: Envelope<MachineMessage>) {
+        let Some(newest) = self.network.newest(machine).filter(|newest| *newest != old) else {
+            return;
+        };
+        let Some(ends) = self.network.connections.get_mut(&newest) else {
+            return;
+        };
+        if ends.session.is_none() || frame.record.is_none() {
+            return;
+        }
+        ends.heard = ends.heard.next();
+        (frame.session, frame.sequence) = (ends.session, ends.heard);
+        let connection = ConnectionId(newest);
+        let shard = machine % self.scenario.shards;
+        if let Some(host) = self.server.hosts.get_mut(shard) {
+            host.inbox.push(Input::Frame { connection, frame });
+            self.gather(shard);
+        }
+    }
+
+    /// Says at once that a batch is durable.
+    pub(super) fn answer_early(&mut self, batch: &Batch) {
+        let placed = guess_places(batch);
+        let (shard, ticket) = (batch.shard, batch.ticket);
+        self.server.hosts[shard]
+            .inbox
+            .push(Input::Persisted { ticket, placed });
+        self.gather(shard);
+    }
+}
+
+/// Says that a batch is durable which is not.
+pub(super) fn hide_failure(mut outcome: Outcome) -> Outcome {
+    if let Some(batch) = &outcome.refused {
+        outcome.result = Ok(guess_places(batch));
+    }
+    outcome
+}
+
+fn guess_places(batch: &Batch) -> Vec<Placed> {
+    let places = batch.entries.iter().map(|append| Placed {
+        position: LogPosition(append.expected.0 + 1),
+        version: append.expected.next(),
+        recorded_at: batch.recorded_at,
+    });
+    places.collect()
+}
+
+/// Leaves out what changed in the states.
+pub(super) fn skip_states(entries: &mut [Append]) {
+    for append in entries {
+        if let MachineEntry::StateReported {
+            record,
+            version,
+            at,
+            change: StateChange::Patch(_),
+        } = &*append.entry
+        {
+            append.entry = Arc::new(MachineEntry::StateReported {
+                record: *record,
+                version: *version,
+                at: *at,
+                change: StateChange::Patch(Box::default()),
+            });
+        }
+    }
+}

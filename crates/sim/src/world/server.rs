@@ -1,0 +1,520 @@
+//! The simulated server: real shards on a simulated log.
+//!
+//! Begin with [`World::run_shard`]: a shard takes in what has gathered, and its effects are carried out in order.
+
+use muster_brain::Now;
+use muster_brain::shard::{
+    Append, ConnectionId, Effect, Figures, Input, Options, ProfileChange, RequestId, Shard,
+};
+use muster_model::{MachineEntry, MachineId, Timestamp};
+use muster_protocol::link::{Envelope, MachineMessage, ServerMessage};
+
+use super::World;
+use super::event::Event;
+use super::links::up_words;
+use super::log::{Batch, Log, Outcome};
+use super::network::{Packet, Way};
+use super::planted::Planted;
+use super::sabotage;
+use super::schedule::{MILLISECOND, Time};
+
+/// The fleet's time when the world began.
+const BEGAN_MS: i64 = 1_700_000_000_000;
+
+/// The fleet's time.
+pub(super) fn wall(now: Time) -> Timestamp {
+    Timestamp::from_millis(BEGAN_MS + (now / MILLISECOND) as i64)
+}
+
+#[derive(Debug)]
+pub(super) struct Host {
+    shard: Shard,
+    pub inbox: Vec<Input>,
+    running: bool,
+    tick: (Option<u64>, u64),
+}
+
+#[derive(Debug)]
+pub(super) struct Server {
+    pub hosts: Vec<Host>,
+    life: u64,
+    began: Time,
+    base_ms: u64,
+    requests: u64,
+    pub log: Log,
+    pub log_slow_until: Time,
+    /// It stops after so many effects.
+    pub crash_in: Option<u32>,
+    /// Being stopped in order.
+    pub draining: bool,
+}
+
+impl Host {
+    pub(super) fn figures(&self) -> Figures {
+        self.shard.figures()
+    }
+}
+
+impl Server {
+    pub(super) fn new(machines: usize) -> Self {
+        Self {
+            hosts: Vec::new(),
+            life: 0,
+            began: 0,
+            base_ms: 0,
+            requests: 0,
+            log: Log::new(machines),
+            log_slow_until: 0,
+            crash_in: None,
+            draining: false,
+        }
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        !self.hosts.is_empty()
+    }
+
+    fn now(&self, now: Time) -> Now {
+        Now {
+            mono_ms: self.base_ms + (now - self.began) / MILLISECOND,
+            wall: wall(now),
+        }
+    }
+
+    pub(super) fn shard_of(&self, machine: usize) -> Option<&Shard> {
+        let hosts = self.hosts.len();
+        self.hosts.get(machine % hosts.max(1)).map(|host| &host.shard)
+    }
+
+    pub(super) fn is_settled(&self) -> bool {
+        self.log.is_idle() && self.hosts.iter().all(|host| host.shard.is_settled())
+    }
+}
+
+impl World {
+    pub(super) fn boot_server(&mut self) {
+        if self.server.is_up() {
+            return;
+        }
+        let now = self.schedule.now();
+        self.server.life += 1;
+        self.server.began = now;
+        self.server.base_ms = self.random.server.below(1_000_000);
+        self.server.draining = false;
+        let options = Options::default();
+        let at = self.server.now(now);
+        for index in 0..self.scenario.shards {
+            let machines = (index..self.machines.len()).step_by(self.scenario.shards);
+            let views: Vec<_> = machines
+                .filter_map(|machine| self.view_from_log(machine))
+                .collect();
+            self.server.hosts.push(Host {
+                shard: Shard::new(options.clone(), at, views),
+                inbox: Vec::new(),
+                running: false,
+                tick: (None, 0),
+            });
+        }
+        let life = self.server.life;
+        self.note("server", &[life], || {
+            format!("the server starts for the {life}. time")
+        });
+        for shard in 0..self.scenario.shards {
+            self.gather(shard);
+        }
+    }
+
+    fn view_from_log(&mut self, machine: usize) -> Option<muster_model::MachineView> {
+        let length = self.server.log.stream(machine).len();
+        let snapshot_at = self.random.server.index(length * 2 + 1);
+        let id = self.machines[machine].id;
+        let mut view = self.server.log.view(machine, id, snapshot_at)?;
+        match self.scenario.planted {
+            Some(Planted::DedupForgotten) => view.highest_record = muster_model::RecordNumber::ZERO,
+            Some(Planted::SnapshotStale) => view = self.server.log.stale_view(machine, id)?,
+            _ => {}
+        }
+        Some(view)
+    }
+
+    /// The server stops at once; what was not durable is lost.
+    pub(super) fn crash_server(&mut self, down: Time) {
+        self.server.crash_in = None;
+        if !self.server.is_up() {
+            return;
+        }
+        self.counts.server_crashes += 1;
+        self.server.hosts.clear();
+        let machines = self.machines.len();
+        let outcomes = self
+            .server
+            .log
+            .crash(&mut self.random.server, |id| index_of(id, machines));
+        for outcome in &outcomes {
+            self.judge_durable(outcome);
+        }
+        self.note("server", &[outcomes.len() as u64], || {
+            format!(
+                "the server stops; {} batches became durable unheard",
+                outcomes.len()
+            )
+        });
+        let open: Vec<u64> = self
+            .network
+            .connections
+            .iter_mut()
+            .filter(|(_, ends)| ends.server_open)
+            .map(|(id, ends)| {
+                ends.server_open = false;
+                *id
+            })
+            .collect();
+        for connection in open {
+            // Some machines do not notice: they find out by silence.
+            if self.random.faults.chance(700)
+                && let Some(ends) = self.network.connections.get(&connection)
+            {
+                let (machine, life) = (ends.machine, ends.machine_life);
+                let wait = self.network.latency[machine];
+                let reason = "connection reset".to_owned();
+                let event = Event::LinkClosed {
+                    machine,
+                    life,
+                    connection,
+                    reason,
+                };
+                self.schedule.after(wait, event);
+            }
+        }
+        self.network.forget_closed();
+        self.schedule.after(down, Event::ServerBoot);
+    }
+
+    /// A frame reaches the server.
+    pub(super) fn server_hears(&mut self, machine: usize, connection: u64, frame: Envelope<MachineMessage>) {
+        let numbers = [
+            machine as u64,
+            connection,
+            frame.session.map_or(0, |session| session.0),
+            frame.sequence.0,
+            frame.record.map_or(0, |record| record.0),
+        ];
+        self.note(frame.message.type_name(), &numbers, || {
+            format!(
+                "the server hears machine {machine} on connection {connection}: {}",
+                up_words(&frame)
+            )
+        });
+        let connection = ConnectionId(connection);
+        self.server_input(machine, Input::Frame { connection, frame });
+    }
+
+    pub(super) fn server_input(&mut self, machine: usize, input: Input) {
+        let shard = machine % self.scenario.shards;
+        if let Some(host) = self.server.hosts.get_mut(shard) {
+            host.inbox.push(input);
+            self.gather(shard);
+        }
+    }
+
+    /// The server notices that a connection is over.
+    pub(super) fn server_closed(&mut self, connection: u64, reason: String) {
+        let Some(ends) = self.network.connections.get_mut(&connection) else {
+            return;
+        };
+        if !std::mem::take(&mut ends.server_open) {
+            return;
+        }
+        let machine = ends.machine;
+        self.network.forget_closed();
+        self.note("closed", &[connection], || {
+            format!("the server notices that connection {connection} is over: {reason}")
+        });
+        let connection = ConnectionId(connection);
+        self.server_input(machine, Input::Closed { connection, reason });
+    }
+
+    /// A person changes the profile of some machine.
+    pub(super) fn ask(&mut self) {
+        let machine = self.random.server.index(self.machines.len());
+        self.server.requests += 1;
+        let request = RequestId(self.server.requests);
+        let name = format!("name {}", self.random.server.below(4));
+        let change = ProfileChange::DisplayName(Some(name));
+        let machine_id = self.machines[machine].id;
+        self.server_input(
+            machine,
+            Input::ChangeProfile {
+                request,
+                machine: machine_id,
+                change,
+                expected: None,
+            },
+        );
+    }
+
+    /// The server is stopped in order: everyone is told, then it ends.
+    pub(super) fn drain(&mut self) {
+        self.server.draining = true;
+        for shard in 0..self.server.hosts.len() {
+            if let Some(host) = self.server.hosts.get_mut(shard) {
+                host.inbox.push(Input::Drain {
+                    retry_after_ms: 1_000,
+                });
+                self.gather(shard);
+            }
+        }
+    }
+
+    /// Lets a shard run soon; in worlds where inputs gather, after a moment.
+    pub(super) fn gather(&mut self, shard: usize) {
+        let together = self.scenario.together;
+        let wait = if together {
+            self.random.server.between(0, 8) * MILLISECOND
+        } else {
+            0
+        };
+        let life = self.server.life;
+        let host = &mut self.server.hosts[shard];
+        if !std::mem::replace(&mut host.running, true) {
+            self.schedule.after(wait, Event::ShardRun { life, shard });
+        }
+    }
+
+    pub(super) fn shard_tick(&mut self, life: u64, shard: usize, generation: u64) {
+        if self.server.life != life || self.scenario.planted == Some(Planted::PresenceNeverJudged) {
+            return;
+        }
+        if let Some(host) = self.server.hosts.get_mut(shard)
+            && host.tick.1 == generation
+        {
+            host.tick.0 = None;
+            host.inbox.push(Input::Tick);
+            self.gather(shard);
+        }
+    }
+
+    /// A shard takes in what has gathered.
+    pub(super) fn run_shard(&mut self, life: u64, shard: usize) {
+        if self.server.life != life || !self.server.is_up() {
+            return;
+        }
+        let now = self.schedule.now();
+        let at = self.server.now(now);
+        let machines = self.machines.len();
+        let host = &mut self.server.hosts[shard];
+        host.running = false;
+        for input in std::mem::take(&mut host.inbox) {
+            if let Input::Frame { connection, frame } = &input {
+                self.judge
+                    .frame(index_of(frame.machine_id, machines), connection.0, frame);
+            }
+            self.server.hosts[shard].shard.step(at, input);
+            if !self.scenario.together && !self.carry_out(shard) {
+                return;
+            }
+        }
+        if !self.carry_out(shard) {
+            return;
+        }
+        let host = &mut self.server.hosts[shard];
+        let changed = host.shard.take_changed();
+        let next = host.shard.next_tick_ms();
+        if host.tick.0 != next
+            && let Some(next) = next
+        {
+            host.tick = (Some(next), host.tick.1 + 1);
+            let generation = host.tick.1;
+            let wait = next.saturating_sub(at.mono_ms) * MILLISECOND;
+            let event = Event::ShardTick {
+                life,
+                shard,
+                generation,
+            };
+            self.schedule.after(wait, event);
+        }
+        for view in changed {
+            let machine = index_of(view.id, machines);
+            self.judge.view(now, machine, &self.server.log, &view);
+        }
+    }
+
+    /// Carries out a shard's effects in order. False if the server stopped in the middle.
+    fn carry_out(&mut self, shard: usize) -> bool {
+        let now = self.schedule.now();
+        let at = self.server.now(now);
+        for effect in self.server.hosts[shard].shard.take_effects(at) {
+            if let Some(left) = &mut self.server.crash_in {
+                if *left == 0 {
+                    let down = self.random.faults.between(20, 30_000) * MILLISECOND;
+                    self.crash_server(down);
+                    return false;
+                }
+                *left -= 1;
+            }
+            match effect {
+                Effect::Append {
+                    ticket,
+                    recorded_at,
+                    entries,
+                } => {
+                    let batch = Batch {
+                        shard,
+                        ticket,
+                        recorded_at,
+                        entries,
+                    };
+                    self.hand_in(batch);
+                }
+                Effect::Send { connection, frame } => self.server_says(connection.0, frame),
+                Effect::Close {
+                    connection, reason, ..
+                } => {
+                    self.send(connection.0, Way::Down, Packet::End(reason));
+                    if let Some(ends) = self.network.connections.get_mut(&connection.0) {
+                        ends.server_open = false;
+                    }
+                }
+                Effect::Recorded(_)
+                | Effect::Telemetry { .. }
+                | Effect::Log { .. }
+                | Effect::Answer { .. } => {}
+            }
+        }
+        true
+    }
+
+    fn server_says(&mut self, connection: u64, frame: Envelope<ServerMessage>) {
+        let now = self.schedule.now();
+        let machine = index_of(frame.machine_id, self.machines.len());
+        self.counts.frames_down += 1;
+        self.judge.said(now, machine, &frame.message);
+        if let ServerMessage::Welcome(welcome) = &frame.message
+            && let Some(ends) = self.network.connections.get_mut(&connection)
+        {
+            ends.session = Some(welcome.session);
+        }
+        self.send(connection, Way::Down, Packet::Down(Box::new(frame)));
+    }
+
+    fn hand_in(&mut self, mut batch: Batch) {
+        let now = self.schedule.now();
+        let machines = self.machines.len();
+        for append in &batch.entries {
+            let machine = index_of(append.machine, machines);
+            self.judge.handed_in(now, machine, &append.entry);
+            self.note(
+                "append",
+                &[batch.ticket.0, machine as u64, append.expected.0],
+                || {
+                    format!(
+                        "batch {} of shard {}, machine {machine}: {}",
+                        batch.ticket.0,
+                        batch.shard,
+                        entry_words(append)
+                    )
+                },
+            );
+        }
+        match self.scenario.planted {
+            Some(Planted::DurableTooEarly) => self.answer_early(&batch),
+            Some(Planted::StateSkipped) => sabotage::skip_states(&mut batch.entries),
+            _ => {}
+        }
+        if self.server.log.submit(batch) {
+            self.log_writes();
+        }
+    }
+
+    fn log_writes(&mut self) {
+        let typical = if self.server.log_slow_until > self.schedule.now() {
+            1_500
+        } else {
+            6
+        };
+        let wait = self.random.server.around(typical * MILLISECOND);
+        let life = self.server.life;
+        self.schedule.after(wait, Event::LogDone { life });
+    }
+
+    pub(super) fn log_done(&mut self, life: u64) {
+        if self.server.life != life || !self.server.is_up() {
+            return;
+        }
+        let machines = self.machines.len();
+        let twice = (self.scenario.planted == Some(Planted::WrittenTwice))
+            .then(|| self.server.log.first_again())
+            .flatten();
+        let outcomes = self.server.log.finish(|id| index_of(id, machines));
+        if self.server.log.begin() {
+            self.log_writes();
+        }
+        if let Some(again) = twice {
+            let outcome = self.server.log.force(again, |id| index_of(id, machines));
+            self.judge_durable(&outcome);
+        }
+        let mut answers = 0;
+        for mut outcome in outcomes {
+            self.judge_durable(&outcome);
+            match self.scenario.planted {
+                Some(Planted::DurableTooEarly) => continue,
+                Some(Planted::FailureHidden) => outcome = sabotage::hide_failure(outcome),
+                _ => {}
+            }
+            // One after another: answers come in the order of the batches.
+            answers += 1;
+            self.schedule.after(answers, Event::LogAnswer { life, outcome });
+        }
+    }
+
+    fn judge_durable(&mut self, outcome: &Outcome) {
+        let now = self.schedule.now();
+        match &outcome.result {
+            Ok(_) => self.counts.batches += 1,
+            Err(_) => self.counts.batches_failed += 1,
+        }
+        for (machine, index) in &outcome.appended {
+            self.counts.entries += 1;
+            let logged = &self.server.log.stream(*machine)[*index];
+            self.judge.durable(now, *machine, logged);
+        }
+    }
+
+    pub(super) fn log_answer(&mut self, life: u64, outcome: Outcome) {
+        if self.server.life != life || !self.server.is_up() {
+            return;
+        }
+        let (shard, ticket) = (outcome.shard, outcome.ticket);
+        self.note("log", &[ticket.0, u64::from(outcome.result.is_ok())], || {
+            format!(
+                "batch {} of shard {shard}: {:?}",
+                ticket.0,
+                outcome.result.as_ref().err()
+            )
+        });
+        let input = match outcome.result {
+            Ok(placed) => Input::Persisted { ticket, placed },
+            Err(reason) => Input::NotPersisted { ticket, reason },
+        };
+        self.server.hosts[shard].inbox.push(input);
+        self.gather(shard);
+    }
+}
+
+/// Machines have the number of their place as id.
+pub(super) fn index_of(id: MachineId, machines: usize) -> usize {
+    let index = id.as_uuid().as_u128() as usize;
+    debug_assert!((1..=machines).contains(&index), "machine {id} is in this world");
+    index - 1
+}
+
+fn entry_words(append: &Append) -> String {
+    let words = match &*append.entry {
+        MachineEntry::StateReported { record, .. } => format!("state in record {record}"),
+        MachineEntry::EventReported { record, event } => {
+            format!("token {} in record {record}", event.message)
+        }
+        entry => format!("{entry:?}"),
+    };
+    format!("{words}, behind version {}", append.expected)
+}
