@@ -112,7 +112,7 @@ async function edit(request, index, what) {
     if (expected !== undefined && expected !== `"${profile.version}"`) {
       throw new Refused(412, 'Changed meanwhile', 'Somebody else changed this meanwhile.', 'MST-A012');
     }
-    const body = request.method === 'DELETE' ? { labels: {}, display_name: null } : JSON.parse(await text(request));
+    const body = request.method === 'DELETE' ? { labels: {}, display_name: null } : JSON.parse(await bodyOf(request));
     const next = { ...profile, version: profile.version + 1 };
     if (what === 'labels') next.labels = body.labels;
     else next.display_name = body.display_name;
@@ -123,11 +123,14 @@ async function edit(request, index, what) {
   return { document, etag: `"${kept.version}"` };
 }
 
-async function text(request) {
+async function bodyOf(request) {
   let body = '';
   for await (const piece of request) body += piece;
   return body;
 }
+
+// The policy of the real server, so that a page that breaks it breaks here.
+const POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; connect-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'";
 
 const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.json': 'application/json' };
 
@@ -146,7 +149,7 @@ const server = createServer(async (request, response) => {
   };
   try {
     if (url.pathname.startsWith('/mock/')) {
-      Object.assign(trouble, JSON.parse((await text(request)) || '{}'));
+      Object.assign(trouble, JSON.parse((await bodyOf(request)) || '{}'));
       if (url.pathname === '/mock/drop') for (const socket of sockets.clients) socket.terminate();
       reply(200, 'application/json', JSON.stringify(trouble));
     } else if (url.pathname.startsWith('/api/v1/')) {
@@ -160,7 +163,7 @@ const server = createServer(async (request, response) => {
       reply(200, 'application/json', JSON.stringify(tagged ? found.document : found), tagged ? { etag: found.etag } : {});
     } else {
       const [type, body] = await file(url.pathname);
-      reply(200, type, body);
+      reply(200, type, body, { 'content-security-policy': POLICY, 'cache-control': 'no-cache' });
     }
   } catch (error) {
     const problem = error instanceof Refused ? error.problem : null;
@@ -183,7 +186,10 @@ sockets.on('connection', (socket) => {
     if (message.type === 'subscribe') {
       const subscription = { ...message, next: 0, due: 0, told: Date.now() };
       subscriptions.set(message.id, subscription);
-      send('snapshot', subscription, snapshot(subscription));
+      // In pieces, as the real server does it.
+      const items = snapshot(subscription);
+      send('snapshot', subscription, items.slice(0, 500));
+      for (let start = 500; start < items.length; start += 500) send('update', subscription, items.slice(start, start + 500));
     }
   });
   const send = (type, { id }, items) =>
@@ -208,7 +214,7 @@ function snapshot({ topics, filters, resume_after }) {
     if (topic === 'machine.*.state') return world.ids.map((_, index) => state(index, now));
     if (parts[2] === 'state' && world.byId.has(parts[1])) return [state(world.byId.get(parts[1]), now)];
     if (parts[2] === 'event' && resume_after !== undefined) {
-      return world.events({ from: 0, to: now, limit: 1000, severity: filters?.severity, kind: filters?.event_types?.[0], machine: filters?.machines?.[0] })
+      return world.events({ from: 0, to: now, limit: 1000, severity: filters?.severity, kind: filters?.event_types?.[0], machine: parts[1] === '*' ? filters?.machines?.[0] : parts[1] })
         .items.filter((each) => each.position > resume_after).toReversed().map(event);
     }
     return [];

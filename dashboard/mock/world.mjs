@@ -290,7 +290,7 @@ export class World {
     ].filter(([name]) => metrics === null || metrics.includes(name));
     const start = Math.max(from, this.historyFrom);
     const step = Math.max(5_000, (to - from) / points);
-    const series = all.map(([metric, unit, about, key]) => ({ metric, unit, about, points: [] }));
+    const series = all.map(([metric, unit, about]) => ({ metric, unit, about, points: [] }));
     for (let t = Math.ceil(start / step) * step; t <= to; t += step) {
       // Every machine was out of sight for six minutes of each hour: a gap that must be seen.
       if ((t + index * 91_000) % 3_600_000 < 360_000) continue;

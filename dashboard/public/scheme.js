@@ -3,7 +3,7 @@
   var choice = 'auto';
   try {
     choice = localStorage.getItem('muster-colour-scheme') || 'auto';
-  } catch (_) {
+  } catch {
     // Storage is switched off: follow the system.
   }
   var dark = choice === 'dark' || (choice !== 'light' && matchMedia('(prefers-color-scheme: dark)').matches);

@@ -3,6 +3,10 @@ import { createTheme, type CSSVariablesResolver } from '@mantine/core';
 export const theme = createTheme({
   fontFamily: 'var(--font)',
   fontFamilyMonospace: 'var(--mono)',
+  // Mantine's greys for the dark, in the tones of tokens.css.
+  colors: {
+    dark: ['#e7edf2', '#c3ced8', '#9dabb8', '#7d8c9a', '#465564', '#27323d', '#1b242d', '#151c23', '#0f151a', '#0d1217'],
+  },
   primaryColor: 'blue',
   primaryShade: { light: 8, dark: 8 },
   defaultRadius: 6,

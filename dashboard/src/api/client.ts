@@ -50,7 +50,7 @@ export async function send<T>(
     });
   } catch (error) {
     if (error instanceof DOMException && error.name === 'AbortError') throw error;
-    throw new ApiError(problem(0, 'No answer', 'The fleet server cannot be reached.'));
+    throw new ApiError(makeProblem(0, 'No answer', 'The fleet server cannot be reached.'));
   }
   if (!response.ok) throw new ApiError(await readProblem(response));
   const document = response.status === 204 ? undefined : await response.json();
@@ -67,13 +67,13 @@ async function readProblem(response: Response): Promise<Problem> {
     }
   }
   const gone = response.status === 502 || response.status === 503 || response.status === 504;
-  return problem(
+  return makeProblem(
     response.status,
     gone ? 'Server not available' : 'Unexpected answer',
     `The server answered with status ${response.status}${response.statusText ? ` (${response.statusText})` : ''}.`,
   );
 }
 
-function problem(status: number, title: string, detail: string): Problem {
+function makeProblem(status: number, title: string, detail: string): Problem {
   return { type: 'about:blank', title, status, detail, code: '' };
 }

@@ -10,5 +10,5 @@ export function mergeEvents(fresh: readonly FleetEvent[], pages: readonly FleetE
       merged.push(event);
     }
   }
-  return merged.sort((a, b) => b.position - a.position);
+  return merged.toSorted((a, b) => b.position - a.position);
 }

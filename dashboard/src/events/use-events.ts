@@ -31,12 +31,15 @@ export function useEvents(search: EventSearch, following: boolean) {
   const [anchor, setAnchor] = useState<{ key: string; after: number | undefined } | null>(null);
   if (loaded && anchor?.key !== key) setAnchor({ key, after: newest });
 
+  const startAnew = () => {
+    setFresh({ key, shown: [], waiting: [] });
+    void queries.resetQueries({ queryKey: eventsQuery(search).queryKey });
+  };
   const take = (batch: Batch) => {
     const events = batch.items.map((item) => item.data as FleetEvent);
     if (events.length === 0) return;
     if (fresh.shown.length + fresh.waiting.length > FRESH_MAX) {
-      setFresh({ key, shown: [], waiting: [] });
-      void queries.resetQueries({ queryKey: eventsQuery(search).queryKey });
+      startAnew();
       return;
     }
     setFresh((last) => {
@@ -59,7 +62,7 @@ export function useEvents(search: EventSearch, following: boolean) {
           ...(anchor.after !== undefined && { resume_after: anchor.after }),
         }
       : null,
-    { snapshot: take, update: take },
+    { snapshot: take, update: take, gap: startAnew },
     true,
   );
 

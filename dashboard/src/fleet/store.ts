@@ -10,6 +10,7 @@ export class FleetStore {
   #rows = new Map<string, MachineSummary>();
   #pending = new Map<string, MachineSummary>();
   #replacing = false;
+  #unheard: Set<string> | null = null;
   #loaded = false;
   #version = 0;
   #scheduled = false;
@@ -45,12 +46,38 @@ export class FleetStore {
 
   /** These rows anew; later ones of the same machine win. */
   merge(rows: Iterable<MachineSummary>): void {
-    for (const row of rows) this.#pending.set(row.id, row);
+    for (const row of rows) {
+      this.#pending.set(row.id, row);
+      this.#unheard?.delete(row.id);
+    }
     this.#wake();
   }
 
+  /**
+   * The beginning of how things stand; the rest comes by `merge`, because the server cuts a large snapshot into pieces.
+   * Machines that are not among them stay on the screen until `sweep`, so that a reconnection empties no table.
+   */
+  renew(rows: Iterable<MachineSummary>): void {
+    this.#unheard = new Set(this.#rows.keys());
+    this.merge(rows);
+  }
+
+  /** Drops the machines that were not named since `renew`. */
+  sweep(): void {
+    const unheard = this.#unheard;
+    this.#unheard = null;
+    if (unheard === null || unheard.size === 0) return;
+    this.flush();
+    for (const id of unheard) {
+      this.#rows.delete(id);
+      this.#notify(id);
+    }
+    this.#version += 1;
+    for (const listener of this.#listeners) listener();
+  }
+
   /** Only machines that are not known yet: for an answer that may be older than what the socket said. */
-  fill(rows: Iterable<MachineSummary>): void {
+  supply(rows: Iterable<MachineSummary>): void {
     for (const row of rows) {
       if (!this.#rows.has(row.id) && !this.#pending.has(row.id)) this.#pending.set(row.id, row);
     }

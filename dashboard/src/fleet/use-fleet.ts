@@ -1,6 +1,6 @@
 /** All machines: live from the socket, or from the REST API for a moment of the past. */
 import { useQuery } from '@tanstack/react-query';
-import { useEffect, useRef, useState, useSyncExternalStore } from 'react';
+import { useEffect, useRef, useState, useSyncExternalStore, type RefObject } from 'react';
 import { allMachines, pastFleetQuery } from '@/api/queries';
 import type { MachineSummary } from '@/api/types';
 import type { Batch } from '@/live/messages';
@@ -10,6 +10,10 @@ import { Order, type Sort } from './order';
 import { FleetStore } from './store';
 
 export const liveFleet = new FleetStore();
+
+/** By then every piece of a snapshot has come. */
+const SWEEP_MS = 10_000;
+let sweeping: ReturnType<typeof setTimeout> | undefined;
 
 /** When the socket has said nothing by then, the REST API is asked. */
 const SOCKET_PATIENCE_MS = 2_500;
@@ -30,7 +34,11 @@ export function useFleet(at: number | null): Fleet {
   useLive(
     isLive ? { id: 'fleet', topics: ['machine.*.state'], throttle: { rate_per_s: 4, strategy: 'latest' } } : null,
     {
-      snapshot: (batch) => liveFleet.replace(rowsOf(batch)),
+      snapshot: (batch) => {
+        liveFleet.renew(rowsOf(batch));
+        clearTimeout(sweeping);
+        sweeping = setTimeout(() => liveFleet.sweep(), SWEEP_MS);
+      },
       update: (batch) => liveFleet.merge(rowsOf(batch)),
     },
   );
@@ -66,7 +74,7 @@ function useFallback(active: boolean): { error: Error | null; retry: () => void 
       if (liveFleet.loaded()) return;
       try {
         const { rows } = await allMachines(null, abort.signal);
-        liveFleet.fill(rows);
+        liveFleet.supply(rows);
         setError(null);
       } catch (reason) {
         if (!abort.signal.aborted) setError(reason instanceof Error ? reason : new Error(String(reason)));
@@ -85,7 +93,7 @@ const REORDER_MS = 1_000;
 const HOLD_MS = 2_500;
 
 /** The ids to show, in order; new at most once a second, and at once when filter or sort change. */
-export function useShown(store: FleetStore, filter: Filter, sort: Sort, touchedAt: { current: number }) {
+export function useShown(store: FleetStore, filter: Filter, sort: Sort, touchedAtRef: RefObject<number>) {
   const [shown, setShown] = useState<readonly string[]>([]);
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   const { field, descending } = sort;
@@ -95,7 +103,7 @@ export function useShown(store: FleetStore, filter: Filter, sort: Sort, touchedA
     let size = 0;
     const run = () => {
       timer.current = undefined;
-      const held = Date.now() - touchedAt.current < HOLD_MS;
+      const held = Date.now() - touchedAtRef.current < HOLD_MS;
       if (held && last !== 0) {
         timer.current = setTimeout(run, REORDER_MS);
         return;
@@ -120,6 +128,6 @@ export function useShown(store: FleetStore, filter: Filter, sort: Sort, touchedA
       clearTimeout(timer.current);
       timer.current = undefined;
     };
-  }, [store, filter, field, descending, touchedAt]);
+  }, [store, filter, field, descending, touchedAtRef]);
   return shown;
 }

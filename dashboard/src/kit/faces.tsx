@@ -14,10 +14,19 @@ export function Loading({ what }: { what: string }) {
   );
 }
 
-export function Empty({ title, children, action }: { title: string; children?: ReactNode; action?: ReactNode }) {
+interface EmptyProps {
+  title: string;
+  /** Whether this is all there is on the page. */
+  whole?: boolean;
+  children?: ReactNode;
+  action?: ReactNode;
+}
+
+export function Empty({ title, whole = false, children, action }: EmptyProps) {
+  const Title = whole ? 'h1' : 'p';
   return (
     <div className={classes.face}>
-      <p className={classes.title}>{title}</p>
+      <Title className={classes.title}>{title}</Title>
       {children !== undefined && <div className={classes.text}>{children}</div>}
       {action}
     </div>

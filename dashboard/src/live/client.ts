@@ -11,7 +11,7 @@ export interface Handler {
   /** `fresh` is false for a snapshot that continues where the last connection ended. */
   snapshot(batch: Batch, fresh: boolean): void;
   update(batch: Batch): void;
-  /** Something was dropped and could not be resumed. */
+  /** Something was dropped: what was known may have holes. */
   gap?(): void;
   refused?(problem: Problem): void;
 }
@@ -124,7 +124,7 @@ export class LiveClient {
         const subscription = this.#subscriptions.get(message.id);
         if (subscription === undefined) return;
         if (subscription.resume) subscription.position = message.resume_after;
-        else subscription.handler.gap?.();
+        subscription.handler.gap?.();
         this.#ask(subscription);
         return;
       }

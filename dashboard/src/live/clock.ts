@@ -21,6 +21,10 @@ export class ServerClock {
   now(localMs: number = Date.now()): number {
     return localMs + (this.#offset ?? 0);
   }
+
+  toLocal(serverMs: number): number {
+    return serverMs - (this.#offset ?? 0);
+  }
 }
 
 export const serverClock = new ServerClock();

@@ -1,7 +1,7 @@
 /** How components see the live connection. */
 import { useEffect, useEffectEvent, useSyncExternalStore } from 'react';
 import { live, type Handler, type LiveStatus } from './client';
-import { ticker } from './clock';
+import { serverClock, ticker } from './clock';
 import { face, type Face } from './connection';
 import type { SubscribeRequest } from './messages';
 
@@ -37,9 +37,15 @@ export function useServerNow(): number {
   return useSyncExternalStore(ticker.subscribe, ticker.now);
 }
 
+/** This browser's clock, ticking once a second. */
+export function useLocalNow(): number {
+  const now = useServerNow();
+  return serverClock.toLocal(now);
+}
+
 /** The connection in one word; recomputed every second while it is not live. */
-export function useConnectionFace(): { face: Face; status: LiveStatus } {
+export function useConnectionFace(): { face: Face; status: LiveStatus; now: number } {
   const status = useLiveStatus();
-  useServerNow();
-  return { face: face(status.connection, Date.now(), status.everLive), status };
+  const now = useLocalNow();
+  return { face: face(status.connection, now, status.everLive), status, now };
 }

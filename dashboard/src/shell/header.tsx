@@ -24,7 +24,7 @@ export function Header({ summary, onHelp }: { summary: FleetSummary | undefined;
       <ServerClock version={summary?.server_version} />
       <SchemeMenu />
       <Tooltip label="Keyboard shortcuts ( ? )">
-        <ActionIcon variant="subtle" color="gray" size="lg" aria-label="Keyboard shortcuts" onClick={onHelp}>
+        <ActionIcon variant="subtle" color="gray" size="lg" className={classes.shortcutsButton} aria-label="Keyboard shortcuts" onClick={onHelp}>
           <KeyboardIcon size={18} />
         </ActionIcon>
       </Tooltip>
@@ -33,9 +33,9 @@ export function Header({ summary, onHelp }: { summary: FleetSummary | undefined;
 }
 
 function ConnectionPill() {
-  const { face, status } = useConnectionFace();
+  const { face, status, now } = useConnectionFace();
   const { connection, heardAt } = status;
-  const away = formatAge(Date.now() - connection.since);
+  const away = formatAge(now - connection.since);
   const text = {
     live: 'Live',
     connecting: 'Connecting …',

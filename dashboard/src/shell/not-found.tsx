@@ -6,6 +6,7 @@ export function NotFound() {
   const navigate = useNavigate();
   return (
     <Empty
+      whole
       title="There is no such page"
       action={<Button size="sm" onClick={() => void navigate({ to: '/' })}>To the fleet</Button>}
     >

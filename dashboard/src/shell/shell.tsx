@@ -65,7 +65,7 @@ const NEXT_SCHEME = { light: 'dark', dark: 'auto', auto: 'light' } as const;
 
 /** A lost server is shown across the page, not only in a corner. */
 function ConnectionBar() {
-  const { face, status } = useConnectionFace();
+  const { face, status, now } = useConnectionFace();
   if (face !== 'lost') return null;
   const known = status.heardAt;
   return (
@@ -73,7 +73,7 @@ function ConnectionBar() {
       <StaleNote>
         {known === null
           ? 'The fleet server does not answer. '
-          : `The fleet server is lost: showing what was known ${formatAge(Date.now() - known)} ago. `}
+          : `The fleet server is lost: showing what was known ${formatAge(now - known)} ago. `}
         Machines go on by themselves; this page returns when the server does.
       </StaleNote>
       <button type="button" className={classes.retry} onClick={() => live.hurry()}>Try now</button>

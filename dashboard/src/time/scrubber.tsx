@@ -143,18 +143,18 @@ export function Scrubber({ historyFrom, machine }: ScrubberProps) {
 /** The window that is shown; it stays where it was put until the moment leaves it. */
 function useWindow(at: number | null, now: number, spanMs: number) {
   const [kept, setKept] = useState<Window | null>(null);
-  const panned = useRef(false);
+  const [panned, setPanned] = useState(false);
   const current = kept !== null && kept.to - kept.from === spanMs ? kept : null;
-  const window = panned.current && current !== null ? current : windowFor(at, now, spanMs, current);
+  const window = panned && current !== null ? current : windowFor(at, now, spanMs, current);
   const key = `${at}/${spanMs}`;
   const [lastKey, setLastKey] = useState(key);
   if (lastKey !== key) {
     setLastKey(key);
-    panned.current = false;
+    setPanned(false);
     setKept(windowFor(at, now, spanMs, current));
   }
   const move = (parts: number) => {
-    panned.current = true;
+    setPanned(true);
     setKept(pan(window, parts, serverClock.now()));
   };
   return { window, move };

@@ -23,10 +23,6 @@ export function Track({ timeline, window, at, now, historyFrom, onChoose }: Trac
   const [hover, setHover] = useState<number | null>(null);
   const span = window.to - window.from;
 
-  const positionIn = (event: PointerEvent<HTMLDivElement>) => {
-    const box = event.currentTarget.getBoundingClientRect();
-    return (event.clientX - box.left) / box.width;
-  };
   const choose = (position: number, done: boolean) => {
     const moment = momentAt(position, window, serverClock.now());
     onChoose(moment === null || historyFrom === null ? moment : Math.max(moment, historyFrom), done);
@@ -103,6 +99,11 @@ export function Track({ timeline, window, at, now, historyFrom, onChoose }: Trac
       </div>
     </div>
   );
+}
+
+function positionIn(event: PointerEvent<HTMLDivElement>): number {
+  const box = event.currentTarget.getBoundingClientRect();
+  return (event.clientX - box.left) / box.width;
 }
 
 function tickLabel(ms: number, span: number): string {

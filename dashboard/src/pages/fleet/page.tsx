@@ -2,7 +2,7 @@
 import { Button } from '@mantine/core';
 import { useLocalStorage } from '@mantine/hooks';
 import { useNavigate, useSearch } from '@tanstack/react-router';
-import { useMemo, useRef } from 'react';
+import { useMemo, useRef, useState } from 'react';
 import { parseFilter, type Filter } from '@/fleet/filter';
 import { formatSort, parseSort } from '@/fleet/order';
 import { useFleet, useShown } from '@/fleet/use-fleet';
@@ -29,13 +29,13 @@ export function FleetPage() {
   const sort = parseSort(search.sort);
   const parsed = useMemo(() => parseFilter(text), [text]);
   // While a filter makes no sense the last one that did stays in force.
-  const lastGood = useRef<Filter>(EVERYTHING);
-  if (parsed.ok) lastGood.current = parsed.filter;
-  const filter = parsed.ok ? parsed.filter : lastGood.current;
+  const [lastGood, setLastGood] = useState<Filter>(EVERYTHING);
+  if (parsed.ok && lastGood !== parsed.filter) setLastGood(parsed.filter);
+  const filter = parsed.ok ? parsed.filter : lastGood;
 
   const fleet = useFleet(at);
-  const touchedAt = useRef(0);
-  const ids = useShown(fleet.store, filter, sort, touchedAt);
+  const touchedAtRef = useRef(0);
+  const ids = useShown(fleet.store, filter, sort, touchedAtRef);
   const summary = useSummary(at);
   const { face } = useConnectionFace();
 
@@ -65,7 +65,9 @@ export function FleetPage() {
         columns={columns}
         density={density}
         sort={sort}
-        touchedAt={touchedAt}
+        onTouch={() => {
+          touchedAtRef.current = Date.now();
+        }}
         onSort={(next) => void navigate({ search: (previous) => ({ ...previous, sort: formatSort(next) }), replace: true })}
       />
     );

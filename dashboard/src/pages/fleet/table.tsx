@@ -24,10 +24,11 @@ interface TableProps {
   density: Density;
   sort: Sort;
   onSort: (sort: Sort) => void;
-  touchedAt: { current: number };
+  /** The pointer moved over the rows. */
+  onTouch: () => void;
 }
 
-export function FleetTable({ store, ids, columns, density, sort, onSort, touchedAt }: TableProps) {
+export function FleetTable({ store, ids, columns, density, sort, onSort, onTouch }: TableProps) {
   const { ref, height } = useElementWidth<HTMLDivElement>();
   const navigate = useNavigate();
   const rowPx = DENSITIES[density];
@@ -96,9 +97,8 @@ export function FleetTable({ store, ids, columns, density, sort, onSort, touched
       style={{ ['--columns' as string]: template, ['--row' as string]: `${rowPx}px` }}
       onScroll={onScroll}
       onKeyDown={onKeyDown}
-      onPointerMove={() => {
-        touchedAt.current = Date.now();
-      }}
+      onClick={onClick}
+      onPointerMove={onTouch}
     >
       <div className={classes.inner} style={{ minWidth }} role="presentation">
         <div role="rowgroup" className={classes.head}>
@@ -108,9 +108,7 @@ export function FleetTable({ store, ids, columns, density, sort, onSort, touched
             ))}
           </div>
         </div>
-        {/* A click anywhere in a row opens it; the keyboard does so with Enter on the grid, and each row holds a link. */}
-        {/* oxlint-disable-next-line jsx-a11y/click-events-have-key-events, jsx-a11y/no-static-element-interactions */}
-        <div role="rowgroup" className={classes.body} style={{ height: ids.length * rowPx }} onClick={onClick}>
+        <div role="rowgroup" className={classes.body} style={{ height: ids.length * rowPx }}>
           {visible.map((id, offset) => (
             <Row
               key={(first + offset) % pool}

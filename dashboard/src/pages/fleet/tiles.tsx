@@ -7,6 +7,7 @@ import type { FleetSummary } from '@/api/types';
 import { STATUS_WORDS } from '@/api/vocabulary';
 import { chosenValues, hasTerms, toggleTerms, withValues } from '@/fleet/filter';
 import { useServerNow } from '@/live/use-live';
+import { AttentionIcon, FailedIcon } from '@/kit/icons';
 import { STATUS_LOOKS } from '@/kit/status';
 import { formatAt } from '@/time/moment';
 import { useMoment } from '@/time/use-moment';
@@ -96,13 +97,12 @@ function EventsTile() {
       <span className={classes.count}>
         {warnings === undefined || errors === undefined ? '–' : (
           <>
-            <span className={classes.errors}>{errors}</span>
-            <span className={classes.slash}> / </span>
-            <span>{warnings}</span>
+            <span className={classes.trouble} data-of="errors" data-none={errors === 0 || undefined}><FailedIcon size={16} /><span className="sr-only">Errors: </span>{errors}</span>
+            <span className={classes.trouble} data-of="warnings" data-none={warnings === 0 || undefined}><AttentionIcon size={16} /><span className="sr-only">Warnings: </span>{warnings}</span>
           </>
         )}
       </span>
-      <span className={classes.label}>Errors / warnings, 1 h</span>
+      <span className={classes.label}>Events, 1 h</span>
     </Link>
   );
 }

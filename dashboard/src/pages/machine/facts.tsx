@@ -10,8 +10,8 @@ type Fact = [string, ReactNode] | null;
 const fact = (name: string, value: ReactNode | null | undefined): Fact =>
   value === null || value === undefined || value === '' ? null : [name, value];
 
-function Card({ title, children, facts = [] }: { title: string; children?: ReactNode; facts?: Fact[] }) {
-  const known = facts.filter((each): each is [string, ReactNode] => each !== null);
+function Card({ title, children, facts }: { title: string; children?: ReactNode; facts?: Fact[] }) {
+  const known = (facts ?? []).filter((each): each is [string, ReactNode] => each !== null);
   return (
     <section className={classes.card} aria-label={title}>
       <h2>{title}</h2>

@@ -7,7 +7,7 @@ import type { LogLine, Severity } from '@/api/types';
 import { Empty, Failure, Loading } from '@/kit/faces';
 import { formatMoment, formatUtc } from '@/kit/format';
 import { SeverityMark } from '@/kit/status';
-import { useLive } from '@/live/use-live';
+import { useLive, useServerNow } from '@/live/use-live';
 import { parseMoment } from '@/time/moment';
 import { useMoment } from '@/time/use-moment';
 import { mergeLines } from './log-lines';
@@ -38,6 +38,7 @@ export function Logs({ id }: { id: string }) {
     at === null ? { id: `log:${id}`, topics: [`machine.${id}.log`], filters: { severity } } : null,
     { snapshot: take, update: take },
   );
+  const now = useServerNow();
   const lines = mergeLines(fresh, query.data?.pages.flatMap((page) => page.items) ?? []);
 
   let body;
@@ -48,7 +49,7 @@ export function Logs({ id }: { id: string }) {
     body = (
       <>
         <ol className={classes.lines} aria-label="Log, newest first">
-          {lines.map((line) => <Line key={`${line.at}${line.target}${line.message}`} line={line} />)}
+          {lines.map((line) => <Line key={`${line.at}${line.target}${line.message}`} line={line} now={now} />)}
         </ol>
         <div className={classes.end}>
           {query.hasNextPage
@@ -76,12 +77,12 @@ export function Logs({ id }: { id: string }) {
   );
 }
 
-function Line({ line }: { line: LogLine }) {
+function Line({ line, now }: { line: LogLine; now: number }) {
   const ms = parseMoment(line.at) ?? 0;
   const fields = line.fields === undefined || line.fields === null ? '' : JSON.stringify(line.fields);
   return (
     <li className={classes.line} data-severity={line.severity}>
-      <time dateTime={line.at} title={formatUtc(ms)}>{formatMoment(ms, Date.now())}</time>
+      <time dateTime={line.at} title={formatUtc(ms)}>{formatMoment(ms, now)}</time>
       <SeverityMark severity={line.severity} />
       <span className="mono muted">{line.target}</span>
       <span className={classes.text}>

@@ -45,16 +45,16 @@ function MachineView({ id }: { id: string }) {
   }, [query.data, row, past]);
   useTitle(machine?.summary.name ?? 'Machine');
 
-  if (query.isPending) return <Loading what="the machine" />;
+  if (query.isPending) return <><h1 className="sr-only">Machine</h1><Loading what="the machine" /></>;
   if (machine === undefined) {
     if (query.error instanceof ApiError && (query.error.problem.status === 404 || query.error.problem.status === 400)) {
       return (
-        <Empty title={past ? 'The fleet did not know this machine yet' : 'There is no such machine'} action={<Link to="/" search={{}}>To the fleet</Link>}>
+        <Empty whole title={past ? 'The fleet did not know this machine yet' : 'There is no such machine'} action={<Link to="/" search={{}}>To the fleet</Link>}>
           <span className="mono">{id}</span> {past ? 'had not connected at this moment.' : 'has never connected to this fleet.'}
         </Empty>
       );
     }
-    return <Failure error={query.error} what="the machine" retry={() => void query.refetch()} />;
+    return <><h1 className="sr-only">Machine</h1><Failure error={query.error} what="the machine" retry={() => void query.refetch()} /></>;
   }
 
   const { summary } = machine;

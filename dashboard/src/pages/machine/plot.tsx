@@ -19,15 +19,15 @@ interface PlotProps {
   resolutionMs: number;
 }
 
+const EMPTY: uPlot.AlignedData = [[]];
+
 type Table = [number[], ...(number | null)[][]];
 
 export function Plot({ panel, series, fromMs, toMs, resolutionMs }: PlotProps) {
   const { ref, width } = useElementWidth<HTMLDivElement>();
   const scheme = useComputedColorScheme('light');
   const plot = useRef<uPlot | null>(null);
-  const span = useRef({ from: fromMs / 1_000, to: toMs / 1_000 });
   const [hovered, setHovered] = useState<number | null>(null);
-  span.current = { from: fromMs / 1_000, to: toMs / 1_000 };
 
   const data = useMemo(() => {
     const tables = panel.metrics.map((metric): Table => {
@@ -38,6 +38,12 @@ export function Plot({ panel, series, fromMs, toMs, resolutionMs }: PlotProps) {
     if (tables.length === 1 && tables[0] !== undefined) return tables[0];
     return uPlot.join(tables, tables.map(() => [1, 1, 1, 1])) as unknown as Table;
   }, [panel, series, resolutionMs]);
+
+  const latest = useRef({ data: EMPTY, from: 0, to: 0 });
+  useEffect(() => {
+    latest.current = { data: data as unknown as uPlot.AlignedData, from: fromMs / 1_000, to: toMs / 1_000 };
+    plot.current?.setData(latest.current.data);
+  }, [data, fromMs, toMs]);
 
   const { title, unit, range } = panel;
   const count = panel.metrics.length;
@@ -55,12 +61,12 @@ export function Plot({ panel, series, fromMs, toMs, resolutionMs }: PlotProps) {
         padding: [8, 6, 0, 0],
         cursor: { sync: { key: 'machine', setSeries: false }, drag: { x: false, y: false }, points: { size: 7 } },
         scales: {
-          x: { time: true, range: () => [span.current.from, span.current.to] },
+          x: { time: true, range: () => [latest.current.from, latest.current.to] },
           y: range === null ? { range: (_, low, high) => padded(low, high) } : { range },
         },
         axes: [
           { ...axis, size: 24, space: 70, values: (_, splits) => splits.map((split) => formatClock(split * 1_000).slice(0, 5)) },
-          { ...axis, size: 46, space: 28, values: (_, splits) => splits.map((split) => axisLabel(split, unit)) },
+          { ...axis, size: 46, space: 28, values: (_, splits) => axisLabels(splits, unit) },
         ],
         series: [
           {},
@@ -73,7 +79,7 @@ export function Plot({ panel, series, fromMs, toMs, resolutionMs }: PlotProps) {
         bands: strokes.slice(0, count).map((stroke, index) => ({ series: [2 + index * 3, 3 + index * 3] as [number, number], fill: `${stroke}33` })),
         hooks: { setCursor: [(self) => setHovered(self.cursor.idx ?? null)] },
       },
-      [[], ...Array.from({ length: count * 3 }, () => [])] as unknown as uPlot.AlignedData,
+      latest.current.data,
       box,
     );
     plot.current = made;
@@ -82,10 +88,6 @@ export function Plot({ panel, series, fromMs, toMs, resolutionMs }: PlotProps) {
       plot.current = null;
     };
   }, [ref, width, scheme, count, range, unit]);
-
-  useEffect(() => {
-    plot.current?.setData(data as uPlot.AlignedData);
-  }, [data, fromMs, toMs, width, scheme]);
 
   const at = hovered === null ? null : (data[0]?.[hovered] ?? null);
   const values = panel.metrics.map((_, index) => {
@@ -113,13 +115,16 @@ export function Plot({ panel, series, fromMs, toMs, resolutionMs }: PlotProps) {
 
 function padded(low: number | null, high: number | null): [number, number] {
   if (low === null || high === null || !Number.isFinite(low) || !Number.isFinite(high)) return [0, 1];
-  const room = Math.max((high - low) * 0.12, Math.abs(high) * 0.02, 0.1);
+  const room = Math.max((high - low) * 0.12, Math.abs(high) * 0.02, 0.5);
   return [low >= 0 && low - room < 0 ? 0 : low - room, high + room];
 }
 
-function axisLabel(value: number, unit: string): string {
-  if (unit === 'B/s') return formatRate(value).replace('/s', '').replace('iB', '').replace(' B', '');
-  return Number.isInteger(value) ? String(value) : value.toFixed(Math.abs(value) < 10 ? 1 : 0);
+/** As many decimals as it takes to tell two neighbours apart. */
+function axisLabels(splits: number[], unit: string): string[] {
+  if (unit === 'B/s') return splits.map((split) => formatRate(split).replace(/ ?B\/s$/, '').replace(/\.0(?= )/, ''));
+  const step = Math.abs((splits[1] ?? 1) - (splits[0] ?? 0));
+  const digits = step === 0 || step >= 1 ? 0 : Math.min(3, Math.ceil(-Math.log10(step)));
+  return splits.map((split) => split.toFixed(digits));
 }
 
 function withUnit(value: number | null | undefined, unit: string): string {

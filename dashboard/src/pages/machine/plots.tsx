@@ -1,7 +1,7 @@
 /** The telemetry of a machine over a span of time that ends at the moment shown. */
 import { SegmentedControl } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
-import { useEffect, useMemo, useState } from 'react';
+import { useMemo, useState } from 'react';
 import { telemetryQuery } from '@/api/queries';
 import { Empty, Failure, Loading } from '@/kit/faces';
 import { serverClock } from '@/live/clock';
@@ -16,6 +16,7 @@ import classes from './plots.module.css';
 const POINTS = 400;
 /** After this part of the span the points are asked for anew, so that live samples do not pile up. */
 const RENEW_PART = 0.2;
+const NOTHING: TelemetryItem[] = [];
 const CHOICES = SPANS.slice(0, 4);
 
 export function Plots({ id, span, onSpan }: { id: string; span: string | undefined; onSpan: (span: string | undefined) => void }) {
@@ -34,10 +35,13 @@ export function Plots({ id, span, onSpan }: { id: string; span: string | undefin
     placeholderData: (previous) => previous,
   });
 
-  const [items, setItems] = useState<TelemetryItem[]>([]);
-  useEffect(() => setItems([]), [base, id, spanMs]);
+  const key = `${base}/${spanMs}`;
+  const [kept, setKept] = useState<{ key: string; items: TelemetryItem[] }>({ key, items: NOTHING });
+  const items = kept.key === key ? kept.items : NOTHING;
   const take = (batch: { items: { data: unknown }[] }) => {
-    if (batch.items.length > 0) setItems((last) => [...last, ...batch.items.map((item) => item.data as TelemetryItem)]);
+    if (batch.items.length === 0) return;
+    const told = batch.items.map((item) => item.data as TelemetryItem);
+    setKept((last) => ({ key, items: [...(last.key === key ? last.items : NOTHING), ...told] }));
   };
   useLive(
     past ? null : { id: `telemetry:${id}`, topics: [`machine.${id}.telemetry`], throttle: { rate_per_s: 2, strategy: 'latest' } },
@@ -48,7 +52,7 @@ export function Plots({ id, span, onSpan }: { id: string; span: string | undefin
   const from = end - spanMs;
   const asked = query.data?.series;
   const series = useMemo(
-    () => appendSamples(asked ?? [], past ? [] : items, to - spanMs),
+    () => appendSamples(asked ?? [], past ? NOTHING : items, to - spanMs),
     [asked, items, past, to, spanMs],
   );
   const found = useMemo(() => panels(series), [series]);

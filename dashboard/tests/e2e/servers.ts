@@ -1,0 +1,93 @@
+/** Starts the servers that the tests look at: the mock, or the real `muster demo`. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export interface Server {
+  url: string;
+  /** Ends it as a crash does, or comes back on the same address with the same data. */
+  kill: () => Promise<void>;
+  start: () => Promise<void>;
+  stop: () => Promise<void>;
+}
+
+async function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once('error', reject);
+    probe.listen(0, '127.0.0.1', () => {
+      const address = probe.address();
+      probe.close(() => (typeof address === 'object' && address !== null ? resolve(address.port) : reject(new Error('no port'))));
+    });
+  });
+}
+
+async function until(what: string, ms: number, holds: () => Promise<boolean>): Promise<void> {
+  const end = Date.now() + ms;
+  while (Date.now() < end) {
+    if (await holds().catch(() => false)) return;
+    await new Promise((done) => setTimeout(done, 150));
+  }
+  throw new Error(`waited ${ms} ms in vain for: ${what}`);
+}
+
+function server(port: number, command: string, parameters: string[], ready: (url: string) => Promise<boolean>, cleanUp: () => void): Server {
+  const url = `http://127.0.0.1:${port}`;
+  let child: ChildProcess | null = null;
+  const end = async (signal: NodeJS.Signals) => {
+    const running = child;
+    child = null;
+    if (running === null || running.exitCode !== null) return;
+    const gone = new Promise((done) => running.once('exit', done));
+    running.kill(signal);
+    await gone;
+  };
+  return {
+    url,
+    start: async () => {
+      child = spawn(command, parameters, { stdio: ['ignore', 'ignore', 'inherit'] });
+      await until(`${command} on ${url}`, 90_000, () => ready(url));
+    },
+    kill: () => end('SIGKILL'),
+    stop: async () => {
+      await end('SIGINT');
+      cleanUp();
+    },
+  };
+}
+
+async function total(url: string): Promise<number> {
+  const answer = await fetch(`${url}/api/v1/fleet/summary`);
+  return ((await answer.json()) as { total: number }).total;
+}
+
+export async function mockServer(machines: number, rate = 40): Promise<Server> {
+  const port = await freePort();
+  const script = fileURLToPath(new URL('../../mock/server.mjs', import.meta.url));
+  const made = server(
+    port,
+    process.execPath,
+    [script, '--port', String(port), '--machines', String(machines), '--rate', String(rate)],
+    async (url) => (await total(url)) === machines,
+    () => undefined,
+  );
+  await made.start();
+  return made;
+}
+
+export async function realServer(binary: string, machines: number): Promise<Server> {
+  const port = await freePort();
+  const data = mkdtempSync(join(tmpdir(), 'muster-e2e-'));
+  const made = server(
+    port,
+    binary,
+    ['demo', '--data', data, '--listen', `127.0.0.1:${port}`, '--machines', String(machines)],
+    async (url) => (await total(url)) > machines,
+    () => rmSync(data, { recursive: true, force: true }),
+  );
+  await made.start();
+  return made;
+}
