@@ -12,6 +12,8 @@ pub mod limits;
 pub mod message;
 pub mod priority;
 mod scan;
+#[cfg(feature = "schema")]
+pub mod schema;
 
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,9 @@
 //! the throttle allows. Every answer carries the position in the log up to which it is true, so that a client that was
 //! cut off resumes where it was.
 
+#[cfg(feature = "schema")]
+pub(crate) mod schema;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -141,19 +141,23 @@ payload! {
     /// First message of a connection: who is there and what it holds.
     Hello {
         /// Versions of the protocol that the machine speaks.
+        #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 64)))]
         versions: Vec<u16>,
         /// The minor version of the newest of them.
         #[serde(default)]
         minor: u16,
         /// The version of its runtime: at most 64 characters.
+        #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 64)))]
         agent_version: String,
         /// This boot.
         boot_id: BootId,
         /// What it can do: `events`, `telemetry`, `logs` …
         #[serde(default)]
+        #[cfg_attr(feature = "schema", schemars(length(max = 64)))]
         capabilities: Vec<String>,
         /// Compression dictionaries it has.
         #[serde(default)]
+        #[cfg_attr(feature = "schema", schemars(length(max = 64)))]
         dictionaries: Vec<u32>,
         /// Its last session, where it had one.
         #[serde(default)]
@@ -253,6 +257,7 @@ payload! {
     /// Measurements.
     Telemetry {
         /// At most [`Limits::samples_max`].
+        #[cfg_attr(feature = "schema", schemars(length(max = 512)))]
         samples: Vec<WireSample>,
     }
 }
@@ -262,7 +267,7 @@ payload! {
     WireSample {
         /// The metric: lower-case words with dots, the unit last. At most 64 bytes.
         #[serde(deserialize_with = "metric_name")]
-        #[cfg_attr(feature = "schema", schemars(with = "String"))]
+        #[cfg_attr(feature = "schema", schemars(with = "String", length(min = 1, max = 64), regex(pattern = r"^[a-z0-9._-]+$")))]
         metric: Cow<'static, str>,
         /// The value in the metric's unit.
         value: f64,
@@ -324,10 +329,12 @@ payload! {
     /// Something happened.
     EventReport {
         /// Its kind: dotted tokens of letters, digits, '_' and '-'; at most 128 bytes.
+        #[cfg_attr(feature = "schema", schemars(length(max = 128), regex(pattern = r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){0,15}$")))]
         kind: String,
         /// How much it matters.
         severity: Severity,
         /// What happened, for a person: at most 1,024 characters.
+        #[cfg_attr(feature = "schema", schemars(length(max = 1024)))]
         message: String,
         /// Details for programs.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -335,9 +342,11 @@ payload! {
         data: Option<JsonText>,
         /// What it belongs to.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 64)))]
         correlation_id: Option<String>,
         /// What brought it about.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 64)))]
         causation_id: Option<String>,
     }
 }
@@ -346,6 +355,7 @@ payload! {
     /// Lines of a machine's log.
     LogReport {
         /// At most [`Limits::log_lines_max`].
+        #[cfg_attr(feature = "schema", schemars(length(max = 256)))]
         lines: Vec<WireLogLine>,
     }
 }
@@ -373,6 +383,7 @@ payload! {
     /// Receipt for a command. It is not success: success is the reported state converging.
     Response {
         /// Which command.
+        #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 64)))]
         command_id: String,
         /// What the machine did with it.
         outcome: Outcome,

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::*;
 
-fn envelope<M>(message: M, record: Option<u64>) -> Envelope<M> {
+pub(super) fn envelope<M>(message: M, record: Option<u64>) -> Envelope<M> {
     Envelope {
         machine_id: MachineId::from_uuid(Uuid::from_u128(0x0192_f0c1)),
         session: Some(SessionNumber(17)),
@@ -179,7 +179,7 @@ fn durable_messages_need_a_record() {
     );
 }
 
-fn any_machine_message() -> impl Strategy<Value = MachineMessage> {
+pub(super) fn any_machine_message() -> impl Strategy<Value = MachineMessage> {
     let word = "[a-z]{1,12}";
     let sample = (word, any::<i32>(), any::<i32>()).prop_map(|(metric, value, offset_ms)| WireSample {
         metric: metric.into(),
@@ -236,7 +236,7 @@ fn any_machine_message() -> impl Strategy<Value = MachineMessage> {
     ]
 }
 
-fn any_server_message() -> impl Strategy<Value = ServerMessage> {
+pub(super) fn any_server_message() -> impl Strategy<Value = ServerMessage> {
     prop_oneof![
         (any::<u64>(), proptest::option::of(1..99u64)).prop_map(|(record, heartbeat)| ServerMessage::Ack(
             Ack {
