@@ -1,0 +1,108 @@
+//! `muster sim`: simulated machines.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use muster_machine::ServerUrl;
+use muster_runtime::{Clock, Shutdown};
+use muster_sim::fleet::{FleetOptions, run as run_fleet};
+
+use crate::logging::LogOptions;
+use crate::rundown::{EXIT_CONFIGURATION, EXIT_DATA, block_on, fail};
+
+/// Simulated machines.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum SimCommand {
+    /// Run many simulated machines in this process and connect them to a server
+    Connect(ConnectOptions),
+}
+
+/// Which machines, and where they connect.
+#[derive(Clone, Debug, Args)]
+#[command(
+    after_help = "The same seed is the same fleet: ids, names, batteries and places go on where they stopped.\n\
+    SIGTERM or Ctrl-C ends it in order; a second signal ends it at once."
+)]
+pub(crate) struct ConnectOptions {
+    /// How many machines
+    #[arg(long, value_name = "N", default_value_t = 24)]
+    machines: usize,
+    /// Where the server is
+    #[arg(long = "server", value_name = "URL", default_value = "ws://127.0.0.1:7700")]
+    to: String,
+    /// Where the machines keep what must survive; made if it is not there
+    #[arg(long, value_name = "DIR", default_value = "muster-data/sim")]
+    data: PathBuf,
+    /// Where all chance comes from
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// The machines start within so many seconds, not all at once
+    #[arg(long, value_name = "S", default_value_t = 2.0)]
+    start_within: f64,
+    #[command(flatten)]
+    log: LogOptions,
+}
+
+/// Most machines in one process.
+const MACHINES_MAX: usize = 100_000;
+
+/// Carries the command out.
+pub(crate) fn run(command: SimCommand) -> ExitCode {
+    match command {
+        SimCommand::Connect(options) => connect(options),
+    }
+}
+
+fn connect(options: ConnectOptions) -> ExitCode {
+    if let Err(code) = options.log.start("warn,muster_sim=info") {
+        return code;
+    }
+    let server: ServerUrl = match options.to.parse() {
+        Ok(server) => server,
+        Err(error) => {
+            return fail(
+                "MST-X002",
+                &muster_machine::options::ServerUrlError::clone(&error),
+                EXIT_CONFIGURATION,
+            );
+        }
+    };
+    if !(1..=MACHINES_MAX).contains(&options.machines) {
+        eprintln!(
+            "error[MST-X002]: --machines is {}: 1 to {MACHINES_MAX} is accepted",
+            options.machines
+        );
+        return ExitCode::from(EXIT_CONFIGURATION);
+    }
+    if !(options.start_within.is_finite() && (0.0..=3_600.0).contains(&options.start_within)) {
+        eprintln!(
+            "error[MST-X002]: --start-within is {}: 0 to 3600 is accepted",
+            options.start_within
+        );
+        return ExitCode::from(EXIT_CONFIGURATION);
+    }
+    let fleet = FleetOptions {
+        machines: options.machines,
+        seed: options.seed,
+        server,
+        data: options.data,
+        start_within: Duration::from_secs_f64(options.start_within),
+    };
+    eprintln!(
+        "Running {} simulated machines (seed {}) against {}",
+        fleet.machines, fleet.seed, fleet.server
+    );
+    block_on(async move {
+        let shutdown = Shutdown::new();
+        let listening = shutdown.clone();
+        tokio::select! {
+            result = run_fleet(fleet, Clock::start(), shutdown) => match result {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => fail(error.code(), &error, EXIT_DATA),
+            },
+            code = crate::rundown::signals(listening) => code,
+        }
+    })
+}

@@ -1,0 +1,151 @@
+//! The simulated fleet: many machines in one process, each with the whole runtime above simulated hardware.
+//!
+//! Who they are follows from the seed alone, and what they lived through is kept, so that a fleet that is started again
+//! is the same fleet. Begin with [`run`].
+
+mod cast;
+mod hardware;
+mod kept;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use muster_machine::store::{StoreError, StoreOptions};
+use muster_machine::{Machine, MachineError, MetalSource, Options, ServerUrl, SharedParts, Store};
+use muster_metal::simulated::{SimulatedMachine, SimulatedOptions};
+use muster_model::Timestamp;
+use muster_runtime::{Clock, Shutdown, Tasks};
+
+pub use cast::Role;
+use hardware::SharedMetal;
+
+/// How long the machines have to end in order.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
+
+/// Which fleet.
+#[derive(Clone, Debug)]
+pub struct FleetOptions {
+    /// How many machines.
+    pub machines: usize,
+    /// Where all chance comes from.
+    pub seed: u64,
+    /// Where the server is.
+    pub server: ServerUrl,
+    /// Where the machines keep what they have yet to tell, and what they lived through.
+    pub data: PathBuf,
+    /// The machines start within this time, not all at once.
+    pub start_within: Duration,
+}
+
+/// Why a fleet did not run.
+#[derive(Debug, thiserror::Error)]
+pub enum FleetError {
+    /// Its store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// One of its machines.
+    #[error("machine {name} does not start")]
+    Machine {
+        /// Which one.
+        name: String,
+        /// Why.
+        #[source]
+        source: MachineError,
+    },
+    /// What it lived through.
+    #[error("{} cannot be {doing}", path.display())]
+    Kept {
+        /// Which file.
+        path: PathBuf,
+        /// What was being done to it.
+        doing: &'static str,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl FleetError {
+    /// The stable code, with a page in `docs/errors/`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Store(error) => error.code(),
+            Self::Machine { source, .. } => source.code(),
+            Self::Kept { .. } => "MST-X001",
+        }
+    }
+}
+
+/// Runs the fleet until it is asked to end.
+pub async fn run(options: FleetOptions, clock: Clock, shutdown: Shutdown) -> Result<(), FleetError> {
+    let store = Store::open(&options.data, StoreOptions::default())?;
+    let tasks = Tasks::new(shutdown.clone());
+    let shared = SharedParts {
+        store: store.clone(),
+        tasks: tasks.clone(),
+        clock,
+    };
+    let mut kept = kept::Kept::load(&options.data)?;
+    let now = Timestamp::from_millis(clock.wall_ms());
+    let mut metals = Vec::with_capacity(options.machines);
+    let mut machines = Vec::with_capacity(options.machines);
+    for role in cast::cast(options.seed, options.machines) {
+        let fresh = || {
+            let (profile, site, seed) = (role.profile, role.site, role.seed);
+            SimulatedMachine::new(SimulatedOptions::new(
+                profile,
+                site,
+                seed,
+                role.hostname.clone(),
+                now,
+            ))
+        };
+        let metal = match kept.take(role.id) {
+            // A state of another version means nothing any more: the machine begins anew.
+            Some(snapshot) => SimulatedMachine::restore(snapshot).unwrap_or_else(|_| fresh()),
+            None => fresh(),
+        };
+        let metal = SharedMetal::new(metal);
+        metals.push((role.id, metal.clone()));
+        let mut machine = Options::new(options.server.clone(), role.name.clone(), role.profile.as_str());
+        machine.region = Some(role.site.as_str().to_owned());
+        machine.machine_id = Some(role.id);
+        machine.start_jitter = options.start_within;
+        let started = Machine::start(&shared, machine, MetalSource::single(Box::new(metal))).await;
+        machines.push(started.map_err(|source| FleetError::Machine {
+            name: role.name,
+            source,
+        })?);
+    }
+    tracing::info!(
+        machines = machines.len(),
+        seed = options.seed,
+        "the simulated fleet runs"
+    );
+    // Writing down ten thousand lives takes a while: the more there are, the rarer.
+    let every =
+        Duration::from_secs(20) + Duration::from_millis(10) * u32::try_from(metals.len()).unwrap_or(u32::MAX);
+    let stopping = loop {
+        tokio::select! {
+            () = tokio::time::sleep(every) => {}
+            () = shutdown.requested() => break true,
+            error = store.failed() => {
+                tracing::error!(%error, "the simulated fleet cannot keep anything any more");
+                shutdown.request("the simulated fleet's store failed");
+                break false;
+            }
+        }
+        kept.save(&metals)?;
+    };
+    let failures = tasks.finish(STOP_WITHIN).await;
+    for failure in failures {
+        tracing::warn!(%failure, "a part of the simulated fleet failed");
+    }
+    drop(machines);
+    if stopping {
+        kept.save(&metals)?;
+    }
+    // All that was acknowledged is on disk already.
+    let _ = tokio::time::timeout(Duration::from_secs(1), store.close()).await;
+    Ok(())
+}
