@@ -55,6 +55,7 @@ function limited(query, otherwise = 100) {
 function machines(query) {
   const now = Date.now();
   const at = moment(query, 'at', now);
+  if (at > now) throw invalid('query.at', 'it is in the future');
   const filter = query.get('filter') ?? '';
   const wrong = filterError(filter);
   if (wrong) throw invalid('query.filter', wrong);
@@ -109,7 +110,8 @@ async function edit(request, index, what) {
   const profile = world.profile(index);
   if (request.method !== 'GET') {
     const expected = request.headers['if-match'];
-    if (expected !== undefined && expected !== `"${profile.version}"`) {
+    if (expected === undefined) throw new Refused(428, 'If-Match is missing', 'Give the ETag that was read, or *.', 'MST-A008');
+    if (expected !== '*' && expected !== `"${profile.version}"`) {
       throw new Refused(412, 'Changed meanwhile', 'Somebody else changed this meanwhile.', 'MST-A012');
     }
     const body = request.method === 'DELETE' ? { labels: {}, display_name: null } : JSON.parse(await bodyOf(request));
@@ -210,7 +212,7 @@ function snapshot({ topics, filters, resume_after }) {
   const now = Date.now();
   return topics.flatMap((topic) => {
     const parts = topic.split('.');
-    if (topic === 'fleet.summary') return [{ topic, data: world.summary(now, false) }];
+    if (topic === 'fleet.summary') return [{ topic, data: { ...world.summary(now, false), history_from: null } }];
     if (topic === 'machine.*.state') return world.ids.map((_, index) => state(index, now));
     if (parts[2] === 'state' && world.byId.has(parts[1])) return [state(world.byId.get(parts[1]), now)];
     if (parts[2] === 'event' && resume_after !== undefined) {
@@ -229,7 +231,7 @@ function changes(subscription) {
     const parts = topic.split('.');
     if (topic === 'fleet.summary' && now - subscription.due >= 1_000) {
       subscription.due = now;
-      items.push({ topic, data: world.summary(now, false) });
+      items.push({ topic, data: { ...world.summary(now, false), history_from: null } });
     } else if (topic === 'machine.*.state') {
       for (let i = 0; i < rate / 4 && world.count > 0; i += 1) {
         subscription.next = (subscription.next + 1) % world.count;

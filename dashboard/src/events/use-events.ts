@@ -3,15 +3,18 @@
  * newest event of the first page, so that none falls between the two.
  */
 import { useInfiniteQuery, useQueryClient } from '@tanstack/react-query';
-import { useMemo, useState } from 'react';
+import { useMemo, useRef, useState } from 'react';
 import { eventsQuery, type EventSearch } from '@/api/queries';
 import type { FleetEvent } from '@/api/types';
+import { live } from '@/live/client';
 import { useLive } from '@/live/use-live';
 import type { Batch } from '@/live/messages';
 import { mergeEvents } from './merge';
 
 /** After so many new ones the list is asked for anew instead of growing without end. */
 const FRESH_MAX = 2_000;
+/** A server that keeps saying that something was dropped is not asked again and again. */
+const RESTART_MS = 10_000;
 
 interface Fresh {
   key: string;
@@ -23,15 +26,22 @@ export function useEvents(search: EventSearch, following: boolean) {
   const queries = useQueryClient();
   const query = useInfiniteQuery(eventsQuery(search));
   const key = JSON.stringify(search);
+  const restartedAt = useRef(0);
   const [kept, setFresh] = useState<Fresh>({ key, shown: [], waiting: [] });
   const fresh = kept.key === key ? kept : { key, shown: [], waiting: [] };
 
   const newest = query.data?.pages[0]?.items[0]?.position;
   const loaded = query.data !== undefined;
-  const [anchor, setAnchor] = useState<{ key: string; after: number | undefined } | null>(null);
-  if (loaded && anchor?.key !== key) setAnchor({ key, after: newest });
+  // Where the log was before the first page was asked for. The newest event of a page may be far older than that, and
+  // then the server would have to go through everything since.
+  const [asked, setAsked] = useState(() => ({ key, position: live.position }));
+  if (asked.key !== key) setAsked({ key, position: live.position });
+  const [anchor, setAnchor] = useState<{ key: string; after: number } | null>(null);
+  if (loaded && anchor?.key !== key) setAnchor({ key, after: Math.max(newest ?? 0, asked.position) });
 
   const startAnew = () => {
+    if (Date.now() - restartedAt.current < RESTART_MS) return;
+    restartedAt.current = Date.now();
     setFresh({ key, shown: [], waiting: [] });
     void queries.resetQueries({ queryKey: eventsQuery(search).queryKey });
   };
@@ -59,7 +69,7 @@ export function useEvents(search: EventSearch, following: boolean) {
             ...(search.kind !== undefined && { event_types: [search.kind] }),
             ...(search.severity !== undefined && { severity: search.severity }),
           },
-          ...(anchor.after !== undefined && { resume_after: anchor.after }),
+          ...(anchor.after > 0 && { resume_after: anchor.after }),
         }
       : null,
     { snapshot: take, update: take, gap: startAnew },

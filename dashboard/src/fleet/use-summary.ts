@@ -12,7 +12,13 @@ export function useSummaryFeed(): void {
   const queries = useQueryClient();
   const take = (batch: Batch) => {
     const last = batch.items.at(-1);
-    if (last !== undefined) queries.setQueryData(summaryQuery(null).queryKey, last.data as FleetSummary);
+    if (last === undefined) return;
+    const told = last.data as FleetSummary;
+    // The live summary does not say where history begins; the one that was asked for does.
+    queries.setQueryData(summaryQuery(null).queryKey, (known) => ({
+      ...told,
+      history_from: told.history_from ?? known?.history_from ?? null,
+    }));
   };
   useLive(
     { id: 'summary', topics: ['fleet.summary'], throttle: { rate_per_s: 1, strategy: 'latest' } },
@@ -21,11 +27,17 @@ export function useSummaryFeed(): void {
 }
 
 export function useSummary(at: number | null) {
+  const queries = useQueryClient();
   const query = useQuery(summaryQuery(at));
   const { data, dataUpdatedAt } = query;
   useEffect(() => {
     // Before the socket said anything, this is the first word about the server's clock.
     if (data !== undefined && at === null) serverClock.observe(Date.parse(data.server_time), dataUpdatedAt);
   }, [data, dataUpdatedAt, at]);
+  // The socket may have been faster than the first answer, and a fleet that was empty has no beginning yet.
+  const unknownBeginning = at === null && data !== undefined && data.history_from === null && data.total > 0;
+  useEffect(() => {
+    if (unknownBeginning) void queries.invalidateQueries({ queryKey: summaryQuery(null).queryKey });
+  }, [unknownBeginning, queries]);
   return query;
 }

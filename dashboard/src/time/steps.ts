@@ -28,6 +28,7 @@ const PAGES_MAX = 10;
 export async function nextEvent(at: number, now: number, search: EventSearch): Promise<number | null> {
   let from = at + 1;
   let to = now;
+  if (from >= to) return null;
   if (search.machine === undefined && to - from > 60_000) {
     const timeline = await narrow(from, to);
     if (timeline === null) return null;

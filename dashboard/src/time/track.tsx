@@ -43,6 +43,8 @@ export function Track({ timeline, window, at, now, historyFrom, onChoose }: Trac
     event.preventDefault();
   };
 
+  // Before this moment there is nothing to see: not recorded, or not counted.
+  const blank = Math.max(historyFrom ?? 0, searchedTo(timeline, window));
   const shown = at ?? now;
   const inside = shown >= window.from && shown <= window.to;
   const spoken = at === null ? 'now, live' : `${formatMoment(at, now)}, ${formatAgo(now - at)}`;
@@ -80,11 +82,11 @@ export function Track({ timeline, window, at, now, historyFrom, onChoose }: Trac
         }}
         onPointerLeave={() => setHover(null)}
       >
-        {historyFrom !== null && historyFrom > window.from && (
+        {blank > window.from && (
           <div
             className={classes.before}
-            style={{ width: `${positionOf(historyFrom, window) * 100}%` }}
-            title="Nothing was recorded yet"
+            style={{ width: `${positionOf(blank, window) * 100}%` }}
+            title={blank === historyFrom ? 'Nothing was recorded yet' : 'Too many entries: events were not counted here'}
           />
         )}
         {now < window.to && <div className={classes.future} style={{ left: `${positionOf(now, window) * 100}%` }} />}
@@ -99,6 +101,13 @@ export function Track({ timeline, window, at, now, historyFrom, onChoose }: Trac
       </div>
     </div>
   );
+}
+
+/** Where the count of events ended, if it ended within the window. */
+function searchedTo(timeline: Timeline | undefined, window: Window): number {
+  const searched = parseMoment(timeline?.searched_to);
+  const matches = timeline !== undefined && parseMoment(timeline.buckets[0]?.at) === window.from;
+  return matches && searched !== null && searched - window.from > timeline.bucket_ms ? searched : 0;
 }
 
 function positionIn(event: PointerEvent<HTMLDivElement>): number {

@@ -68,7 +68,7 @@ test('does not have its labels written over', async ({ page, baseURL }) => {
   await page.getByRole('textbox', { name: 'Label', exact: true }).last().fill('rack');
   await page.getByRole('textbox', { name: 'Value of rack' }).fill('7');
   const theirs = await fetch(`${baseURL}/api/v1/machines/${id}/labels`, {
-    method: 'PUT', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ labels: { room: 'b2' } }),
+    method: 'PUT', headers: { 'content-type': 'application/json', 'if-match': '*' }, body: JSON.stringify({ labels: { room: 'b2' } }),
   });
   expect(theirs.ok).toBe(true);
   await page.getByRole('button', { name: 'Save' }).click();
