@@ -178,6 +178,29 @@ fn topics_match_by_token() {
     assert!("a.*".parse::<crate::Topic>().is_err(), "a topic has no wildcards");
 }
 
+#[test]
+fn the_word_on_the_wire_is_the_word_on_the_screen() {
+    fn check<T: Copy + serde::Serialize + std::fmt::Display>(all: &[T]) {
+        for value in all {
+            assert_eq!(
+                serde_json::to_string(value).expect("json"),
+                format!("\"{value}\"")
+            );
+        }
+    }
+    check(StatusWord::ALL);
+    check(crate::Severity::ALL);
+    check(Presence::ALL);
+    check(Mode::ALL);
+    check(Safety::ALL);
+    check(Authority::ALL);
+    check(Mission::ALL);
+    check(Health::ALL);
+    check(UpdatePhase::ALL);
+    check(crate::vocabulary::NodeStatus::ALL);
+    check(crate::vocabulary::Quality::ALL);
+}
+
 fn any_state() -> impl Strategy<Value = ReportedState> {
     let identity = proptest::option::of("[a-z]{1,8}".prop_map(|name| {
         Arc::new(Identity {
