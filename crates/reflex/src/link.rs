@@ -407,6 +407,11 @@ impl Link {
     }
 
     fn resync(&mut self, now: Now, resync: &Resync) {
+        if resync.next_record <= self.outbox.settled() {
+            // Only hello can say which records will never come.
+            self.give_up("the server lacks records that are no longer held here");
+            return;
+        }
         self.outbox.rewind_to(resync.next_record);
         if let Some(state) = self.current.clone() {
             self.tell_state(now, state, true);

@@ -568,3 +568,25 @@ proptest! {
         prop_assert_eq!(window, (count + on_disk).min(256));
     }
 }
+
+#[test]
+fn records_that_the_server_lacks_and_nobody_holds_are_declared_in_a_new_hello() {
+    let mut link = connected(
+        Kept {
+            highest_record: RecordNumber(10),
+            settled: RecordNumber(5),
+            last_session: SessionNumber(3),
+            ..Kept::default()
+        },
+        5,
+    );
+    let resync = Resync {
+        reason: "a record is missing".into(),
+        next_record: RecordNumber(3),
+    };
+    let effects = link.step(at(100), from_server(7, 2, ServerMessage::Resync(resync)));
+    assert!(
+        matches!(effects[0], Effect::Disconnect { .. }),
+        "records 3 to 5 will never come, and only hello can say so: {effects:?}"
+    );
+}
