@@ -17,7 +17,7 @@ mod queue;
 mod tests;
 
 use muster_model::vocabulary::{Authority, Safety};
-use muster_model::{RecordNumber, ReportedState, SequenceNumber, StateVersion, Timestamp};
+use muster_model::{RecordNumber, ReportedState, SequenceNumber, SessionNumber, StateVersion, Timestamp};
 use muster_protocol::link::{
     Ack, Bye, ByeReason, Command, Envelope, Heartbeat, Hello, LinkQuality, MINOR, MachineMessage,
     OLDEST_VERSION, Outcome, Priority, RecordRange, Response, Resync, ServerMessage, StateReport,
@@ -45,7 +45,7 @@ pub struct Link {
     outbox: Outbox,
     ledger: Ledger,
     clock: ServerClock,
-    last_session: muster_model::SessionNumber,
+    last_session: SessionNumber,
     /// The state that was last turned into a record, and that record.
     told: Option<(StateVersion, ReportedState)>,
     /// The latest state a node published.
@@ -275,8 +275,9 @@ impl Link {
             now.mono_ms.saturating_sub(said_hello_ms),
         );
         self.figures.connects += 1;
+        // A disk that remembers no session knows nothing of what the server holds.
+        let fresh = self.last_session == SessionNumber::ZERO;
         self.last_session = welcome.session;
-        self.effects.push(Effect::KeepSession(welcome.session));
         self.phase = Phase::Connected(Box::new(Session {
             number: welcome.session,
             said_sequence: SequenceNumber(1),
@@ -297,9 +298,11 @@ impl Link {
             wait_until_ms: None,
             retry_after_ms: None,
         }));
-        if welcome.highest_record > self.outbox.highest() {
-            self.adopt(now, welcome.highest_record);
+        let unknown = fresh && welcome.highest_record > RecordNumber::ZERO;
+        if unknown || welcome.highest_record > self.outbox.highest() {
+            self.adopt(now, welcome.highest_record.max(self.outbox.highest()));
         }
+        self.effects.push(Effect::KeepSession(welcome.session));
         self.trim(welcome.highest_record);
         self.outbox.rewind();
         self.load_more();
@@ -307,17 +310,27 @@ impl Link {
         let known = self.told.as_ref().is_some_and(|(version, _)| {
             *version == welcome.state_version || RecordNumber(version.0) > welcome.highest_record
         });
-        if !known && let Some(state) = self.current.clone() {
+        // Nothing is said in a disk's first session before the session is on it: after a crash, what was said would
+        // look like what the server never heard. The disk works in order, so a record behind the session proves it.
+        let prove = fresh && self.outbox.held() > 0;
+        if (!known || prove)
+            && let Some(state) = self.current.clone()
+        {
             self.tell_state(now, state, true);
+            if prove {
+                self.outbox.hold_until_persisted(self.outbox.highest());
+            }
         }
         self.changed("welcomed");
     }
 
     /// The server holds records of this machine that the machine does not remember: its disk was lost. It goes on
     /// behind them, and gives what it has not sent yet new numbers.
+    ///
+    /// The new ones are kept before the old ones are forgotten, and the session after both: a crash in between begins
+    /// again, and loses nothing.
     fn adopt(&mut self, now: Now, highest: RecordNumber) {
         let unsent = self.outbox.adopt(highest);
-        self.effects.push(Effect::Trim(highest));
         self.told = None;
         for message in unsent {
             // The state is told anew, as a whole.
@@ -325,6 +338,7 @@ impl Link {
                 self.store(now, message, None);
             }
         }
+        self.effects.push(Effect::Trim(highest));
     }
 
     fn dismissed(&mut self, bye: &Bye) {

@@ -40,11 +40,14 @@ pub(super) struct Outbox {
     window_max: usize,
     loading: bool,
     dropped: u64,
+    /// Nothing is sent before this record is on disk.
+    hold: RecordNumber,
 }
 
 impl Outbox {
     pub(super) fn new(highest: RecordNumber, settled: RecordNumber, window_max: usize) -> Self {
-        let settled = settled.min(highest);
+        // What is settled was made once, even where the disk never held it.
+        let highest = highest.max(settled);
         Self {
             highest,
             persisted: highest,
@@ -54,6 +57,7 @@ impl Outbox {
             window_max,
             loading: false,
             dropped: 0,
+            hold: RecordNumber::ZERO,
         }
     }
 
@@ -95,7 +99,7 @@ impl Outbox {
             .window
             .iter()
             .skip(skip)
-            .take_while(|held| held.stored.record <= self.persisted);
+            .take_while(|held| self.may_be_sent(held));
         waiting
             .map(|held| held.since_ms + wait_ms(held.stored.message.priority()))
             .min()
@@ -103,9 +107,16 @@ impl Outbox {
 
     fn unsent(&self) -> Option<&Held> {
         let index = (self.sent.0 - self.settled.0) as usize;
-        self.window
-            .get(index)
-            .filter(|held| held.stored.record <= self.persisted)
+        self.window.get(index).filter(|held| self.may_be_sent(held))
+    }
+
+    fn may_be_sent(&self, held: &Held) -> bool {
+        held.stored.record <= self.persisted && self.hold <= self.persisted
+    }
+
+    /// Sends nothing before this record is on disk.
+    pub(super) fn hold_until_persisted(&mut self, record: RecordNumber) {
+        self.hold = record;
     }
 
     /// The server holds all up to this record. False if that is nothing new.

@@ -590,3 +590,67 @@ fn records_that_the_server_lacks_and_nobody_holds_are_declared_in_a_new_hello() 
         "records 3 to 5 will never come, and only hello can say so: {effects:?}"
     );
 }
+
+#[test]
+fn a_lost_disk_takes_no_record_number_that_the_server_knows() {
+    let mut link = link(Kept::default());
+    link.step(at(0), Input::Start);
+    for _ in 0..3 {
+        link.step(at(1), event(Severity::Info));
+    }
+    link.step(at(2), Input::Persisted(RecordNumber(3)));
+    link.step(at(10), Input::Opened);
+    let effects = link.step(at(20), welcome(7, 2));
+    let steps: Vec<String> = effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Persist { stored, .. } => Some(format!("persist {}", stored.record)),
+            Effect::Trim(record) => Some(format!("trim {record}")),
+            Effect::KeepSession(session) => Some(format!("session {session}")),
+            _ => None,
+        })
+        .collect();
+    // In this order, so that a crash in between loses nothing and begins again.
+    assert_eq!(
+        steps,
+        ["persist 4", "persist 5", "persist 6", "trim 3", "session 7"]
+    );
+}
+
+#[test]
+fn a_disks_first_session_is_kept_before_anything_is_said_in_it() {
+    let mut link = link(Kept::default());
+    link.step(at(0), Input::Start);
+    link.step(
+        at(1),
+        Input::Publish(Publication::State(ReportedState::default())),
+    );
+    link.step(at(1), event(Severity::Critical));
+    link.step(at(2), Input::Persisted(RecordNumber(2)));
+    link.step(at(10), Input::Opened);
+    let effects = link.step(at(20), welcome(7, 0));
+    assert_eq!(records(&effects), [0u64; 0]);
+    link.step(at(21), Input::Written);
+    let behind = RecordNumber(3);
+    assert!(
+        matches!(&effects[1], Effect::Persist { stored, .. } if stored.record == behind),
+        "the state again, behind the session: {effects:?}"
+    );
+    assert_eq!(
+        records(&link.step(at(30), Input::Persisted(behind))),
+        [1, 2, 3],
+        "now the session is on disk, too"
+    );
+}
+
+#[test]
+fn what_is_settled_was_made_once() {
+    let mut link = link(Kept {
+        settled: RecordNumber(9),
+        last_session: SessionNumber(3),
+        ..Kept::default()
+    });
+    link.step(at(0), Input::Start);
+    let effects = link.step(at(1), event(Severity::Info));
+    assert!(matches!(&effects[0], Effect::Persist { stored, .. } if stored.record == RecordNumber(10)));
+}
