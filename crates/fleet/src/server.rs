@@ -21,7 +21,7 @@ use crate::options::{Options, OptionsError};
 use crate::series::Series;
 use crate::state::checkpoint::Checkpoints;
 use crate::state::recovery::{Fold, FoldError};
-use crate::state::shard::ShardTask;
+use crate::state::shard::{ShardParts, ShardTask};
 use crate::state::table::Table;
 use crate::state::{BUS_BEHIND_MAX, Fleet, SHARD_INBOX_MAX, ShardHandle, ShardMessage, now, shard_index};
 use crate::{admin, api, live};
@@ -146,17 +146,15 @@ impl Server {
         }
         for (index, ((inbox, handle), views)) in inboxes.into_iter().zip(handles).zip(views).enumerate() {
             let shard = Shard::new(options.shard.clone(), now(&clock), views);
-            let (log, series, bus) = (shared.clone(), series.clone(), bus.clone());
-            let task = ShardTask::new(
-                shard,
+            let parts = ShardParts {
                 clock,
-                inbox,
-                log,
-                series,
-                handle.table,
-                bus,
-                sequencer.clone(),
-            );
+                log: shared.clone(),
+                series: series.clone(),
+                table: handle.table,
+                bus: bus.clone(),
+                sequencer: sequencer.clone(),
+            };
+            let task = ShardTask::new(shard, inbox, parts);
             tasks.spawn(
                 format!("shard {index}"),
                 OnEnd::ShutDown,

@@ -50,7 +50,7 @@ pub enum FleetError {
         name: String,
         /// Why.
         #[source]
-        source: MachineError,
+        source: Box<MachineError>,
     },
     /// What it lived through.
     #[error("{} cannot be {doing}", path.display())]
@@ -114,7 +114,7 @@ pub async fn run(options: FleetOptions, clock: Clock, shutdown: Shutdown) -> Res
         let started = Machine::start(&shared, machine, MetalSource::single(Box::new(metal))).await;
         machines.push(started.map_err(|source| FleetError::Machine {
             name: role.name,
-            source,
+            source: Box::new(source),
         })?);
     }
     tracing::info!(

@@ -43,9 +43,9 @@ pub(super) fn answer(fleet: &mut Fleet, received: &Received, uri: &Uri) -> Respo
         }
         (_, ["machines", id, rest @ ..]) => match find(fleet, id) {
             Some(index) => one_machine(fleet, index, received, rest, &query),
-            None => refuse(&problem(404, "MST-A404", &format!("there is no machine {id}"))),
+            None => refuse(&problem(404, "MST-A004", &format!("there is no machine {id}"))),
         },
-        _ => refuse(&problem(404, "MST-A404", "there is no such resource")),
+        _ => refuse(&problem(404, "MST-A004", "there is no such resource")),
     }
 }
 
@@ -85,7 +85,7 @@ fn one_machine(
         })
         .into_response(),
         (_, ["labels" | "display-name"]) => profile(fleet, index, received, rest[0]),
-        _ => refuse(&problem(404, "MST-A404", "there is no such resource")),
+        _ => refuse(&problem(404, "MST-A004", "there is no such resource")),
     }
 }
 
@@ -101,7 +101,7 @@ fn profile(fleet: &mut Fleet, index: usize, received: &Received, part: &str) -> 
         if received.if_match.as_ref().is_some_and(|given| *given != version) {
             return refuse(&problem(
                 412,
-                "MST-A412",
+                "MST-A005",
                 "the machine was changed in the meantime",
             ));
         }
@@ -122,7 +122,7 @@ fn profile(fleet: &mut Fleet, index: usize, received: &Received, part: &str) -> 
 }
 
 fn change(machine: &mut Machine, received: &Received, part: &str) -> Result<(), Box<Problem>> {
-    let bad = |error: serde_json::Error| Box::new(problem(400, "MST-A400", &error.to_string()));
+    let bad = |error: serde_json::Error| Box::new(problem(400, "MST-A001", &error.to_string()));
     let is_put = received.method == "PUT";
     if part == "labels" {
         machine.summary.labels = if is_put {

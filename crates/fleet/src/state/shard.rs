@@ -151,6 +151,22 @@ impl Line {
 
 type Receipts = FuturesOrdered<BoxFuture<'static, (Ticket, Result<Vec<muster_store::Placed>, LogError>)>>;
 
+/// What a shard works with.
+pub struct ShardParts {
+    /// What time it is.
+    pub clock: Clock,
+    /// Where its entries go.
+    pub log: Arc<dyn EventLog>,
+    /// Where measurements and log lines go.
+    pub series: Series,
+    /// Where its views are shown.
+    pub table: Arc<Table>,
+    /// Where what happens is told.
+    pub bus: LocalBus<Publications>,
+    /// What puts events of all shards into order.
+    pub sequencer: Sequencer,
+}
+
 /// One shard with all that it needs.
 pub struct ShardTask {
     shard: Shard,
@@ -173,17 +189,16 @@ pub struct ShardTask {
 }
 
 impl ShardTask {
-    /// A shard that takes its messages from `inbox` and shows its views in `table`.
-    pub fn new(
-        shard: Shard,
-        clock: Clock,
-        inbox: mpsc::Receiver<ShardMessage>,
-        log: Arc<dyn EventLog>,
-        series: Series,
-        table: Arc<Table>,
-        bus: LocalBus<Publications>,
-        sequencer: Sequencer,
-    ) -> Self {
+    /// A shard that takes its messages from `inbox` and shows its views in the table.
+    pub fn new(shard: Shard, inbox: mpsc::Receiver<ShardMessage>, parts: ShardParts) -> Self {
+        let ShardParts {
+            clock,
+            log,
+            series,
+            table,
+            bus,
+            sequencer,
+        } = parts;
         table.replace(shard.views().cloned().collect());
         Self {
             shard,
@@ -245,7 +260,7 @@ impl ShardTask {
                 self.lines.insert(connection, line);
             }
             ShardMessage::Frame { connection, frame } => {
-                self.shard.step(now, Input::Frame { connection, frame })
+                self.shard.step(now, Input::Frame { connection, frame });
             }
             ShardMessage::Heard(connection) => self.shard.step(now, Input::Heard(connection)),
             ShardMessage::Closed { connection, reason } => {

@@ -126,10 +126,10 @@ mod tests {
     fn every_kind_and_city_is_there_and_every_name_is_another() {
         let fleet = cast(1, 24);
         for profile in Profile::ALL {
-            assert_eq!(fleet.iter().filter(|role| role.profile == profile).count(), 8);
+            assert_eq!(fleet.iter().filter(|role| role.profile == *profile).count(), 8);
         }
         for site in Site::ALL {
-            assert!(fleet.iter().filter(|role| role.site == site).count() >= 6);
+            assert!(fleet.iter().filter(|role| role.site == *site).count() >= 6);
         }
         let large = cast(1, 10_000);
         assert_eq!(

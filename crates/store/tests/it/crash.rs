@@ -19,7 +19,7 @@ fn kill_9_loses_nothing_acknowledged() {
     let mut acknowledged_in_all = 0_u64;
     for round in 0..ROUNDS {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["crash::child", "--exact", "--ignored", "--nocapture"])
+            .args(["crash::child", "--exact", "--nocapture"])
             .env(DIRECTORY, directory.path())
             .stdout(Stdio::piped())
             .spawn()
@@ -70,7 +70,6 @@ fn acknowledged(line: &str) -> Option<u64> {
 
 /// What is killed: run by the test above, in a process of its own.
 #[test]
-#[ignore = "the child of another test"]
 fn child() {
     let Some(directory) = std::env::var_os(DIRECTORY) else {
         return;
