@@ -445,6 +445,10 @@ impl Shard {
         connection.heard_sequence = frame.sequence;
         self.heard(now, id);
         if gap {
+            // What was missing may be the answer to an earlier request: every gap is a reason to ask again.
+            if let Some(slot) = self.slots.get_mut(&frame.machine_id) {
+                slot.asked_for = None;
+            }
             self.resync(now, id, frame.machine_id, "a message is missing");
         }
         self.take(now, id, frame);
