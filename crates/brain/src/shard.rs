@@ -275,6 +275,9 @@ struct Batch {
     entries: Vec<Append>,
     greetings: Vec<Greeting>,
     answers: Vec<(RequestId, MachineId)>,
+    /// Machines whose entries here build on a batch that failed: the log will refuse this one, too, and they have
+    /// started over already.
+    doomed: BTreeSet<MachineId>,
 }
 
 /// One shard of the fleet.
@@ -532,7 +535,7 @@ impl Shard {
             return;
         };
         let machines: BTreeSet<MachineId> = batch.entries.iter().map(|append| append.machine).collect();
-        for machine in machines {
+        for machine in machines.difference(&batch.doomed).copied() {
             self.start_over(now, machine, reason);
         }
         for (request, _) in batch.answers {
@@ -544,7 +547,10 @@ impl Shard {
     }
 
     fn start_over(&mut self, now: Now, machine: MachineId, reason: &str) {
-        // What else of this machine waits for the next batch builds on what was lost.
+        // What else of this machine is under way, or waits for the next batch, builds on what was lost.
+        for batch in &mut self.in_flight {
+            batch.doomed.insert(machine);
+        }
         self.batch.entries.retain(|append| append.machine != machine);
         self.batch
             .greetings
@@ -764,6 +770,7 @@ impl Batch {
             entries: Vec::new(),
             greetings: Vec::new(),
             answers: Vec::new(),
+            doomed: BTreeSet::new(),
         }
     }
 }
