@@ -253,6 +253,8 @@ struct Slot {
     presence: muster_model::Presence,
     /// The record that was asked for, so as not to ask for it with every message.
     asked_for: Option<RecordNumber>,
+    /// Whether the whole state was asked for and has not come yet.
+    asked_for_state: bool,
     /// Whether its view changed since it was last published.
     dirty: bool,
 }
@@ -572,6 +574,7 @@ impl Shard {
         slot.pending = Pending::of(&slot.view);
         slot.presence = slot.view.presence;
         slot.asked_for = None;
+        slot.asked_for_state = false;
         let connection = slot.connection;
         if slot.view.version == StreamVersion::ZERO {
             self.forget(machine);
@@ -757,6 +760,7 @@ impl Slot {
             check_ms: None,
             presence: view.presence,
             asked_for: None,
+            asked_for_state: false,
             dirty: false,
             view,
         }

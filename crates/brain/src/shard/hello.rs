@@ -124,6 +124,7 @@ impl Shard {
         slot.alone_since_ms = None;
         slot.heard_ms = now.mono_ms;
         slot.asked_for = None;
+        slot.asked_for_state = false;
         slot.presence = muster_model::Presence::Online;
         self.look_again(now, machine);
         Some(session)

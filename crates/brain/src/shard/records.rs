@@ -122,7 +122,9 @@ impl Shard {
                 reason: response.reason,
             },
             Durable::State(StateReport::Patch { base, .. }) if base != slot.pending.state_version => {
-                // It cannot be applied, and it will not come again in another form: say so, and ask for the whole.
+                // It cannot be applied, and it will not come again in another form: say so, and ask for the whole. A
+                // machine that dropped the state before may have many of these: once is enough.
+                let asked = slot.asked_for_state;
                 self.append(
                     machine,
                     MachineEntry::RecordsLost {
@@ -130,15 +132,18 @@ impl Shard {
                         last: record,
                     },
                 );
-                self.resync(
-                    now,
-                    id,
-                    machine,
-                    "a patch applies to a state that is not known here",
-                );
+                if !asked {
+                    self.resync(
+                        now,
+                        id,
+                        machine,
+                        "a patch applies to a state that is not known here",
+                    );
+                }
                 return;
             }
             Durable::State(report) => {
+                slot.asked_for_state &= !matches!(report, StateReport::Full(_));
                 let version = StateVersion(record.0);
                 slot.pending.state_version = version;
                 MachineEntry::StateReported {
@@ -162,6 +167,7 @@ impl Shard {
             return;
         }
         slot.asked_for = Some(next_record);
+        slot.asked_for_state = true;
         self.figures.resyncs += 1;
         let resync = Resync {
             reason: reason.to_owned(),

@@ -1,0 +1,161 @@
+//! From `hello` to `welcome`, and who may speak.
+
+use super::*;
+
+#[test]
+fn welcome_is_said_only_when_the_session_is_on_disk() {
+    let mut bench = Bench::new();
+    bench.say(1, hello(FIRST, |_| {}));
+    bench.take();
+    assert!(
+        bench.effects.is_empty(),
+        "nothing is said yet: {:?}",
+        bench.effects
+    );
+    bench.write();
+    assert_eq!(bench.words(), ["welcome to 1: session 1, record 0"]);
+    assert_eq!(bench.logged(), ["registered", "session 1"]);
+    assert_eq!(bench.presence(), Presence::Online);
+}
+
+#[test]
+fn a_machine_that_speaks_no_known_version_is_told_which_there_are() {
+    let mut bench = Bench::new();
+    bench.say(1, hello(FIRST, |hello| hello.versions = vec![VERSION + 7]));
+    bench.take();
+    let [(1, ServerMessage::Bye(bye))] = bench.said()[..] else {
+        panic!("a refusal was expected: {:?}", bench.effects);
+    };
+    assert_eq!(bye.reason, ByeReason::UnsupportedVersion);
+    assert_eq!(bye.supported_versions, [VERSION]);
+    assert_eq!(bye.retry_after_ms, None, "trying again would not help");
+    assert_eq!(bench.words()[1], "close 1: 1008");
+    assert!(bench.waiting.is_empty() && bench.shard.view(FIRST).is_none());
+}
+
+#[test]
+fn a_newer_connection_fences_the_older_one() {
+    let mut bench = Bench::new();
+    let old = bench.connect(FIRST, 1);
+    bench.say(2, hello(FIRST, |hello| hello.last_session = old));
+    bench.settle();
+    assert_eq!(
+        bench.words(),
+        [
+            "bye to 1: fenced",
+            "close 1: 1008",
+            "welcome to 2: session 2, record 0"
+        ]
+    );
+    bench.effects.clear();
+
+    bench.say(1, durable(old, 2, 1, event()));
+    bench.settle();
+    assert_eq!(bench.words(), ["bye to 1: violation", "close 1: 1008"]);
+    assert_eq!(bench.view(FIRST).highest_record, RecordNumber::ZERO);
+    assert_eq!(bench.shard.figures().stale, 1);
+    bench.close(1);
+    bench.settle();
+    bench.tick(60_000);
+    assert_eq!(
+        bench.presence(),
+        Presence::Degraded,
+        "the end of the old one means nothing"
+    );
+}
+
+#[test]
+fn a_message_of_another_session_ends_the_connection() {
+    let mut bench = Bench::new();
+    let session = bench.connect(FIRST, 1);
+    bench.say(1, durable(SessionNumber(session.0 - 1), 2, 1, event()));
+    bench.settle();
+    assert_eq!(bench.words(), ["bye to 1: violation", "close 1: 1008"]);
+    assert_eq!(bench.view(FIRST).highest_record, RecordNumber::ZERO);
+}
+
+#[test]
+fn what_is_not_allowed_ends_the_connection() {
+    let session = SessionNumber(1);
+    let before_hello = durable(session, 1, 1, event());
+    let not_first = Envelope {
+        sequence: SequenceNumber(2),
+        ..hello(FIRST, |_| {})
+    };
+    for first in [before_hello, not_first] {
+        let mut bench = Bench::new();
+        bench.say(1, first);
+        bench.settle();
+        assert_eq!(bench.words(), ["bye to 1: violation", "close 1: 1008"]);
+    }
+    let of_another = Envelope {
+        machine_id: SECOND,
+        ..in_session(session, 2, heartbeat())
+    };
+    for second in [hello(FIRST, |_| {}), of_another] {
+        let mut bench = Bench::new();
+        bench.connect(FIRST, 1);
+        bench.say(1, second);
+        bench.settle();
+        assert_eq!(bench.words(), ["bye to 1: violation", "close 1: 1008"]);
+    }
+    let mut bench = Bench::new();
+    bench.say(1, hello(FIRST, |_| {}));
+    bench.say(1, in_session(session, 2, heartbeat()));
+    bench.take();
+    assert_eq!(
+        bench.words(),
+        ["bye to 1: violation", "close 1: 1008"],
+        "welcome was not said yet"
+    );
+}
+
+#[test]
+fn session_numbers_grow_beyond_what_the_machine_remembers() {
+    let mut bench = Bench::new();
+    bench.say(1, hello(FIRST, |hello| hello.last_session = SessionNumber(41)));
+    bench.settle();
+    assert_eq!(bench.view(FIRST).session, SessionNumber(42));
+    bench.say(
+        2,
+        hello(FIRST, |hello| hello.last_session = SessionNumber(u64::MAX)),
+    );
+    bench.settle();
+    assert_eq!(
+        bench.view(FIRST).session,
+        SessionNumber(43),
+        "a number from nowhere is not believed"
+    );
+}
+
+#[test]
+fn records_that_the_machine_lost_are_noted_and_passed_over() {
+    let mut bench = Bench::new();
+    bench.say(1, hello(FIRST, holds(4, 6)));
+    bench.settle();
+    assert_eq!(bench.logged(), ["registered", "session 1", "lost 1 to 3"]);
+    assert_eq!(bench.words()[0], "welcome to 1: session 1, record 3");
+    bench.say(1, durable(SessionNumber(1), 2, 4, event()));
+    bench.settle();
+    assert_eq!(bench.view(FIRST).highest_record, RecordNumber(4));
+}
+
+#[test]
+fn a_drained_server_says_when_to_come_back() {
+    let mut bench = Bench::new();
+    bench.connect(FIRST, 1);
+    bench.step(Input::Drain { retry_after_ms: 700 });
+    bench.say(2, hello(SECOND, |_| {}));
+    bench.take();
+    assert_eq!(
+        bench.words(),
+        [
+            "bye to 1: drain",
+            "close 1: 1001",
+            "bye to 2: drain",
+            "close 2: 1001"
+        ]
+    );
+    assert!(matches!(bench.said()[0].1, ServerMessage::Bye(bye) if bye.retry_after_ms == Some(700)));
+    assert!(bench.shard.is_settled() && bench.shard.connections() == 0);
+}
