@@ -298,7 +298,7 @@ export class World {
       all.forEach(([, , , key], i) => {
         const mean = round(v[key], 2);
         const spread = step > 10_000 ? Math.abs(mean) * 0.06 : 0;
-        series[i].points.push({ at: iso(t), min: round(mean - spread, 2), mean, max: round(mean + spread, 2), count: Math.max(1, Math.round(step / 5_000)), quality: 'good' });
+        series[i].points.push({ at: iso(t), min: round(mean - spread, 2), mean, max: round(mean + spread, 2), count: Math.max(1, Math.round(step / 5_000)) });
       });
     }
     return { machine_id: this.ids[index], from: iso(from), to: iso(to), series };

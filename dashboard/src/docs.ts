@@ -17,13 +17,18 @@ const settings: Record<string, string> = {
   'allow-server-selection': 'false',
   'allow-spec-file-download': 'true',
   'schema-style': 'table',
+  'nav-bg-color': '#16222e',
+  'nav-text-color': '#d5dee6',
+  'nav-hover-bg-color': '#22344a',
+  'nav-hover-text-color': '#ffffff',
+  'nav-accent-color': '#5cc98b',
 };
 for (const [name, value] of Object.entries(settings)) viewer.setAttribute(name, value);
 const back = document.createElement('a');
 back.slot = 'nav-logo';
 back.href = '/';
 back.textContent = '← Muster, the fleet';
-back.style.cssText = `padding: 14px 18px; font-weight: 650; text-decoration: none; color: ${dark ? '#fff' : '#123'}`;
+back.style.cssText = `padding: 14px 18px; font-weight: 650; text-decoration: none; color: #fff`;
 viewer.append(back);
 document.body.style.margin = '0';
 document.body.append(viewer);

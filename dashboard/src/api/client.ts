@@ -1,4 +1,9 @@
-/** Requests to the server, and what can come of them: a document, or a `Problem` thrown as `ApiError`. */
+/**
+ * Requests to the server, checked against its OpenAPI document, and what can come of them: a document, or a `Problem`
+ * thrown as `ApiError`.
+ */
+import createClient from 'openapi-fetch';
+import type { paths } from './schema';
 import type { Problem } from './types';
 
 export class ApiError extends Error {
@@ -16,56 +21,45 @@ export class ApiError extends Error {
   }
 }
 
-export type Query = Record<string, string | number | undefined>;
+export const api = createClient<paths>({
+  baseUrl: '/',
+  headers: { accept: 'application/json, application/problem+json' },
+});
 
 export interface Answer<T> {
   document: T;
   etag: string | null;
 }
 
-export async function get<T>(path: string, query: Query, signal?: AbortSignal): Promise<T> {
-  return (await send<T>('GET', path, { query, signal })).document;
+interface Outcome {
+  data?: unknown;
+  error?: unknown;
+  response: Response;
 }
 
-export async function send<T>(
-  method: 'GET' | 'PUT' | 'DELETE',
-  path: string,
-  options: { query?: Query; body?: unknown; ifMatch?: string | null; signal?: AbortSignal | undefined } = {},
-): Promise<Answer<T>> {
-  const parameters = new URLSearchParams();
-  for (const [key, value] of Object.entries(options.query ?? {})) {
-    if (value !== undefined && value !== '') parameters.set(key, String(value));
-  }
-  const text = parameters.toString();
-  const headers: Record<string, string> = { accept: 'application/json, application/problem+json' };
-  if (options.body !== undefined) headers['content-type'] = 'application/json';
-  if (options.ifMatch) headers['if-match'] = options.ifMatch;
-  let response: Response;
+/** The document of an answer. Its type is the caller's: `types.ts` says more than the schema can. */
+export async function document<T>(call: Promise<Outcome>): Promise<T> {
+  return (await answer<T>(call)).document;
+}
+
+export async function answer<T>(call: Promise<Outcome>): Promise<Answer<T>> {
+  let outcome: Outcome;
   try {
-    response = await fetch(`/api/v1/${path}${text === '' ? '' : `?${text}`}`, {
-      method,
-      headers,
-      ...(options.body !== undefined && { body: JSON.stringify(options.body) }),
-      ...(options.signal && { signal: options.signal }),
-    });
+    outcome = await call;
   } catch (error) {
     if (error instanceof DOMException && error.name === 'AbortError') throw error;
     throw new ApiError(makeProblem(0, 'No answer', 'The fleet server cannot be reached.'));
   }
-  if (!response.ok) throw new ApiError(await readProblem(response));
-  const document = response.status === 204 ? undefined : await response.json();
-  return { document: document as T, etag: response.headers.get('etag') };
+  const { data, error, response } = outcome;
+  if (!response.ok) throw new ApiError(isProblem(error) ? error : unexpected(response));
+  return { document: data as T, etag: response.headers.get('etag') };
 }
 
-async function readProblem(response: Response): Promise<Problem> {
-  if (response.headers.get('content-type')?.includes('json')) {
-    try {
-      const document: unknown = await response.json();
-      if (typeof document === 'object' && document !== null && 'detail' in document) return document as Problem;
-    } catch {
-      // Not the JSON it said it was: the status has to do.
-    }
-  }
+function isProblem(error: unknown): error is Problem {
+  return typeof error === 'object' && error !== null && 'detail' in error && 'status' in error;
+}
+
+function unexpected(response: Response): Problem {
   const gone = response.status === 502 || response.status === 503 || response.status === 504;
   return makeProblem(
     response.status,

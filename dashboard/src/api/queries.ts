@@ -1,6 +1,6 @@
 /** Everything the pages ask the server for, as queries. `at` null is now. */
 import { infiniteQueryOptions, keepPreviousData, queryOptions } from '@tanstack/react-query';
-import { get } from './client';
+import { api, document } from './client';
 import type {
   EventPage, FleetSummary, LogPage, Machine, MachinePage, MachineSummary, Severity, Telemetry, Timeline,
 } from './types';
@@ -15,7 +15,7 @@ const cached = (at: number | null) => (at === null ? {} : PAST);
 export const summaryQuery = (at: number | null) =>
   queryOptions({
     queryKey: ['summary', at],
-    queryFn: ({ signal }) => get<FleetSummary>('fleet/summary', { at: iso(at) }, signal),
+    queryFn: ({ signal }) => document<FleetSummary>(api.GET('/api/v1/fleet/summary', { params: { query: { at: iso(at) } }, signal })),
     placeholderData: keepPreviousData,
     ...cached(at),
   });
@@ -30,7 +30,8 @@ export async function allMachines(at: number | null, signal?: AbortSignal): Prom
   const rows: MachineSummary[] = [];
   let cursor: string | undefined;
   for (;;) {
-    const page: MachinePage = await get('machines', { at: iso(at), limit: PAGE_LIMIT_MAX, cursor }, signal);
+    const query = { at: iso(at), limit: PAGE_LIMIT_MAX, cursor };
+    const page: MachinePage = await document(api.GET('/api/v1/machines', { params: { query }, ...(signal && { signal }) }));
     rows.push(...page.items);
     if (page.next_cursor === null) return { rows, at: page.at };
     cursor = page.next_cursor;
@@ -49,7 +50,7 @@ export const pastFleetQuery = (at: number) =>
 export const machineQuery = (id: string, at: number | null) =>
   queryOptions({
     queryKey: ['machine', id, at],
-    queryFn: ({ signal }) => get<Machine>(`machines/${encodeURIComponent(id)}`, { at: iso(at) }, signal),
+    queryFn: ({ signal }) => document<Machine>(api.GET('/api/v1/machines/{id}', { params: { path: { id }, query: { at: iso(at) } }, signal })),
     placeholderData: keepPreviousData,
     ...cached(at),
   });
@@ -58,15 +59,20 @@ export const machineQuery = (id: string, at: number | null) =>
 export const machineSearchQuery = (filter: string) =>
   queryOptions({
     queryKey: ['machine-search', filter],
-    queryFn: ({ signal }) => get<MachinePage>('machines', { filter, sort: 'name', limit: 20 }, signal),
+    queryFn: ({ signal }) => document<MachinePage>(api.GET('/api/v1/machines', { params: { query: { filter, sort: 'name', limit: 20 } }, signal })),
     placeholderData: keepPreviousData,
     staleTime: 10_000,
   });
 
+export function fetchTimeline(from: number, to: number, buckets: number, signal?: AbortSignal): Promise<Timeline> {
+  const query = { from: iso(from), to: iso(to), buckets };
+  return document(api.GET('/api/v1/fleet/timeline', { params: { query }, ...(signal && { signal }) }));
+}
+
 export const timelineQuery = (from: number, to: number, buckets: number) =>
   queryOptions({
     queryKey: ['timeline', from, to, buckets],
-    queryFn: ({ signal }) => get<Timeline>('fleet/timeline', { from: iso(from), to: iso(to), buckets }, signal),
+    queryFn: ({ signal }) => fetchTimeline(from, to, buckets, signal),
     placeholderData: keepPreviousData,
     gcTime: 60_000,
   });
@@ -85,19 +91,16 @@ export function fetchEvents(
   search: EventSearch,
   options: { cursor?: string | undefined; limit?: number; signal?: AbortSignal | undefined } = {},
 ): Promise<EventPage> {
-  return get<EventPage>(
-    'events',
-    {
-      machine: search.machine,
-      severity: search.severity,
-      kind: search.kind,
-      from: iso(search.from),
-      to: iso(search.to),
-      cursor: options.cursor,
-      limit: options.limit ?? EVENTS_PER_PAGE,
-    },
-    options.signal,
-  );
+  const query = {
+    machine: search.machine,
+    severity: search.severity,
+    kind: search.kind,
+    from: iso(search.from),
+    to: iso(search.to),
+    cursor: options.cursor,
+    limit: options.limit ?? EVENTS_PER_PAGE,
+  };
+  return document(api.GET('/api/v1/events', { params: { query }, ...(options.signal && { signal: options.signal }) }));
 }
 
 export const eventsQuery = (search: EventSearch) =>
@@ -112,10 +115,11 @@ export const logsQuery = (id: string, severity: Severity | undefined, to: number
   infiniteQueryOptions({
     queryKey: ['logs', id, severity, to],
     queryFn: ({ pageParam, signal }) =>
-      get<LogPage>(
-        `machines/${encodeURIComponent(id)}/logs`,
-        { severity, to: iso(to), cursor: pageParam, limit: 200 },
-        signal,
+      document<LogPage>(
+        api.GET('/api/v1/machines/{id}/logs', {
+          params: { path: { id }, query: { severity, to: iso(to), cursor: pageParam, limit: 200 } },
+          signal,
+        }),
       ),
     initialPageParam: undefined as string | undefined,
     getNextPageParam: (page: LogPage) => page.next_cursor ?? undefined,
@@ -125,10 +129,11 @@ export const telemetryQuery = (id: string, from: number, to: number, points: num
   queryOptions({
     queryKey: ['telemetry', id, from, to],
     queryFn: ({ signal }) =>
-      get<Telemetry>(
-        `machines/${encodeURIComponent(id)}/telemetry`,
-        { from: iso(from), to: iso(to), points },
-        signal,
+      document<Telemetry>(
+        api.GET('/api/v1/machines/{id}/telemetry', {
+          params: { path: { id }, query: { from: iso(from), to: iso(to), points } },
+          signal,
+        }),
       ),
     gcTime: 30_000,
   });

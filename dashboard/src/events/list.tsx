@@ -14,6 +14,8 @@ import classes from './list.module.css';
 const ROW_PX = 36;
 /** Near enough to the top to count as being there. */
 const TOP_PX = 24;
+/** An event that the server heard of so much later stands out of the order of its time. */
+const LATE_MS = 10_000;
 
 interface EventListProps {
   events: readonly FleetEvent[];
@@ -120,6 +122,8 @@ interface EventRowProps {
 function EventRow({ event, open, onToggle, withMachine }: EventRowProps) {
   const now = useNow();
   const ms = parseMoment(event.occurred_at) ?? 0;
+  const recorded = parseMoment(event.recorded_at) ?? ms;
+  const late = recorded - ms >= LATE_MS;
   return (
     <div className={classes.event} data-severity={event.severity} data-open={open || undefined}>
       <div className={classes.line}>
@@ -127,7 +131,7 @@ function EventRow({ event, open, onToggle, withMachine }: EventRowProps) {
           <span className={classes.caret}><RightIcon size={12} /></span>
         </button>
         <time className={classes.time} dateTime={event.occurred_at} title={formatUtc(ms)}>{formatMoment(ms, now)}</time>
-        <span className={classes.age}>{formatAge(now - ms)}</span>
+        <span className={classes.age}>{formatAge(now - ms)}{late && <span className={classes.late} title={`The server heard of it ${formatAge(recorded - ms)} later`}>late</span>}</span>
         <SeverityMark severity={event.severity} />
         {withMachine && (
           <Link className={classes.machine} to="/machines/$id" params={{ id: event.machine_id }} search={{}} title={event.machine_id}>{event.machine_name}</Link>

@@ -1,5 +1,5 @@
 /** The messages of `/ws`. The server owns them; see `crates/protocol/src/live.rs`. */
-import type { Problem, Quality, Severity } from '@/api/types';
+import type { Problem, Severity } from '@/api/types';
 
 export interface LiveFilters {
   machines?: string[];
@@ -39,5 +39,15 @@ export type ServerMessage =
 
 /** The data of `machine.<id>.telemetry`. */
 export interface TelemetryItem {
-  samples: { metric: string; value: number; unit?: string | null; quality: Quality; at: string }[];
+  samples: {
+    metric: string;
+    value: number;
+    unit?: string | null;
+    quality: 'good' | 'uncertain' | 'bad';
+    at: string;
+    /** Only where several samples were taken together. */
+    min?: number | null;
+    max?: number | null;
+    count?: number | null;
+  }[];
 }

@@ -1,7 +1,6 @@
 /** Where the event before and the event after a moment are. */
-import { fetchEvents, type EventSearch } from '@/api/queries';
-import { get } from '@/api/client';
-import type { FleetEvent, Timeline } from '@/api/types';
+import { fetchEvents, fetchTimeline, type EventSearch } from '@/api/queries';
+import type { FleetEvent } from '@/api/types';
 import { parseMoment } from './moment';
 
 const recorded = (event: FleetEvent) => parseMoment(event.recorded_at) ?? 0;
@@ -49,11 +48,7 @@ export async function nextEvent(at: number, now: number, search: EventSearch): P
 }
 
 async function narrow(from: number, to: number): Promise<[number, number] | null> {
-  const { buckets, bucket_ms } = await get<Timeline>('fleet/timeline', {
-    from: new Date(from).toISOString(),
-    to: new Date(to).toISOString(),
-    buckets: 500,
-  });
+  const { buckets, bucket_ms } = await fetchTimeline(from, to, 500);
   const first = buckets.find((bucket) => bucket.events > 0);
   if (first === undefined) return null;
   const start = parseMoment(first.at) ?? from;

@@ -6,7 +6,7 @@ import { appendSamples, panels, toColumns } from '../../src/pages/machine/column
 
 const START = Date.parse('2026-11-21T07:00:00.000Z');
 const at = (seconds: number) => new Date(START + seconds * 1_000).toISOString();
-const point = (seconds: number, value: number, quality: Point['quality'] = 'good'): Point => ({ at: at(seconds), min: value, mean: value, max: value, count: 1, quality });
+const point = (seconds: number, value: number): Point => ({ at: at(seconds), min: value, mean: value, max: value, count: 1 });
 const series = (metric: string, ...points: Point[]): Series => ({ metric, unit: '%', about: '', points });
 
 const sample = (metric: string, seconds: number, value: number) => ({ metric, value, quality: 'good' as const, at: at(seconds) });
@@ -26,7 +26,9 @@ describe('plots', () => {
   });
 
   it('does not draw what is not to be used', () => {
-    expect(toColumns([point(0, 1), point(5, 99, 'bad'), point(10, 3)], 2_000).mean).toEqual([1, null, 3]);
+    const bad = { ...sample('cpu.percent', 5, 99), quality: 'bad' as const };
+    const [found] = appendSamples([series('cpu.percent', point(0, 1))], [{ samples: [bad] }], START);
+    expect(found?.points).toHaveLength(1);
   });
 
   it('appends live samples once, takes new metrics, and forgets what left the span', () => {

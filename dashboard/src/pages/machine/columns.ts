@@ -36,9 +36,7 @@ export function toColumns(points: readonly Point[], resolutionMs: number): PlotC
     const ms = times[index] ?? 0;
     const before = times[index - 1];
     if (before !== undefined && ms - before > gap) push(before + 1, null, null, null);
-    // What is "not to be used" is not drawn.
-    if (point.quality === 'bad') push(ms, null, null, null);
-    else push(ms, point.mean, point.min, point.max);
+    push(ms, point.mean, point.min, point.max);
   });
   return columns;
 }
@@ -48,6 +46,8 @@ export function appendSamples(series: readonly Series[], items: readonly Telemet
   const byMetric = new Map(series.map((each) => [each.metric, { ...each, points: [...each.points] }]));
   for (const { samples } of items) {
     for (const sample of samples) {
+      // What is not to be used is not drawn.
+      if (sample.quality === 'bad') continue;
       let target = byMetric.get(sample.metric);
       if (target === undefined) {
         target = { metric: sample.metric, unit: sample.unit ?? '', about: '', points: [] };
@@ -55,8 +55,8 @@ export function appendSamples(series: readonly Series[], items: readonly Telemet
       }
       const last = target.points.at(-1);
       if (last !== undefined && Date.parse(last.at) >= Date.parse(sample.at)) continue;
-      const { at, value, quality } = sample;
-      target.points.push({ at, min: value, mean: value, max: value, count: 1, quality });
+      const { at, value } = sample;
+      target.points.push({ at, min: sample.min ?? value, mean: value, max: sample.max ?? value, count: sample.count ?? 1 });
     }
   }
   for (const each of byMetric.values()) {

@@ -1,6 +1,7 @@
 /** The labels of a machine, and changing them. */
 import { ActionIcon, Button, Modal, TextInput } from '@mantine/core';
 import { useState } from 'react';
+import { LABELS } from '@/api/profile';
 import type { Labels as LabelsDocument, Machine } from '@/api/types';
 import { LABEL_KEY_MAX_CHARS, LABEL_VALUE_MAX_CHARS, LABELS_MAX } from '@/api/vocabulary';
 import { CloseIcon, EditIcon, PlusIcon } from '@/kit/icons';
@@ -12,7 +13,7 @@ import { refusal, useEdit } from './use-edit';
 export function Labels({ machine }: { machine: Machine }) {
   const { past } = useMoment();
   const [pairs, setPairs] = useState<Pair[] | null>(null);
-  const edit = useEdit<LabelsDocument>(machine.summary.id, 'labels', () => setPairs(null));
+  const edit = useEdit(machine.summary.id, LABELS, () => setPairs(null));
   const labels = Object.entries(machine.summary.labels);
   const start = async () => {
     setPairs(toPairs(machine.summary.labels));

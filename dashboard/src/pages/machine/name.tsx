@@ -1,7 +1,8 @@
 /** The name of a machine, and changing it. */
 import { ActionIcon, Button, TextInput } from '@mantine/core';
 import { useState } from 'react';
-import type { DisplayName, Machine } from '@/api/types';
+import { DISPLAY_NAME } from '@/api/profile';
+import type { Machine } from '@/api/types';
 import { DISPLAY_NAME_MAX_CHARS } from '@/api/vocabulary';
 import { EditIcon } from '@/kit/icons';
 import { useMoment } from '@/time/use-moment';
@@ -11,7 +12,7 @@ import { refusal, useEdit } from './use-edit';
 export function Name({ machine }: { machine: Machine }) {
   const { past } = useMoment();
   const [draft, setDraft] = useState<string | null>(null);
-  const edit = useEdit<DisplayName>(machine.summary.id, 'display-name', () => setDraft(null));
+  const edit = useEdit(machine.summary.id, DISPLAY_NAME, () => setDraft(null));
   const own = machine.reported.identity?.name ?? '';
   const start = async () => {
     setDraft(machine.display_name ?? '');

@@ -1,7 +1,8 @@
 /** Editing what people decide about a machine, without writing over what somebody else wrote meanwhile. */
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
-import { ApiError, send } from '@/api/client';
+import { ApiError } from '@/api/client';
+import type { Editable } from '@/api/profile';
 
 export interface Edit<T> {
   /** Loads what stands now, with its `ETag`; editing starts from that. */
@@ -14,21 +15,20 @@ export interface Edit<T> {
   reset: () => void;
 }
 
-export function useEdit<T>(id: string, part: 'labels' | 'display-name', onSaved: () => void): Edit<T> {
-  const path = `machines/${encodeURIComponent(id)}/${part}`;
+export function useEdit<T>(id: string, part: Editable<T>, onSaved: () => void): Edit<T> {
   const queries = useQueryClient();
   const [etag, setEtag] = useState<string | null>(null);
   const [theirs, setTheirs] = useState<T | null>(null);
   const [loadError, setLoadError] = useState<Error | null>(null);
   const mutation = useMutation({
-    mutationFn: (document: T) => send<T>('PUT', path, { body: document, ifMatch: etag }),
+    mutationFn: (document: T) => part.write(id, document, etag),
     onSuccess: () => {
       void queries.invalidateQueries({ queryKey: ['machine', id] });
       onSaved();
     },
     onError: async (error) => {
       if (!(error instanceof ApiError) || error.problem.status !== 412) return;
-      const now = await send<T>('GET', path);
+      const now = await part.read(id);
       setTheirs(now.document);
       setEtag(now.etag);
     },
@@ -42,7 +42,7 @@ export function useEdit<T>(id: string, part: 'labels' | 'display-name', onSaved:
     begin: async () => {
       reset();
       try {
-        const now = await send<T>('GET', path);
+        const now = await part.read(id);
         setEtag(now.etag);
         return now.document;
       } catch (error) {
