@@ -63,7 +63,7 @@ pub fn init(filter: &str, format: Format, tap: Option<LogTap>) -> Result<(), Log
     tracing_subscriber::registry()
         .with(env_filter)
         .with(writer)
-        .with(tap.map(|tap| TapLayer { tap }))
+        .with(tap.map(|tap| tap.layer()))
         .try_init()
         .map_err(|_| LoggingError::Twice)
 }
@@ -121,6 +121,11 @@ impl LogTap {
                 arrived: Notify::new(),
             }),
         }
+    }
+
+    /// The layer that fills it, for whoever sets logging up.
+    pub fn layer<S: Subscriber>(&self) -> impl Layer<S> + use<S> {
+        TapLayer { tap: self.clone() }
     }
 
     /// Waits until there are lines.

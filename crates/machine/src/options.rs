@@ -182,7 +182,10 @@ impl FromStr for ServerUrl {
         if host.is_empty() || uri.query().is_some() {
             return Err(malformed());
         }
-        let port = authority.port_u16().unwrap_or(80);
+        let port = match authority.as_str().strip_prefix(authority.host()) {
+            Some("") | None => 80,
+            Some(port) => port.trim_start_matches(':').parse().map_err(|_| malformed())?,
+        };
         let path = if uri.path() == "/" { PATH } else { uri.path() };
         let uri = http::Uri::builder()
             .scheme("ws")

@@ -27,7 +27,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Given>, ConfigError> {
 pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Given>, ConfigError> {
     let value: Value = yaml_serde::from_str(text).map_err(|error| ConfigError::Syntax {
         path: path.to_owned(),
-        line: error.location().map_or(1, |location| location.line()),
+        line: line_of_error(&error, text),
         message: error.to_string(),
     })?;
     let mut given = Vec::new();
@@ -48,6 +48,30 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Given>, ConfigError> 
         }
     }
     Ok(given)
+}
+
+/// Where the YAML is wrong. That a key stands twice is said without a line, so the later one is looked for.
+fn line_of_error(error: &yaml_serde::Error, text: &str) -> usize {
+    let message = error.to_string();
+    let twice = message.split_once("duplicate entry with key \"");
+    let key = twice
+        .and_then(|(_, rest)| rest.split_once('"'))
+        .map(|(key, _)| key);
+    let later = key.and_then(|key| {
+        let mut lines: Vec<_> = text.lines().enumerate().collect();
+        lines.reverse();
+        let holds = |line: &str| {
+            line.trim_start()
+                .strip_prefix(key)
+                .is_some_and(|rest| rest.trim_start().starts_with(':'))
+        };
+        lines
+            .into_iter()
+            .find(|(_, line)| holds(line))
+            .map(|(index, _)| index + 1)
+    });
+    let located = || error.location().map(|location| location.line());
+    later.or_else(located).unwrap_or(1)
 }
 
 struct Reader<'a> {

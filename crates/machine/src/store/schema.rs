@@ -1,5 +1,7 @@
 //! The tables of the store, and how the file is opened.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use rusqlite::Connection;
@@ -46,6 +48,14 @@ pub(super) fn open(file: &Path, options: &StoreOptions) -> Result<Connection, St
         what,
     };
     let sql = |error: rusqlite::Error| unusable(error.to_string());
+    // Made here, because SQLite would let everyone read it; what it makes beside it takes after this one.
+    let made = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(file);
+    made.map_err(|error| unusable(error.to_string()))?;
     let mut connection = Connection::open(file).map_err(sql)?;
     // One process, so no shared memory is needed: the lock of the directory says the same.
     connection

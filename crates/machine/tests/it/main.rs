@@ -1,9 +1,15 @@
-//! The machine from outside: its bus, its uplink against a small server, its executable.
+//! The machine from outside: its bus, its store under kills, its uplink against a small server, its executable.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod bus;
+mod executable;
+mod machines;
 #[allow(
     dead_code,
     unreachable_pub,
     missing_docs,
-    reason = "shared with the example, which uses less of it"
+    reason = "shared with the examples, which use less of it"
 )]
 mod server;
+mod store;
+mod uplink;

@@ -1,0 +1,177 @@
+//! `muster-machine` as people start it.
+
+use std::io::Read;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use muster_protocol::link::MachineMessage;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::server::{Manner, Server};
+
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_muster-machine"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MUSTER__")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    program().args(arguments).output().unwrap()
+}
+
+fn start(data: &Path, server: &str) -> Child {
+    program()
+        .args(["run", "--server", server, "--data"])
+        .arg(data)
+        .args(["--name", "probe", "--log-format", "json"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn terminate(child: &Child) {
+    kill_process(Pid::from_child(child), Signal::TERM).unwrap();
+}
+
+/// Waits for the end, at most so long; what it said, and how it ended.
+fn end(mut child: Child, within: Duration) -> (String, Option<i32>) {
+    let began = Instant::now();
+    let mut stderr = child.stderr.take().unwrap();
+    let reader = std::thread::spawn(move || {
+        let mut said = String::new();
+        stderr.read_to_string(&mut said).unwrap();
+        said
+    });
+    let said = reader.join().unwrap();
+    let code = child.wait().unwrap().code();
+    assert!(began.elapsed() < within, "took {:?}: {said}", began.elapsed());
+    (said, code)
+}
+
+#[test]
+fn a_bad_configuration_ends_with_64_and_names_file_line_and_key() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("machine.yaml");
+    std::fs::write(&file, "kind: pi\nthresholds:\n  thermal_warnin_celsius: 70\n").unwrap();
+    let file = file.to_str().unwrap();
+    for arguments in [
+        &["config", "check", file][..],
+        &["run", "--config", file],
+        &["config", "show", "--config", file],
+    ] {
+        let output = run(arguments);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(64), "{said}");
+        for part in [
+            &format!("{file}:3:"),
+            "thresholds.thermal_warnin_celsius",
+            "did you mean \"thermal_warning_celsius\"",
+            "MST-M001",
+        ] {
+            assert!(said.contains(part), "{part} in {said}");
+        }
+    }
+    assert_eq!(run(&["run", "--colour"]).status.code(), Some(64));
+    let output = run(&["run", "--server", "wss://fleet"]);
+    assert_eq!(output.status.code(), Some(64));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--server: server:"));
+}
+
+#[test]
+fn a_good_configuration_and_help_end_with_0() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("machine.yaml");
+    std::fs::write(&file, "kind: pi\n").unwrap();
+    assert_eq!(
+        run(&["config", "check", file.to_str().unwrap()]).status.code(),
+        Some(0)
+    );
+    let shown = run(&["config", "show", "--config", file.to_str().unwrap()]);
+    assert!(String::from_utf8_lossy(&shown.stdout).contains("kind: pi"));
+    for arguments in [&["--help"][..], &["run", "--help"], &["--version"]] {
+        assert_eq!(run(arguments).status.code(), Some(0));
+    }
+}
+
+#[test]
+fn a_data_directory_that_cannot_be_used_ends_with_73() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let output = run(&["run", "--data", file.join("data").to_str().unwrap()]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(73), "{said}");
+    assert!(said.contains("MST-M002"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn this_computer_joins_alone_in_its_directory_and_ends_in_order() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = Server::start(Manner::Polite).await;
+    let child = start(directory.path(), &server.url());
+    server
+        .until("the state of this computer", |server| {
+            server
+                .heard()
+                .iter()
+                .any(|e| matches!(e.message, MachineMessage::State(_)))
+        })
+        .await;
+    let (said, code) = end(start(directory.path(), &server.url()), Duration::from_secs(5));
+    assert_eq!(code, Some(73), "{said}");
+    assert!(
+        said.contains("MST-M003") && said.contains(&child.id().to_string()),
+        "{said}"
+    );
+    terminate(&child);
+    let (said, code) = end(child, Duration::from_secs(5));
+    assert_eq!(code, Some(0), "{said}");
+    server
+        .until("an orderly close", |server| server.closes() == [Some(1000)])
+        .await;
+    // The same identity the next time, and a clean start.
+    let child = start(directory.path(), &server.url());
+    server
+        .until("a second session", |server| {
+            server.connections() == 2 && server.heard().len() > 6
+        })
+        .await;
+    let heard = server.heard();
+    assert!(
+        heard
+            .iter()
+            .all(|envelope| envelope.machine_id == heard[0].machine_id)
+    );
+    let starts: Vec<_> = heard
+        .iter()
+        .filter_map(|e| match &e.message {
+            MachineMessage::Event(event) if event.kind == "runtime.started" => Some(event.message.clone()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(starts[0], "The runtime started for the first time");
+    terminate(&child);
+    assert_eq!(end(child, Duration::from_secs(5)).1, Some(0));
+}
+
+#[test]
+fn a_server_that_is_away_is_said_once() {
+    let directory = tempfile::tempdir().unwrap();
+    // A port that was free a moment ago.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let mut child = start(directory.path(), &url);
+    // Several attempts fall into this time; its length decides nothing.
+    let waited = child.stderr.as_mut().map(|_| Instant::now());
+    while waited.is_some_and(|began| began.elapsed() < Duration::from_secs(3)) {
+        std::thread::park_timeout(Duration::from_millis(200));
+    }
+    terminate(&child);
+    let (said, code) = end(child, Duration::from_secs(5));
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(said.matches("the server is away").count(), 1, "{said}");
+}
