@@ -189,7 +189,10 @@ impl Decoder {
             "event" => MachineMessage::Event(Box::new(check_event(self.payload(&raw)?)?)),
             "log" => MachineMessage::Log(self.log(self.payload(&raw)?)?),
             "response" => MachineMessage::Response(check_response(self.payload(&raw)?)?),
-            "hello" => MachineMessage::Hello(Box::new(check_hello(self.payload(&raw)?)?)),
+            "hello" => {
+                let hello = self.greeting(&raw, |hello: &Hello| hello.minor)?;
+                MachineMessage::Hello(Box::new(check_hello(hello)?))
+            }
             _ => return Err(unknown_type(raw.kind, MachineMessage::TYPE_NAMES)),
         };
         if message.is_durable() != raw.record.is_some() || raw.record == Some(RecordNumber::ZERO) {
@@ -206,7 +209,10 @@ impl Decoder {
         let raw = self.envelope(text, "desired")?;
         let message = match raw.kind {
             "ack" => ServerMessage::Ack(self.payload::<Ack>(&raw)?),
-            "welcome" => ServerMessage::Welcome(Box::new(self.payload::<Welcome>(&raw)?)),
+            "welcome" => {
+                let welcome = self.greeting(&raw, |welcome: &Welcome| welcome.minor)?;
+                ServerMessage::Welcome(Box::new(welcome))
+            }
             "desired" => ServerMessage::Desired(self.payload::<Desired>(&raw)?),
             "command" => ServerMessage::Command(Box::new(self.payload::<Command>(&raw)?)),
             "resync" => ServerMessage::Resync(self.payload::<Resync>(&raw)?),
@@ -265,6 +271,15 @@ impl Decoder {
     }
 
     fn payload<T: DeserializeOwned>(&self, raw: &RawEnvelope<'_>) -> Result<T, DecodeError> {
+        self.greeting(raw, |_| self.minor.0)
+    }
+
+    /// A payload that says itself which minor version its sender speaks, and so whether it may hold more.
+    fn greeting<T: DeserializeOwned>(
+        &self,
+        raw: &RawEnvelope<'_>,
+        minor: impl Fn(&T) -> u16,
+    ) -> Result<T, DecodeError> {
         let place = || format!("payload of {}", raw.kind);
         let mut reader = serde_json::Deserializer::from_str(raw.payload.get());
         if self.minor > Minor::OURS {
@@ -277,6 +292,7 @@ impl Decoder {
         .map_err(|error| malformed(place(), &error))?;
         match unknown {
             None => Ok(value),
+            Some(_) if Minor(minor(&value)) > Minor::OURS => Ok(value),
             Some(path) => Err(DecodeError::Malformed {
                 place: place(),
                 message: format!(

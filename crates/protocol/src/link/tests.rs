@@ -157,6 +157,19 @@ fn a_newer_minor_version_may_say_more_in_its_payload() {
 }
 
 #[test]
+fn a_greeting_says_itself_whether_it_may_say_more() {
+    let hello = |minor: u16| {
+        format!(
+            r#"{{"version":1,"type":"hello","machine_id":"0192f0c1-7a3e-7c44-9c1f-5d2b8a601e42","sequence":1,
+            "timestamp":"2026-11-21T07:00:00Z","payload":{{"versions":[1],"minor":{minor},"agent_version":"2",
+            "boot_id":"7d0f3b1e-52c8-4f0a-8e77-1c9d24ab6f03","mood":"good"}}}}"#
+        )
+    };
+    assert!(Decoder::default().machine(&hello(MINOR + 1)).is_ok());
+    refused(&hello(MINOR), 1007, "no field \"mood\"");
+}
+
+#[test]
 fn durable_messages_need_a_record() {
     let event = EventReport {
         kind: "thermal.high".into(),
