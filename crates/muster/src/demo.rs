@@ -53,7 +53,7 @@ const START_AGAIN_AFTER: Duration = Duration::from_secs(2);
 
 /// Runs the demo until it is asked to end.
 pub(crate) fn run(options: DemoOptions) -> ExitCode {
-    if let Err(code) = options.log.start("warn") {
+    if let Err(code) = options.log.start("error,muster_fleet=warn") {
         return code;
     }
     if options.machines > MACHINES_MAX {
