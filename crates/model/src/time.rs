@@ -16,8 +16,8 @@ pub struct TimestampError {
     text: String,
 }
 
-/// 9999-12-31T23:59:59.999Z, the last moment that RFC 3339 can write.
-const LAST_MS: i64 = 253_402_300_799_999;
+/// 9999-12-30T22:00:00.000Z, the last moment that is in the year 9999 everywhere on Earth, and that jiff can write.
+const LAST_MS: i64 = 253_402_207_200_000;
 
 impl Timestamp {
     /// The start of the Unix epoch.
