@@ -7,7 +7,8 @@ import { timelineQuery } from '@/api/queries';
 import { formatMoment, fromLocalInput, toLocalInput } from '@/kit/format';
 import { LeftIcon, LiveIcon, NextIcon, PauseIcon, PlayIcon, PreviousIcon, RightIcon } from '@/kit/icons';
 import { serverClock } from '@/live/clock';
-import { useServerNow } from '@/live/use-live';
+import { useLast } from '@/kit/use-last';
+import { useConnectionFace, useServerNow } from '@/live/use-live';
 import { BUCKETS, DEFAULT_SPAN_MS, pan, RATES, SPANS, windowFor, type Rate, type Window } from './moment';
 import { usePlayback } from './playback';
 import { nextEvent, previousEvent } from './steps';
@@ -35,6 +36,8 @@ export function Scrubber({ historyFrom, machine }: ScrubberProps) {
     ...timelineQuery(window.from, window.to, BUCKETS),
     refetchInterval: past ? 30_000 : 5_000,
   });
+  const shownTimeline = useLast(timeline.data);
+  const { face } = useConnectionFace();
   const playback = usePlayback();
   const step = useSteps(machine);
   const follow = useThrottledGo(go);
@@ -67,13 +70,14 @@ export function Scrubber({ historyFrom, machine }: ScrubberProps) {
           value={String(spanMs)}
           onChange={(value) => setSpanMs(Number(value ?? DEFAULT_SPAN_MS))}
         />
-        <ActionIcon variant="default" size="md" aria-label="Earlier" onClick={() => move(-0.5)}><LeftIcon /></ActionIcon>
-        <ActionIcon variant="default" size="md" aria-label="Later" onClick={() => move(0.5)} disabled={window.to >= now}>
+        <ActionIcon variant="default" size="md" className={classes.roomy} aria-label="Earlier" onClick={() => move(-0.5)}><LeftIcon /></ActionIcon>
+        <ActionIcon variant="default" size="md" className={classes.roomy} aria-label="Later" onClick={() => move(0.5)} disabled={window.to >= now}>
           <RightIcon />
         </ActionIcon>
       </div>
       <Track
-        timeline={timeline.data}
+        timeline={shownTimeline}
+        connected={face === 'live'}
         window={window}
         at={shown}
         now={now}
@@ -113,20 +117,21 @@ export function Scrubber({ historyFrom, machine }: ScrubberProps) {
         <SegmentedControl
           size="xs"
           aria-label="Speed"
+          className={classes.roomy}
           disabled={!past}
           data={RATES.map((rate) => ({ value: String(rate), label: `${rate}×` }))}
           value={String(playback.rate)}
           onChange={(value) => playback.setRate(Number(value) as Rate)}
         />
       </div>
-      <div className={classes.group}>
+      <div className={classes.group} data-last>
         <TimeInput at={shown} now={now} historyFrom={historyFrom} onChoose={(to) => choose(to, true)} />
         <Button
           size="xs"
           w={78}
           variant={past ? 'filled' : 'default'}
           color="violet"
-          className={past ? undefined : classes.liveButton}
+          className={past || face !== 'live' ? undefined : classes.liveButton}
           leftSection={<LiveIcon size={12} />}
           aria-pressed={!past}
           onClick={() => go(null)}

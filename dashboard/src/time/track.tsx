@@ -13,11 +13,13 @@ interface TrackProps {
   at: number | null;
   now: number;
   historyFrom: number | null;
+  /** Whether the present is really seen. */
+  connected: boolean;
   /** Called while dragging; `done` when the pointer is let go or a key was pressed. */
   onChoose: (at: number | null, done: boolean) => void;
 }
 
-export function Track({ timeline, window, at, now, historyFrom, onChoose }: TrackProps) {
+export function Track({ timeline, window, at, now, historyFrom, connected, onChoose }: TrackProps) {
   const { ref, width } = useElementWidth<HTMLDivElement>();
   const dragging = useRef(false);
   const [hover, setHover] = useState<number | null>(null);
@@ -91,7 +93,7 @@ export function Track({ timeline, window, at, now, historyFrom, onChoose }: Trac
         )}
         {now < window.to && <div className={classes.future} style={{ left: `${positionOf(now, window) * 100}%` }} />}
         <Histogram timeline={timeline} window={window} />
-        {inside && <div className={classes.handle} data-live={at === null || undefined} style={{ left: `${positionOf(shown, window) * 100}%` }} />}
+        {inside && <div className={classes.handle} data-live={at === null ? (connected ? 'yes' : 'no') : undefined} style={{ left: `${positionOf(shown, window) * 100}%` }} />}
         {hover !== null && <HoverNote position={hover} window={window} now={now} timeline={timeline} />}
       </div>
       <div className={classes.ticks} aria-hidden="true">

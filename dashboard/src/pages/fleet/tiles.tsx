@@ -8,6 +8,7 @@ import { STATUS_WORDS } from '@/api/vocabulary';
 import { chosenValues, hasTerms, toggleTerms, withValues } from '@/fleet/filter';
 import { useServerNow } from '@/live/use-live';
 import { AttentionIcon, FailedIcon } from '@/kit/icons';
+import { useLast } from '@/kit/use-last';
 import { STATUS_LOOKS } from '@/kit/status';
 import { formatAt } from '@/time/moment';
 import { useMoment } from '@/time/use-moment';
@@ -81,7 +82,8 @@ function EventsTile() {
   const { at } = useMoment();
   const now = useServerNow();
   const end = Math.ceil((at ?? now) / MINUTE_MS) * MINUTE_MS;
-  const { data } = useQuery({ ...timelineQuery(end - HOUR_MS, end, 60), refetchInterval: at === null ? 10_000 : false });
+  const query = useQuery({ ...timelineQuery(end - HOUR_MS, end, 60), refetchInterval: at === null ? 10_000 : false });
+  const data = useLast(query.data);
   const sum = (of: 'warnings' | 'errors') => data?.buckets.reduce((total, bucket) => total + bucket[of], 0);
   const warnings = sum('warnings');
   const errors = sum('errors');
