@@ -192,7 +192,8 @@ async fn a_full_disk_is_waited_out_and_nothing_is_acknowledged_meanwhile() {
     drop(machine);
     store.close().await;
     let store = Store::open(&data, options).unwrap();
-    let (_machine, _progress, opened) = store.machine(id(1)).await.unwrap();
+    let (machine, _progress, opened) = store.machine(id(1)).await.unwrap();
     assert_eq!(opened.kept.highest_record.0, record);
+    drop(machine);
     store.close().await;
 }

@@ -177,7 +177,10 @@ async fn what_was_not_acknowledged_comes_again_and_what_was_is_forgotten() {
     let hello = &hellos(&server)[2];
     assert!(hello.highest_record > offered.last);
     assert_eq!(hello.last_session.0, 2);
-    let held = hello.records.as_ref().map_or(0, |range| range.last.0 - range.first.0 + 1);
+    let held = hello
+        .records
+        .as_ref()
+        .map_or(0, |range| range.last.0 - range.first.0 + 1);
     assert!(held <= 2, "at most what the new start had to tell: {held}");
     world.stop().await;
 }
