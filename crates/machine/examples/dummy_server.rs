@@ -7,6 +7,7 @@
     dead_code,
     unreachable_pub,
     missing_docs,
+    clippy::unwrap_used,
     reason = "shared with the tests, which use more of it"
 )]
 mod server;
