@@ -133,7 +133,7 @@ fn run_command(flags: Flags) -> Result<(), MachineError> {
     let tap = settings.log_forward.map(|least| LogTap::new(clock, least));
     logging::init(&settings.log_level, settings.log_format, tap.clone()).map_err(MachineError::Logging)?;
     warn_of_strange(&config);
-    let mut options = config.options(&hostname());
+    let mut options = config.settings.options(&hostname());
     options.log_tap = tap;
     let roots = settings
         .sysfs_root

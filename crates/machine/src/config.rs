@@ -1,26 +1,23 @@
-//! What people set: flags, then `MUSTER__SECTION__KEY`, then a YAML file, then defaults.
-//!
-//! Every key stands once in [`keys`], with what is accepted for it. A key that does not exist or a value that is not
-//! accepted is refused before anything starts, with its place. Begin with [`Config::load`].
+//! What people set for a machine. How the layers work is `muster_runtime::config`; every key stands once in [`keys`].
 
-mod file;
 mod keys;
 
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use muster_runtime::config::{Key, Settings as Layered};
 use muster_runtime::logging::Format;
 use tracing::Level;
 
 use crate::options::{Options, ServerUrl, TelemetryOptions, Thresholds};
-use keys::{KEYS, Key};
 
-/// The beginning of every environment variable that sets a key.
-pub const ENV_PREFIX: &str = "MUSTER__";
+pub use muster_runtime::config::{ConfigError, Origin};
+
+/// A machine's configuration, and where each value comes from.
+pub type Config = muster_runtime::config::Config<Settings>;
 
 /// Everything that can be set, as it is in the end.
 #[derive(Clone, Debug)]
@@ -82,154 +79,12 @@ impl Default for Settings {
     }
 }
 
-/// Where a value comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// Nobody set it.
-    Default,
-    /// A line of a file.
-    File {
-        /// Which file.
-        path: PathBuf,
-        /// Which line, the first is 1.
-        line: usize,
-    },
-    /// An environment variable.
-    Environment(String),
-    /// A flag on the command line.
-    Flag(String),
-}
+impl Layered for Settings {
+    const KEYS: &'static [Key<Self>] = keys::KEYS;
 
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Default => f.write_str("default"),
-            Self::File { path, line } => write!(f, "{}:{line}", path.display()),
-            Self::Environment(name) => f.write_str(name),
-            Self::Flag(name) => write!(f, "--{name}"),
-        }
-    }
-}
-
-/// Why a configuration is not accepted.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("the configuration {} cannot be read", path.display())]
-    Read {
-        /// Which file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The file is no YAML.
-    #[error("{}:{line}: this is no YAML: {message}", path.display())]
-    Syntax {
-        /// Which file.
-        path: PathBuf,
-        /// Which line, the first is 1.
-        line: usize,
-        /// What is wrong there.
-        message: String,
-    },
-    /// There is no such key.
-    #[error("{origin}: there is no key {key:?}{}; accepted are {accepted}", match suggestion { Some(suggestion) => format!(" (did you mean {suggestion:?}?)"), None => String::new() })]
-    UnknownKey {
-        /// Where it stands.
-        origin: Origin,
-        /// What was written.
-        key: String,
-        /// What may have been meant.
-        suggestion: Option<&'static str>,
-        /// What is accepted there.
-        accepted: String,
-    },
-    /// A value that is not accepted.
-    #[error("{origin}: {key}: {given:?} is not accepted: {accepted}")]
-    Value {
-        /// Where it stands.
-        origin: Origin,
-        /// The key.
-        key: &'static str,
-        /// What was written.
-        given: String,
-        /// What is accepted.
-        accepted: String,
-    },
-}
-
-/// A value for a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Given {
-    key: &'static Key,
-    value: String,
-    origin: Origin,
-}
-
-/// A configuration that is accepted, and where each value comes from.
-#[derive(Clone, Debug, Default)]
-pub struct Config {
-    /// The values.
-    pub settings: Settings,
-    given: Vec<Given>,
-    /// Variables with our prefix that set nothing here: another program's, or misspelt.
-    pub strange_variables: Vec<String>,
-}
-
-impl Config {
-    /// Reads everything and checks it. Flags are pairs of a key and its value.
-    pub fn load(
-        file: Option<&Path>,
-        environment: impl IntoIterator<Item = (String, String)>,
-        flags: impl IntoIterator<Item = (&'static str, String)>,
-    ) -> Result<Self, ConfigError> {
-        let mut config = Self::default();
-        if let Some(path) = file {
-            for given in file::read(path)? {
-                config.set(given)?;
-            }
-        }
-        for (name, value) in environment {
-            let Some(rest) = name.strip_prefix(ENV_PREFIX) else {
-                continue;
-            };
-            let path = rest.to_ascii_lowercase().replace("__", ".");
-            let origin = Origin::Environment(name.clone());
-            match keys::find(&path) {
-                Some(key) => config.set(Given { key, value, origin })?,
-                None => config.strange_variables.push(name),
-            }
-        }
-        for (path, value) in flags {
-            let origin = Origin::Flag(path.rsplit('.').next().unwrap_or(path).replace('_', "-"));
-            let origin = match path {
-                "log.level" | "log.format" => Origin::Flag(path.replace('.', "-")),
-                _ => origin,
-            };
-            let key = keys::find(path).expect("every flag has a key");
-            config.set(Given { key, value, origin })?;
-        }
-        config.check_together()?;
-        Ok(config)
-    }
-
-    fn set(&mut self, given: Given) -> Result<(), ConfigError> {
-        (given.key.set)(&mut self.settings, &given.value).map_err(|better| ConfigError::Value {
-            origin: given.origin.clone(),
-            key: given.key.path,
-            given: given.value.chars().take(128).collect(),
-            accepted: better.unwrap_or_else(|| given.key.accepted.to_owned()),
-        })?;
-        self.given.retain(|earlier| earlier.key.path != given.key.path);
-        self.given.push(given);
-        Ok(())
-    }
-
-    /// What only makes sense together.
-    fn check_together(&self) -> Result<(), ConfigError> {
-        let limits = &self.settings.thresholds;
-        let telemetry = &self.settings.telemetry;
+    fn disagreement(&self) -> Option<(&'static str, &'static str)> {
+        let limits = &self.thresholds;
+        let telemetry = &self.telemetry;
         let pairs = [
             (
                 limits.thermal_warning_celsius <= limits.thermal_critical_celsius,
@@ -252,52 +107,17 @@ impl Config {
                 "at most telemetry.at_latest_s",
             ),
         ];
-        match pairs.into_iter().find(|(holds, ..)| !holds) {
-            None => Ok(()),
-            Some((_, key, accepted)) => {
-                let (given, origin) = self.value_of(key);
-                Err(ConfigError::Value {
-                    origin,
-                    key,
-                    given,
-                    accepted: accepted.to_owned(),
-                })
-            }
-        }
+        pairs
+            .into_iter()
+            .find(|(holds, ..)| !holds)
+            .map(|(_, key, accepted)| (key, accepted))
     }
+}
 
-    fn value_of(&self, path: &str) -> (String, Origin) {
-        let value = keys::find(path).and_then(|key| (key.get)(&self.settings));
-        let given = self.given.iter().find(|given| given.key.path == path);
-        let origin = given.map_or(Origin::Default, |given| given.origin.clone());
-        (value.unwrap_or_default(), origin)
-    }
-
-    /// What is in force, as a YAML file, with where each value comes from.
-    pub fn show(&self) -> String {
-        let mut text = String::new();
-        let mut section = "";
-        for key in KEYS {
-            let (value, origin) = self.value_of(key.path);
-            let (head, name) = key.path.split_once('.').unwrap_or(("", key.path));
-            if head != section {
-                section = head;
-                text.push_str(&format!("{head}:\n"));
-            }
-            let indent = if head.is_empty() { "" } else { "  " };
-            let value = if value.is_empty() {
-                "null".to_owned()
-            } else {
-                value
-            };
-            text.push_str(&format!("{indent}{name}: {value}  # {origin}\n"));
-        }
-        text
-    }
-
+impl Settings {
     /// The machine's options, but for what only the process knows: its host name and its log.
     pub fn options(&self, hostname: &str) -> Options {
-        let settings = &self.settings;
+        let settings = self;
         let name = settings.name.clone().unwrap_or_else(|| hostname.to_owned());
         let mut options = Options::new(settings.server.clone(), name, settings.kind.clone());
         options.region.clone_from(&settings.region);

@@ -3,10 +3,12 @@
 //! - [`shutdown`]: one request to end, seen by all, in order and within a time.
 //! - [`tasks`]: named tasks whose end is never unnoticed.
 //! - [`clock`]: time and randomness as values that are passed.
+//! - [`config`]: what people set, in layers, refused with its place.
 //! - [`errors`]: an error with all its causes on one line.
 //! - [`logging`]: structured logs on standard error.
 
 pub mod clock;
+pub mod config;
 pub mod errors;
 pub mod logging;
 pub mod shutdown;

@@ -1,40 +1,14 @@
 //! Every key, with what is accepted for it.
 
-use std::fmt;
 use std::time::Duration;
 
+use muster_runtime::config::{Key, some_text, whole};
 use muster_runtime::logging::Format;
 use tracing::Level;
 use tracing_subscriber::EnvFilter;
 
 use super::Settings;
 use crate::options::ServerUrlError;
-
-/// One key.
-pub(super) struct Key {
-    /// Its name, with its section before a dot.
-    pub(super) path: &'static str,
-    /// What is accepted, for a person.
-    pub(super) accepted: &'static str,
-    /// Sets it. The error says more than [`accepted`](Self::accepted), where there is more to say.
-    pub(super) set: fn(&mut Settings, &str) -> Result<(), Option<String>>,
-    /// Its value; none where it is not set.
-    pub(super) get: fn(&Settings) -> Option<String>,
-}
-
-impl fmt::Debug for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.path)
-    }
-}
-
-impl PartialEq for Key {
-    fn eq(&self, other: &Self) -> bool {
-        self.path == other.path
-    }
-}
-
-impl Eq for Key {}
 
 /// A key that sets a threshold of the same name.
 macro_rules! threshold {
@@ -56,7 +30,7 @@ macro_rules! threshold {
 }
 
 /// Every key, in the order they are shown.
-pub(super) const KEYS: &[Key] = &[
+pub(super) const KEYS: &[Key<Settings>] = &[
     Key {
         path: "server",
         accepted: "the server's address, such as ws://127.0.0.1:7700",
@@ -240,64 +214,6 @@ pub(super) const KEYS: &[Key] = &[
         get: |settings| Some(settings.connect_timeout.as_secs().to_string()),
     },
 ];
-
-/// The key of this name.
-pub(super) fn find(path: &str) -> Option<&'static Key> {
-    KEYS.iter().find(|key| key.path == path)
-}
-
-/// The keys of a section, or of the top: their last names; and the sections, at the top.
-pub(super) fn within(section: Option<&str>) -> Vec<&'static str> {
-    let mut names = Vec::new();
-    for key in KEYS {
-        let name = match (key.path.split_once('.'), section) {
-            (Some((head, name)), Some(section)) if head == section => name,
-            (Some((head, _)), None) => head,
-            (None, None) => key.path,
-            (Some(_) | None, Some(_)) => continue,
-        };
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    names
-}
-
-/// The name that is nearest to what was written, if any is near.
-pub(super) fn nearest(written: &str, names: &[&'static str]) -> Option<&'static str> {
-    let distances = names.iter().map(|name| (distance(written, name), *name));
-    let (distance, name) = distances.min()?;
-    (distance <= 1 + written.len() / 4).then_some(name)
-}
-
-/// How many letters are to be added, taken away or changed. Source: Levenshtein.
-fn distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, a) in from.chars().take(64).enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, b) in to.iter().enumerate() {
-            let changed = diagonal + usize::from(a != *b);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row.last().copied().unwrap_or_default()
-}
-
-fn whole(text: &str, least: u64, most: u64) -> Result<u64, Option<String>> {
-    let value = text.parse().map_err(|_| None)?;
-    if (least..=most).contains(&value) {
-        Ok(value)
-    } else {
-        Err(None)
-    }
-}
-
-fn some_text(text: &str, most: usize) -> Result<String, Option<String>> {
-    let fits = !text.trim().is_empty() && text.chars().count() <= most;
-    if fits { Ok(text.to_owned()) } else { Err(None) }
-}
 
 fn word(text: &str) -> Result<String, Option<String>> {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';

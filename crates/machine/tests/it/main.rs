@@ -3,6 +3,7 @@
 
 mod bus;
 mod executable;
+mod lives;
 mod machines;
 #[allow(
     dead_code,

@@ -4,13 +4,13 @@ use std::path::Path;
 
 use yaml_serde::Value;
 
-use super::{ConfigError, Given, Origin, keys};
+use super::{ConfigError, Given, Origin, Settings, keys};
 
 /// Longest file that is read.
 const FILE_MAX_BYTES: u64 = 256 * 1024;
 
 /// The values of a file. Every key in it exists.
-pub(super) fn read(path: &Path) -> Result<Vec<Given>, ConfigError> {
+pub(super) fn read<S: Settings>(path: &Path) -> Result<Vec<Given<S>>, ConfigError> {
     let unreadable = |source| ConfigError::Read {
         path: path.to_owned(),
         source,
@@ -21,10 +21,10 @@ pub(super) fn read(path: &Path) -> Result<Vec<Given>, ConfigError> {
         return Err(unreadable(std::io::Error::other(text)));
     }
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
-    parse(path, &text)
+    parse::<S>(path, &text)
 }
 
-pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Given>, ConfigError> {
+pub(super) fn parse<S: Settings>(path: &Path, text: &str) -> Result<Vec<Given<S>>, ConfigError> {
     let value: Value = yaml_serde::from_str(text).map_err(|error| ConfigError::Syntax {
         path: path.to_owned(),
         line: line_of_error(&error, text),
@@ -80,12 +80,12 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn entry(
+    fn entry<S: Settings>(
         &self,
         section: Option<&str>,
         name: &Value,
         value: &Value,
-        given: &mut Vec<Given>,
+        given: &mut Vec<Given<S>>,
     ) -> Result<(), ConfigError> {
         let name = scalar(name).unwrap_or_default();
         let path = section.map_or(name.clone(), |section| format!("{section}.{name}"));
@@ -93,7 +93,7 @@ impl Reader<'_> {
             path: self.path.to_owned(),
             line: self.line_of(section, &name),
         };
-        if let Some(key) = keys::find(&path) {
+        if let Some(key) = keys::find::<S>(&path) {
             let wrong = || ConfigError::Value {
                 origin: origin.clone(),
                 key: key.path,
@@ -107,8 +107,8 @@ impl Reader<'_> {
             }
             return Ok(());
         }
-        let names = keys::within(section);
-        let is_section = section.is_none() && !keys::within(Some(&name)).is_empty();
+        let names = keys::within::<S>(section);
+        let is_section = section.is_none() && !keys::within::<S>(Some(&name)).is_empty();
         match value {
             Value::Mapping(mapping) if is_section => mapping
                 .iter()
@@ -118,7 +118,7 @@ impl Reader<'_> {
                 origin,
                 suggestion: keys::nearest(&name, &names),
                 accepted: if is_section {
-                    format!("{name} with {}", keys::within(Some(&name)).join(", "))
+                    format!("{name} with {}", keys::within::<S>(Some(&name)).join(", "))
                 } else {
                     names.join(", ")
                 },

@@ -1,0 +1,116 @@
+//! The layers, and what is said of what is wrong.
+
+use std::path::Path;
+
+use super::file::parse;
+use super::{Config, ConfigError, Key, Settings, whole};
+
+#[derive(Clone, Debug)]
+struct Small {
+    name: String,
+    count: u64,
+    most: u64,
+}
+
+impl Default for Small {
+    fn default() -> Self {
+        Self {
+            name: "none".into(),
+            count: 1,
+            most: 10,
+        }
+    }
+}
+
+impl Settings for Small {
+    const KEYS: &'static [Key<Self>] = &[
+        Key {
+            path: "name",
+            accepted: "a name",
+            set: |small, text| {
+                small.name = text.to_owned();
+                Ok(())
+            },
+            get: |small| Some(small.name.clone()),
+        },
+        Key {
+            path: "limits.count",
+            accepted: "0 to 100",
+            set: |small, text| {
+                small.count = whole(text, 0, 100)?;
+                Ok(())
+            },
+            get: |small| Some(small.count.to_string()),
+        },
+        Key {
+            path: "limits.most",
+            accepted: "0 to 100",
+            set: |small, text| {
+                small.most = whole(text, 0, 100)?;
+                Ok(())
+            },
+            get: |small| Some(small.most.to_string()),
+        },
+    ];
+
+    fn disagreement(&self) -> Option<(&'static str, &'static str)> {
+        (self.count > self.most).then_some(("limits.count", "at most limits.most"))
+    }
+}
+
+#[track_caller]
+fn refused(text: &str, says: &str) {
+    let error = parse::<Small>(Path::new("m.yaml"), text).expect_err(text);
+    assert!(error.to_string().contains(says), "{error} should say {says}");
+}
+
+#[test]
+fn what_is_wrong_in_a_file_is_said_with_line_key_and_what_is_accepted() {
+    refused("name: a\ncolour: red\n", "m.yaml:2: there is no key \"colour\"");
+    refused(
+        "name: a\nlimits:\n  cuont: 3\n",
+        "m.yaml:3: there is no key \"limits.cuont\" (did you mean \"count\"?)",
+    );
+    refused("- a\n", "m.yaml:1");
+    refused("name: a\nname: b\n", "m.yaml:2");
+}
+
+#[test]
+fn flags_win_over_variables_and_those_over_files() {
+    let directory = std::env::temp_dir().join(format!("muster-config-{}", std::process::id()));
+    std::fs::write(&directory, "name: file\nlimits:\n  count: 2\n  most: 3\n").expect("a file");
+    let variables = [
+        ("MUSTER__LIMITS__COUNT".to_owned(), "3".to_owned()),
+        ("MUSTER__OTHER".to_owned(), "x".to_owned()),
+    ];
+    let load = |flags: Vec<(&'static str, String)>| {
+        Config::<Small>::load(Some(&directory), variables.clone(), flags)
+    };
+    let config = load(vec![("name", "flag".into())]).expect("accepted");
+    assert_eq!(
+        (config.settings.name.as_str(), config.settings.count),
+        ("flag", 3)
+    );
+    assert_eq!(config.strange_variables, ["MUSTER__OTHER"]);
+    assert!(
+        config.show().contains("count: 3  # MUSTER__LIMITS__COUNT"),
+        "{}",
+        config.show()
+    );
+    let error = load(vec![("limits.count", "9".into())]).expect_err("too many");
+    assert!(
+        matches!(
+            &error,
+            ConfigError::Value {
+                key: "limits.count",
+                ..
+            }
+        ),
+        "{error}"
+    );
+    let error = load(vec![("limits.count", "many".into())])
+        .expect_err("no number")
+        .to_string();
+    assert_eq!(error, "--count: limits.count: \"many\" is not accepted: 0 to 100");
+    std::fs::remove_file(&directory).expect("removed");
+}
