@@ -7,6 +7,7 @@
 //! The world does not know what is right: it carries out what links and shards decide, at the worst moment it can think
 //! of. Nothing here reads a clock or the system's randomness.
 
+mod commit;
 mod disk;
 mod event;
 mod faults;
@@ -30,6 +31,7 @@ mod tests;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use muster_model::{MachineId, Presence};
+use muster_protocol::link::{Envelope, MachineMessage};
 use uuid::Uuid;
 
 use event::Event;
@@ -84,6 +86,8 @@ struct World {
     quiet: bool,
     ended_at: Time,
     together: bool,
+    /// For one of the planted bugs: what arrived on connections that are over.
+    stale: Vec<(usize, Envelope<MachineMessage>)>,
 }
 
 impl World {
@@ -96,6 +100,7 @@ impl World {
         });
         let mut network = Network::new(count, seed.fork(1));
         network.hostile = scenario.faults.hostile;
+        network.keep_closed = scenario.planted == Some(Planted::StaleSessionRewritten);
         Self {
             schedule: Schedule::new(seed.fork(2)),
             network,
@@ -112,6 +117,7 @@ impl World {
             quiet: false,
             ended_at: 0,
             together: false,
+            stale: Vec::new(),
             scenario,
         }
     }
@@ -151,9 +157,8 @@ impl World {
             Event::Arrive {
                 connection,
                 way,
-                epoch,
                 packet,
-            } => self.arrive(connection, way, epoch, packet),
+            } => self.arrive(connection, way, packet),
             Event::Connected { machine, life } => self.connected(machine, life),
             Event::NotConnected { machine, life } => self.not_connected(machine, life),
             Event::LinkClosed {
@@ -213,6 +218,9 @@ impl World {
         let unrest = self.unrest();
         if unrest.is_none() {
             self.together = true;
+            for machine in 0..self.machines.len() {
+                self.look_at_snapshot(machine);
+            }
             self.counts.together_after_ms = (now - self.ended_at) / 1_000;
             self.judge.look(now, Check::Converges, true, String::new);
         } else if now - self.ended_at >= COME_TOGETHER_WITHIN {
@@ -220,6 +228,25 @@ impl World {
                 .look(now, Check::Converges, false, || unrest.unwrap_or_default());
         } else {
             self.schedule.after(SECOND, Event::Look);
+        }
+    }
+
+    /// What is shown must also come out of a snapshot and the rest of the log.
+    fn look_at_snapshot(&mut self, machine: usize) {
+        let (now, id) = (self.schedule.now(), self.machines[machine].id);
+        let shown = self.server.shard_of(machine).and_then(|shard| shard.view(id));
+        let length = self.server.log.stream(machine).len();
+        let restored = self
+            .server
+            .log
+            .view(machine, id, self.random.server.index(length + 1));
+        if let (Some(shown), Some(mut restored)) = (shown, restored) {
+            // What is only heard is not in the log.
+            (restored.last_seen, restored.vitals) = (shown.last_seen, shown.vitals);
+            let same = restored == *shown;
+            self.judge.look(now, Check::ViewIsFold, same, || {
+                format!("machine {machine} is shown otherwise than a snapshot and the log say")
+            });
         }
     }
 

@@ -1,7 +1,6 @@
 //! The disk of one simulated machine: it takes its time, and a crash loses what was not written yet.
 //!
-//! What one step of the link asks of it is one transaction: all of it is written, or nothing. Transactions that wait
-//! while another is written are written together, in order.
+//! What waits while something is written is written together afterwards, in order. A crash leaves any first part of it.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -75,8 +74,12 @@ impl Disk {
 
     /// The power is gone: of what was being written some may be there, of what waited nothing.
     pub(super) fn crash(&mut self, random: &mut Random) -> Vec<Applied> {
-        let survive = random.between(0, self.writing as u64) as usize;
-        self.writing = survive;
+        self.waiting.truncate(self.writing);
+        let mut left = random.between(0, self.waiting.iter().map(Vec::len).sum::<usize>() as u64) as usize;
+        for transaction in &mut self.waiting {
+            transaction.truncate(left);
+            left -= transaction.len();
+        }
         let applied = self.finish();
         self.waiting.clear();
         applied

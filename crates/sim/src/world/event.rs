@@ -10,7 +10,6 @@ pub(super) enum Event {
     Arrive {
         connection: u64,
         way: Way,
-        epoch: u64,
         packet: Packet,
     },
     /// An attempt to connect has come to its end.

@@ -1,5 +1,7 @@
 //! What goes wrong, and how often.
 
+use muster_reflex::link::Input;
+
 use super::World;
 use super::event::Event;
 use super::network::Way;
@@ -177,7 +179,13 @@ impl World {
                 let slowest = if random.chance(300) { 3_000 } else { 60 };
                 self.network.latency[machine] = random.between(1, slowest) * MILLISECOND;
             }
-            Fault::MachineCrash => self.crash(machine, false),
+            Fault::MachineCrash => {
+                // Sometimes it is stopped in order, and then switched off.
+                if random.chance(300) {
+                    self.step_machine(machine, Input::Stop);
+                }
+                self.crash(machine, false);
+            }
             Fault::MachineCrashAtEffect => {
                 self.machines[machine].crash_in = Some(random.between(0, 12) as u32);
             }
@@ -221,22 +229,19 @@ impl World {
         let Some(ends) = self.network.connections.get_mut(&connection) else {
             return;
         };
-        ends.down.epoch += 1;
-        ends.down.held.clear();
+        ends.down.cut();
         let (machine_notices, server_notices) = match kind {
             Fault::OldDelivers => {
                 ends.up.late = random.between(10, 20_000) * MILLISECOND;
                 (true, false)
             }
             Fault::HalfOpen => {
-                ends.up.epoch += 1;
-                ends.up.held.clear();
+                ends.up.cut();
                 let machine_notices = random.chance(500);
                 (machine_notices, !machine_notices)
             }
             _ => {
-                ends.up.epoch += 1;
-                ends.up.held.clear();
+                ends.up.cut();
                 (true, true)
             }
         };

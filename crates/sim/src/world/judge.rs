@@ -21,6 +21,8 @@ pub enum Check {
     OnceAndInOrder,
     /// What the server acknowledges is in its log.
     AcknowledgedIsDurable,
+    /// What a machine sends is on its disk.
+    SentIsKept,
     /// A machine forgets only what the server holds, or what it had to give up for want of room.
     ForgottenIsHeld,
     /// Nothing of a session that is over takes effect, and session numbers grow.
@@ -31,6 +33,8 @@ pub enum Check {
     LossIsReal,
     /// After the faults the fleet comes together, with nothing missing.
     Converges,
+    /// Where the network does what TCP promises, neither end accuses the other of breaking the protocol.
+    NobodyIsAccused,
     /// Queues and answers keep to their bounds.
     Bounded,
     /// What is written can be read again.
@@ -65,6 +69,8 @@ struct Known {
     /// The highest record in the log, without holes.
     highest: RecordNumber,
     tokens_logged: BTreeSet<Token>,
+    /// How often it was asked to send again in this session.
+    asked: u64,
     /// Records that came in over the session in force at that time.
     rightful: BTreeSet<RecordNumber>,
     folded: Option<MachineView>,
@@ -89,6 +95,8 @@ pub(super) struct Judge {
     pub checks: BTreeMap<Check, u64>,
 }
 
+/// Requests to send again in one session, beyond which they feed on themselves.
+const ASKED_IN_SESSION_MAX: u64 = 4;
 /// More steps than this at one moment mean that something goes round in circles.
 const STEPS_AT_ONE_TIME_MAX: u64 = 20_000;
 

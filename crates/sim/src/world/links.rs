@@ -8,7 +8,6 @@ use super::event::Event;
 use super::judge::Check;
 use super::machine::CONNECT_WITHIN;
 use super::network::{Packet, Way};
-use super::planted::Planted;
 use super::schedule::{MILLISECOND, SECOND, Time};
 
 /// How often the server sends a ping.
@@ -62,14 +61,13 @@ impl World {
         let packet = self.on_the_wire(packet);
         let is_end = matches!(packet, Packet::End(_));
         let now = self.schedule.now();
-        for (at, epoch) in self.network.travel(connection, way, now, is_end) {
+        for at in self.network.travel(connection, way, now, is_end) {
             let packet = packet.clone();
             self.schedule.at(
                 at,
                 Event::Arrive {
                     connection,
                     way,
-                    epoch,
                     packet,
                 },
             );
@@ -115,7 +113,7 @@ impl World {
     }
 
     /// A packet comes out of its pipe, unless the pipe was cut or the way is blocked.
-    pub(super) fn arrive(&mut self, connection: u64, way: Way, epoch: u64, packet: Packet) {
+    pub(super) fn arrive(&mut self, connection: u64, way: Way, packet: Packet) {
         let Some(ends) = self.network.connections.get_mut(&connection) else {
             return;
         };
@@ -125,7 +123,7 @@ impl World {
             Way::Down => self.network.blocked_down[machine],
         };
         let pipe = ends.pipe(way);
-        if pipe.epoch != epoch {
+        if pipe.cut {
             return;
         }
         if blocked || !pipe.held.is_empty() {
@@ -138,27 +136,24 @@ impl World {
     fn hand_over(&mut self, connection: u64, way: Way, packet: Packet) {
         let packet = self.off_the_wire(way, packet);
         match way {
-            Way::Up => self.to_server(connection, packet),
-            Way::Down => self.to_machine(connection, packet),
+            Way::Up => self.reach_server(connection, packet),
+            Way::Down => self.reach_machine(connection, packet),
         }
     }
 
-    fn to_server(&mut self, connection: u64, packet: Packet) {
+    fn reach_server(&mut self, connection: u64, packet: Packet) {
         let Some(ends) = self.network.connections.get_mut(&connection) else {
             return;
         };
         let machine = ends.machine;
         if !ends.server_open {
-            if let Packet::Up(frame) = packet
-                && self.scenario.planted == Some(Planted::StaleSessionRewritten)
-            {
-                self.pass_off(machine, connection, *frame);
+            if let Packet::Up(frame) = packet {
+                self.keep_stale(machine, *frame);
             }
             return;
         }
         match packet {
             Packet::Up(frame) => {
-                ends.heard = ends.heard.max(frame.sequence);
                 self.server_hears(machine, connection, *frame);
             }
             Packet::Pong => {
@@ -173,7 +168,7 @@ impl World {
         }
     }
 
-    fn to_machine(&mut self, connection: u64, packet: Packet) {
+    fn reach_machine(&mut self, connection: u64, packet: Packet) {
         let Some(ends) = self.network.connections.get_mut(&connection) else {
             return;
         };

@@ -3,7 +3,7 @@
 //! As in the real one, a batch is appended whole or not at all, refused where a stream is not as long as expected, and
 //! answered in the order in which batches came.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use muster_brain::shard::{Append, Placed, Ticket};
@@ -109,9 +109,12 @@ impl Log {
             self.failing -= 1;
             return refused(batch, "the disk did not take it".to_owned());
         }
-        let mut lengths: Vec<u64> = self.streams.iter().map(|stream| stream.len() as u64).collect();
+        let mut lengths: BTreeMap<usize, u64> = BTreeMap::new();
         for append in &batch.entries {
-            let length = &mut lengths[index_of(append.machine)];
+            let machine = index_of(append.machine);
+            let length = lengths
+                .entry(machine)
+                .or_insert_with(|| self.streams[machine].len() as u64);
             if append.expected != StreamVersion(*length) {
                 let reason = format!("the stream is at version {length}, not {}", append.expected);
                 return refused(batch, reason);

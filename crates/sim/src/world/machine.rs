@@ -17,6 +17,13 @@ use super::planted::Planted;
 use super::schedule::{MILLISECOND, SECOND, Time};
 use super::workload::{Workload, token_of};
 
+/// Reasons of a machine to end a connection that only a broken network or server gives.
+const ACCUSATIONS: [&str; 4] = [
+    "spoke to another machine",
+    "before its welcome",
+    "is missing",
+    "second welcome",
+];
 /// Effects of one step beyond which something is wrong.
 const EFFECTS_MAX: usize = 5_000;
 
@@ -229,7 +236,15 @@ impl World {
                 let wait = self.network.latency[machine] * 2;
                 self.schedule.after(wait, Event::Connected { machine, life });
             }
-            Effect::Disconnect { reason } => self.machine_hangs_up(machine, reason),
+            Effect::Disconnect { reason } => {
+                let accuses = ACCUSATIONS.iter().any(|words| reason.contains(words));
+                let fair = self.scenario.faults.hostile || !accuses;
+                let now = self.schedule.now();
+                self.judge.look(now, super::Check::NobodyIsAccused, fair, || {
+                    format!("machine {machine} ends its connection: {reason}")
+                });
+                self.machine_hangs_up(machine, reason);
+            }
             Effect::Write(frames) => {
                 let Some(connection) = self.machines[machine].connection else {
                     return;
@@ -240,6 +255,7 @@ impl World {
                     self.submit(machine, vec![Operation::Trim(last)]);
                 }
                 for frame in frames {
+                    self.judge.sent(self.schedule.now(), machine, &frame);
                     self.counts.frames_up += 1;
                     self.send(connection, Way::Up, Packet::Up(Box::new(frame)));
                 }

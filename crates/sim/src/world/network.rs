@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use muster_model::{SequenceNumber, SessionNumber};
 use muster_protocol::link::{Envelope, MachineMessage, ServerMessage};
 
 use super::random::Random;
@@ -37,8 +36,8 @@ pub(super) enum Way {
 #[derive(Debug, Default)]
 pub(super) struct Pipe {
     last_at: Time,
-    /// What was sent before it was cut never arrives.
-    pub epoch: u64,
+    /// What was sent before it was cut, or is sent afterwards, never arrives.
+    pub cut: bool,
     /// What waits because the way is blocked.
     pub held: VecDeque<Packet>,
     /// How much later than usual things arrive.
@@ -56,10 +55,6 @@ pub(super) struct Connection {
     pub unanswered_pings: u32,
     /// A write that is not out because the way is blocked.
     pub write_stalled: bool,
-    /// The session that was welcomed on it.
-    pub session: Option<SessionNumber>,
-    /// What the server last heard on it.
-    pub heard: SequenceNumber,
 }
 
 #[derive(Debug)]
@@ -72,7 +67,17 @@ pub(super) struct Network {
     pub blocked_down: Vec<bool>,
     /// Whether frames come twice, out of order, or not at all.
     pub hostile: bool,
+    /// Whether connections are remembered after both ends have closed them.
+    pub keep_closed: bool,
     pub random: Random,
+}
+
+impl Pipe {
+    /// Nothing comes out any more, whatever was or will be sent.
+    pub(super) fn cut(&mut self) {
+        self.cut = true;
+        self.held.clear();
+    }
 }
 
 impl Connection {
@@ -95,6 +100,7 @@ impl Network {
             blocked_up: vec![false; machines],
             blocked_down: vec![false; machines],
             hostile: false,
+            keep_closed: false,
             random,
         }
     }
@@ -110,8 +116,6 @@ impl Network {
             down: Pipe::default(),
             unanswered_pings: 0,
             write_stalled: false,
-            session: None,
-            heard: SequenceNumber(1),
         };
         self.connections.insert(self.opened, connection);
         self.opened
@@ -124,43 +128,35 @@ impl Network {
         }
     }
 
-    /// When a packet that is sent now arrives, and in which epoch: more than once, or never, in hostile worlds.
-    pub(super) fn travel(&mut self, id: u64, way: Way, now: Time, is_end: bool) -> Vec<(Time, u64)> {
+    /// When a packet that is sent now arrives: more than once, or never, in hostile worlds.
+    pub(super) fn travel(&mut self, id: u64, way: Way, now: Time, is_end: bool) -> Vec<Time> {
         let Some(connection) = self.connections.get_mut(&id) else {
             return Vec::new();
         };
         let typical = self.latency[connection.machine];
         let pipe = connection.pipe(way);
         let wait = self.random.around(typical) + pipe.late;
-        let epoch = pipe.epoch;
         if self.hostile && !is_end && self.random.chance(60) {
             return match self.random.below(3) {
                 0 => Vec::new(),
-                1 => vec![(now + wait, epoch)],
+                1 => vec![now + wait],
                 _ => {
                     let at = (pipe.last_at + 1).max(now + wait);
                     pipe.last_at = at;
-                    vec![(at, epoch), (at + self.random.around(typical), epoch)]
+                    vec![at, at + self.random.around(typical)]
                 }
             };
         }
         let at = (pipe.last_at + 1).max(now + wait);
         pipe.last_at = at;
-        vec![(at, epoch)]
-    }
-
-    /// The machine's newest connection that the server still has open.
-    pub(super) fn newest(&self, machine: usize) -> Option<u64> {
-        let of_machine = |connection: &Connection| connection.machine == machine && connection.server_open;
-        self.connections
-            .iter()
-            .rev()
-            .find(|(_, connection)| of_machine(connection))
-            .map(|(id, _)| *id)
+        vec![at]
     }
 
     /// Connections that neither end has open can be forgotten.
     pub(super) fn forget_closed(&mut self) {
+        if self.keep_closed {
+            return;
+        }
         self.connections
             .retain(|_, connection| connection.machine_open || connection.server_open);
     }

@@ -4,31 +4,38 @@ use std::sync::Arc;
 
 use muster_brain::shard::{Append, ConnectionId, Input, Placed};
 use muster_model::entry::StateChange;
-use muster_model::{LogPosition, MachineEntry};
+use muster_model::{LogPosition, MachineEntry, SequenceNumber, SessionNumber};
 use muster_protocol::link::{Envelope, MachineMessage};
 
 use super::World;
 use super::log::{Batch, Outcome};
+use super::planted::Planted;
 
 impl World {
-    /// What an old connection still delivers is passed off as said in the new session.
-    pub(super) fn pass_off(&mut self, machine: usize, old: u64, mut frame: Envelope<MachineMessage>) {
-        let Some(newest) = self.network.newest(machine).filter(|newest| *newest != old) else {
-            return;
-        };
-        let Some(ends) = self.network.connections.get_mut(&newest) else {
-            return;
-        };
-        if ends.session.is_none() || frame.record.is_none() {
-            return;
+    /// What an old connection still delivers is kept for the next session.
+    pub(super) fn keep_stale(&mut self, machine: usize, frame: Envelope<MachineMessage>) {
+        if self.scenario.planted == Some(Planted::StaleSessionRewritten) && frame.record.is_some() {
+            self.stale.push((machine, frame));
         }
-        ends.heard = ends.heard.next();
-        (frame.session, frame.sequence) = (ends.session, ends.heard);
-        let connection = ConnectionId(newest);
+    }
+
+    /// What an old connection delivered is passed off as said in the new session.
+    pub(super) fn pass_off(&mut self, machine: usize, connection: u64, session: SessionNumber) {
+        let (now, later) = std::mem::take(&mut self.stale)
+            .into_iter()
+            .partition(|(of, _)| *of == machine);
+        self.stale = later;
+        let kept: Vec<(usize, Envelope<MachineMessage>)> = now;
         let shard = machine % self.scenario.shards;
-        if let Some(host) = self.server.hosts.get_mut(shard) {
-            host.inbox.push(Input::Frame { connection, frame });
-            self.gather(shard);
+        for (index, (_, mut frame)) in kept.into_iter().enumerate() {
+            // Behind hello, which was message 1.
+            frame.sequence = SequenceNumber(index as u64 + 2);
+            frame.session = Some(session);
+            let connection = ConnectionId(connection);
+            if let Some(host) = self.server.hosts.get_mut(shard) {
+                host.inbox.push(Input::Frame { connection, frame });
+                self.gather(shard);
+            }
         }
     }
 

@@ -3,19 +3,16 @@
 //! Begin with [`World::run_shard`]: a shard takes in what has gathered, and its effects are carried out in order.
 
 use muster_brain::Now;
-use muster_brain::shard::{
-    Append, ConnectionId, Effect, Figures, Input, Options, ProfileChange, RequestId, Shard,
-};
-use muster_model::{MachineEntry, MachineId, Timestamp};
+use muster_brain::shard::{ConnectionId, Effect, Figures, Input, Options, ProfileChange, RequestId, Shard};
+use muster_model::{MachineId, Timestamp};
 use muster_protocol::link::{Envelope, MachineMessage, ServerMessage};
 
 use super::World;
 use super::event::Event;
 use super::links::up_words;
-use super::log::{Batch, Log, Outcome};
+use super::log::{Batch, Log};
 use super::network::{Packet, Way};
 use super::planted::Planted;
-use super::sabotage;
 use super::schedule::{MILLISECOND, Time};
 
 /// The fleet's time when the world began.
@@ -37,7 +34,7 @@ pub(super) struct Host {
 #[derive(Debug)]
 pub(super) struct Server {
     pub hosts: Vec<Host>,
-    life: u64,
+    pub life: u64,
     began: Time,
     base_ms: u64,
     requests: u64,
@@ -205,6 +202,7 @@ impl World {
                 up_words(&frame)
             )
         });
+        self.judge.frame(machine, connection, &frame);
         let connection = ConnectionId(connection);
         self.server_input(machine, Input::Frame { connection, frame });
     }
@@ -305,10 +303,6 @@ impl World {
         let host = &mut self.server.hosts[shard];
         host.running = false;
         for input in std::mem::take(&mut host.inbox) {
-            if let Input::Frame { connection, frame } = &input {
-                self.judge
-                    .frame(index_of(frame.machine_id, machines), connection.0, frame);
-            }
             self.server.hosts[shard].shard.step(at, input);
             if !self.scenario.together && !self.carry_out(shard) {
                 return;
@@ -389,115 +383,28 @@ impl World {
         let machine = index_of(frame.machine_id, self.machines.len());
         self.counts.frames_down += 1;
         self.judge.said(now, machine, &frame.message);
-        if let ServerMessage::Welcome(welcome) = &frame.message
-            && let Some(ends) = self.network.connections.get_mut(&connection)
-        {
-            ends.session = Some(welcome.session);
+        if !self.scenario.faults.hostile {
+            self.judge_manners(machine, connection, &frame.message);
+        }
+        if let ServerMessage::Welcome(welcome) = &frame.message {
+            self.pass_off(machine, connection, welcome.session);
         }
         self.send(connection, Way::Down, Packet::Down(Box::new(frame)));
     }
 
-    fn hand_in(&mut self, mut batch: Batch) {
+    /// Where the network does what TCP promises, nobody is accused, and nothing is asked for over and over.
+    fn judge_manners(&mut self, machine: usize, connection: u64, message: &ServerMessage) {
         let now = self.schedule.now();
-        let machines = self.machines.len();
-        for append in &batch.entries {
-            let machine = index_of(append.machine, machines);
-            self.judge.handed_in(now, machine, &append.entry);
-            self.note(
-                "append",
-                &[batch.ticket.0, machine as u64, append.expected.0],
-                || {
-                    format!(
-                        "batch {} of shard {}, machine {machine}: {}",
-                        batch.ticket.0,
-                        batch.shard,
-                        entry_words(append)
-                    )
-                },
-            );
-        }
-        match self.scenario.planted {
-            Some(Planted::DurableTooEarly) => self.answer_early(&batch),
-            Some(Planted::StateSkipped) => sabotage::skip_states(&mut batch.entries),
+        let open = self
+            .network
+            .connections
+            .get(&connection)
+            .is_some_and(|ends| ends.server_open);
+        match message {
+            ServerMessage::Bye(bye) if open => self.judge.accused(now, machine, connection, bye),
+            ServerMessage::Resync(_) => self.judge.asked(now, machine),
             _ => {}
         }
-        if self.server.log.submit(batch) {
-            self.log_writes();
-        }
-    }
-
-    fn log_writes(&mut self) {
-        let typical = if self.server.log_slow_until > self.schedule.now() {
-            1_500
-        } else {
-            6
-        };
-        let wait = self.random.server.around(typical * MILLISECOND);
-        let life = self.server.life;
-        self.schedule.after(wait, Event::LogDone { life });
-    }
-
-    pub(super) fn log_done(&mut self, life: u64) {
-        if self.server.life != life || !self.server.is_up() {
-            return;
-        }
-        let machines = self.machines.len();
-        let twice = (self.scenario.planted == Some(Planted::WrittenTwice))
-            .then(|| self.server.log.first_again())
-            .flatten();
-        let outcomes = self.server.log.finish(|id| index_of(id, machines));
-        if self.server.log.begin() {
-            self.log_writes();
-        }
-        if let Some(again) = twice {
-            let outcome = self.server.log.force(again, |id| index_of(id, machines));
-            self.judge_durable(&outcome);
-        }
-        let mut answers = 0;
-        for mut outcome in outcomes {
-            self.judge_durable(&outcome);
-            match self.scenario.planted {
-                Some(Planted::DurableTooEarly) => continue,
-                Some(Planted::FailureHidden) => outcome = sabotage::hide_failure(outcome),
-                _ => {}
-            }
-            // One after another: answers come in the order of the batches.
-            answers += 1;
-            self.schedule.after(answers, Event::LogAnswer { life, outcome });
-        }
-    }
-
-    fn judge_durable(&mut self, outcome: &Outcome) {
-        let now = self.schedule.now();
-        match &outcome.result {
-            Ok(_) => self.counts.batches += 1,
-            Err(_) => self.counts.batches_failed += 1,
-        }
-        for (machine, index) in &outcome.appended {
-            self.counts.entries += 1;
-            let logged = &self.server.log.stream(*machine)[*index];
-            self.judge.durable(now, *machine, logged);
-        }
-    }
-
-    pub(super) fn log_answer(&mut self, life: u64, outcome: Outcome) {
-        if self.server.life != life || !self.server.is_up() {
-            return;
-        }
-        let (shard, ticket) = (outcome.shard, outcome.ticket);
-        self.note("log", &[ticket.0, u64::from(outcome.result.is_ok())], || {
-            format!(
-                "batch {} of shard {shard}: {:?}",
-                ticket.0,
-                outcome.result.as_ref().err()
-            )
-        });
-        let input = match outcome.result {
-            Ok(placed) => Input::Persisted { ticket, placed },
-            Err(reason) => Input::NotPersisted { ticket, reason },
-        };
-        self.server.hosts[shard].inbox.push(input);
-        self.gather(shard);
     }
 }
 
@@ -506,15 +413,4 @@ pub(super) fn index_of(id: MachineId, machines: usize) -> usize {
     let index = id.as_uuid().as_u128() as usize;
     debug_assert!((1..=machines).contains(&index), "machine {id} is in this world");
     index - 1
-}
-
-fn entry_words(append: &Append) -> String {
-    let words = match &*append.entry {
-        MachineEntry::StateReported { record, .. } => format!("state in record {record}"),
-        MachineEntry::EventReported { record, event } => {
-            format!("token {} in record {record}", event.message)
-        }
-        entry => format!("{entry:?}"),
-    };
-    format!("{words}, behind version {}", append.expected)
 }

@@ -1,1 +1,209 @@
-//! tests
+//! Many seeds, the seeds that once found something, and the proof that the judge would notice.
+//!
+//! `MUSTER_SEEDS=10000 cargo test --release -p muster-sim` runs as many seeds as you like.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::*;
+
+/// Seeds of the ordinary test run.
+const SEEDS: u64 = 500;
+/// Seeds in each of which a planted bug may show itself.
+const PLANTED_SEEDS: u64 = 60;
+
+/// Runs scenarios on every processor.
+fn run_all(scenarios: &[Scenario]) -> Vec<Report> {
+    let next = AtomicU64::new(0);
+    let reports: Mutex<BTreeMap<usize, Report>> = Mutex::default();
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                while let Some((index, scenario)) = {
+                    let index = next.fetch_add(1, Ordering::Relaxed) as usize;
+                    scenarios.get(index).map(|scenario| (index, scenario))
+                } {
+                    let report = run(scenario);
+                    reports.lock().unwrap().insert(index, report);
+                }
+            });
+        }
+    });
+    reports.into_inner().unwrap().into_values().collect()
+}
+
+fn seeds(seeds: impl IntoIterator<Item = u64>) -> Vec<Report> {
+    let scenarios: Vec<_> = seeds.into_iter().map(Scenario::of_seed).collect();
+    run_all(&scenarios)
+}
+
+fn expect_all_to_hold(reports: &[Report]) {
+    let broken: Vec<_> = reports
+        .iter()
+        .filter(|report| report.violation.is_some())
+        .collect();
+    if let Some(first) = broken.first() {
+        let numbers: Vec<_> = broken.iter().map(|report| report.seed).collect();
+        panic!(
+            "{} of {} seeds found something: {numbers:?}\n{first}",
+            broken.len(),
+            reports.len()
+        );
+    }
+}
+
+#[test]
+fn what_must_hold_holds_for_many_seeds() {
+    let count = match std::env::var("MUSTER_SEEDS") {
+        Ok(count) => count.parse().expect("MUSTER_SEEDS is a number"),
+        Err(_) => SEEDS,
+    };
+    let reports = seeds(0..count);
+    expect_all_to_hold(&reports);
+
+    // A judge that never looked would be pleased, too.
+    let mut looks: BTreeMap<Check, u64> = BTreeMap::new();
+    for report in &reports {
+        for (check, count) in &report.checks {
+            *looks.entry(*check).or_default() += count;
+        }
+    }
+    for check in [
+        Check::OnceAndInOrder,
+        Check::AcknowledgedIsDurable,
+        Check::SentIsKept,
+        Check::ForgottenIsHeld,
+        Check::SessionsAreFenced,
+        Check::ViewIsFold,
+        Check::LossIsReal,
+        Check::Converges,
+        Check::NobodyIsAccused,
+        Check::Bounded,
+        Check::Encoding,
+    ] {
+        assert!(
+            looks.contains_key(&check),
+            "{check:?} was never looked at: {looks:?}"
+        );
+    }
+    let sum = |count: fn(&Counts) -> u64| reports.iter().map(|report| count(&report.counts)).sum::<u64>();
+    assert!(sum(|counts| counts.machine_crashes) > 100);
+    assert!(sum(|counts| counts.server_crashes) > 100);
+    assert!(sum(|counts| counts.batches_failed) > 50);
+    assert!(sum(|counts| counts.disks_lost) > 5);
+    assert!(sum(|counts| counts.resyncs) > 5);
+}
+
+#[test]
+fn seeds_that_once_found_something_find_nothing_any_more() {
+    let kept = include_str!("../../seeds.txt");
+    let numbers = kept
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|word| !word.starts_with('#'))
+        .map(|word| word.parse().expect("a line begins with a seed"));
+    let reports = seeds(numbers);
+    assert!(!reports.is_empty(), "some seeds are kept");
+    expect_all_to_hold(&reports);
+}
+
+#[test]
+fn equal_seeds_give_equal_runs_and_different_seeds_different_ones() {
+    let once = seeds(0..40);
+    let again = seeds(0..40);
+    assert_eq!(once, again);
+    let hashes: BTreeSet<_> = once.iter().map(|report| report.trace_hash).collect();
+    assert_eq!(hashes.len(), once.len());
+}
+
+#[test]
+fn a_run_in_words_is_the_same_run() {
+    let scenario = Scenario::of_seed(7);
+    let silent = World::new(scenario.clone(), false).run();
+    let told = World::new(scenario, true).run();
+    assert_eq!(silent.trace_hash, told.trace_hash);
+}
+
+#[test]
+fn a_fleet_without_faults_comes_together_at_once() {
+    let scenario = Scenario {
+        faults: Faults::NONE,
+        machines: 20,
+        shards: 3,
+        duration_s: 30,
+        gone: None,
+        ..Scenario::of_seed(1)
+    };
+    let report = run(&scenario);
+    assert_eq!(report.violation, None);
+    assert!(report.counts.together_after_ms < 6_000, "{:?}", report.counts);
+    assert_eq!(report.counts.connections, 20);
+    assert_eq!(report.counts.resyncs, 0);
+}
+
+/// Runs worlds with a bug in them; says how many found it, and by which checks.
+fn found(planted: Planted) -> (usize, BTreeMap<Check, usize>) {
+    let scenarios: Vec<_> = (0..PLANTED_SEEDS)
+        .map(|seed| Scenario::of_seed(seed).with(planted))
+        .collect();
+    let mut by_check = BTreeMap::new();
+    for report in run_all(&scenarios) {
+        if let Some(violation) = report.violation {
+            *by_check.entry(violation.check).or_default() += 1;
+        }
+    }
+    (by_check.values().sum(), by_check)
+}
+
+fn expect_found(planted: Planted, by: Check, at_least: usize) {
+    let (count, by_check) = found(planted);
+    assert!(
+        count >= at_least && by_check.contains_key(&by),
+        "{planted:?} was found by {count} of {PLANTED_SEEDS} seeds: {by_check:?}"
+    );
+}
+
+#[test]
+fn the_judge_notices_what_is_acknowledged_before_it_is_durable() {
+    expect_found(Planted::DurableTooEarly, Check::AcknowledgedIsDurable, 58);
+    expect_found(Planted::FailureHidden, Check::AcknowledgedIsDurable, 12);
+}
+
+#[test]
+fn the_judge_notices_what_takes_effect_twice() {
+    expect_found(Planted::DedupForgotten, Check::OnceAndInOrder, 15);
+    expect_found(Planted::WrittenTwice, Check::SessionsAreFenced, 58);
+}
+
+#[test]
+fn the_judge_notices_records_that_are_sent_or_forgotten_too_early() {
+    expect_found(Planted::RecordTooEarly, Check::SentIsKept, 50);
+    expect_found(Planted::TrimmedTooEarly, Check::ForgottenIsHeld, 55);
+}
+
+#[test]
+fn the_judge_notices_what_a_session_says_that_is_over() {
+    expect_found(Planted::StaleSessionRewritten, Check::SessionsAreFenced, 12);
+}
+
+#[test]
+fn the_judge_notices_a_view_that_is_not_the_fold_of_the_log() {
+    expect_found(Planted::StateSkipped, Check::ViewIsFold, 55);
+    expect_found(Planted::SnapshotStale, Check::ViewIsFold, 15);
+}
+
+#[test]
+fn the_judge_notices_a_machine_that_is_gone_and_never_becomes_lost() {
+    expect_found(Planted::PresenceNeverJudged, Check::Converges, 6);
+}
+
+#[test]
+fn a_violation_is_told_with_the_steps_that_led_to_it() {
+    let scenario = Scenario::of_seed(0).with(Planted::DurableTooEarly);
+    let report = run(&scenario);
+    let told = report.to_string();
+    assert!(told.contains("AcknowledgedIsDurable does not hold at"), "{told}");
+    assert!(told.contains("the server hears machine"), "{told}");
+}

@@ -1,11 +1,11 @@
 //! What is watched at the server: sessions, the log, acknowledgements, views.
 
 use muster_model::{MachineEntry, MachineView, RecordNumber};
-use muster_protocol::link::ServerMessage;
+use muster_protocol::link::{Bye, ByeReason, ServerMessage};
 
 use super::super::log::{Log, Logged, fold};
 use super::super::schedule::Time;
-use super::{Check, Judge};
+use super::{ASKED_IN_SESSION_MAX, Check, Judge};
 
 impl Judge {
     /// The server hands this in to the log.
@@ -13,6 +13,7 @@ impl Judge {
         let known = &mut self.machines[machine];
         if let MachineEntry::SessionOpened { session, .. } = entry {
             known.session_given = *session;
+            known.asked = 0;
         }
         if let Some(record) = entry.record() {
             let rightful = known.rightful.contains(&record);
@@ -73,6 +74,27 @@ impl Judge {
         });
         self.look(now, Check::LossIsReal, may_have_lost, || {
             format!("records {first} to {last} of machine {machine} are written off, but it lost none")
+        });
+    }
+
+    /// The server ends the session of a machine for what it said.
+    pub(in super::super) fn accused(&mut self, now: Time, machine: usize, connection: u64, bye: &Bye) {
+        let in_session = self.machines[machine].connection == Some(connection);
+        let fair = bye.reason != ByeReason::Violation || !in_session;
+        self.look(now, Check::NobodyIsAccused, fair, || {
+            format!(
+                "machine {machine} is accused on connection {connection}: {}",
+                bye.message
+            )
+        });
+    }
+
+    /// The server asks a machine to send again, though the network lost nothing in between.
+    pub(in super::super) fn asked(&mut self, now: Time, machine: usize) {
+        self.machines[machine].asked += 1;
+        let asked = self.machines[machine].asked;
+        self.look(now, Check::Bounded, asked <= ASKED_IN_SESSION_MAX, || {
+            format!("machine {machine} is asked for the {asked}. time in one session to send again")
         });
     }
 

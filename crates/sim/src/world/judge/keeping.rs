@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use muster_model::RecordNumber;
+use muster_protocol::link::{Envelope, MachineMessage};
 use muster_reflex::link::StoredRecord;
 
 use super::super::disk::Applied;
@@ -15,6 +15,16 @@ impl Judge {
     /// A machine starts: it has given up nothing yet in this life.
     pub(in super::super) fn booted(&mut self, machine: usize) {
         self.machines[machine].given_up = 0;
+    }
+
+    /// A machine sends this.
+    pub(in super::super) fn sent(&mut self, now: Time, machine: usize, frame: &Envelope<MachineMessage>) {
+        if let Some(token) = token_of(&frame.message) {
+            let kept = self.machines[machine].tokens_kept.contains(&token);
+            self.look(now, Check::SentIsKept, kept, || {
+                format!("machine {machine} sends token {token}, which is not on its disk")
+            });
+        }
     }
 
     /// A machine decides to forget these records, and to keep these instead; it says that in its life it had to give
@@ -91,10 +101,5 @@ impl Judge {
         kept.iter()
             .find(|token| !self.accounted_for(machine, **token))
             .copied()
-    }
-
-    /// The highest record that the server's log holds of a machine.
-    pub(in super::super) fn highest(&self, machine: usize) -> RecordNumber {
-        self.machines[machine].highest
     }
 }
