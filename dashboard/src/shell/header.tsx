@@ -5,6 +5,7 @@ import type { FleetSummary } from '@/api/types';
 import { formatAge, formatClock, formatUtc } from '@/kit/format';
 import { AutoIcon, KeyboardIcon, LiveIcon, MoonIcon, SunIcon, UnpluggedIcon } from '@/kit/icons';
 import { useConnectionFace, useServerNow } from '@/live/use-live';
+import { useMoment } from '@/time/use-moment';
 import classes from './shell.module.css';
 
 export function Header({ summary, onHelp }: { summary: FleetSummary | undefined; onHelp: () => void }) {
@@ -34,10 +35,11 @@ export function Header({ summary, onHelp }: { summary: FleetSummary | undefined;
 
 function ConnectionPill() {
   const { face, status, now } = useConnectionFace();
+  const { past } = useMoment();
   const { connection, heardAt } = status;
   const away = formatAge(now - connection.since);
   const text = {
-    live: 'Live',
+    live: past ? 'Connected' : 'Live',
     connecting: 'Connecting …',
     reconnecting: `Reconnecting, ${away}`,
     lost: `Server lost ${away} ago`,

@@ -127,7 +127,7 @@ const HEIGHT = 100;
 
 /** Square roots, so that one event beside a hundred can still be seen. */
 function barHeight(count: number, most: number): number {
-  return count === 0 ? 0 : Math.max(6, Math.sqrt(count / most) * HEIGHT);
+  return count === 0 ? 0 : Math.max(16, Math.sqrt(count / most) * HEIGHT);
 }
 
 function Histogram({ timeline, window }: { timeline: Timeline | undefined; window: Window }) {

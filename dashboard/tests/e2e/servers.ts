@@ -8,21 +8,31 @@ import { fileURLToPath } from 'node:url';
 
 export interface Server {
   url: string;
-  /** Ends it as a crash does, or comes back on the same address with the same data. */
+  /** Ends it as a crash does. */
   kill: () => Promise<void>;
+  /** Ends it in order; it can be started again on the same address with the same data. */
+  halt: () => Promise<void>;
   start: () => Promise<void>;
   stop: () => Promise<void>;
 }
 
-async function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
     const probe = createServer();
-    probe.once('error', reject);
-    probe.listen(0, '127.0.0.1', () => {
-      const address = probe.address();
-      probe.close(() => (typeof address === 'object' && address !== null ? resolve(address.port) : reject(new Error('no port'))));
-    });
+    probe.once('error', () => resolve(false));
+    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
   });
+}
+
+/**
+ * A port that stays free while a server is away: below those that the system gives to outgoing connections. The real
+ * server takes the one after it too, for its metrics.
+ */
+async function freePort(): Promise<number> {
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 10_000);
+    if ((await isFree(port)) && (await isFree(port + 1))) return port;
+  }
 }
 
 async function until(what: string, ms: number, holds: () => Promise<boolean>): Promise<void> {
@@ -52,6 +62,7 @@ function server(port: number, command: string, parameters: string[], ready: (url
       await until(`${command} on ${url}`, 90_000, () => ready(url));
     },
     kill: () => end('SIGKILL'),
+    halt: () => end('SIGINT'),
     stop: async () => {
       await end('SIGINT');
       cleanUp();

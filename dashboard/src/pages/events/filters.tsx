@@ -20,8 +20,8 @@ const SEVERITY_CHOICES: { value: Severity | ''; label: string }[] = [
 
 /** Families of kinds that are suggested; any other can be typed. */
 const KINDS = [
-  'calibration', 'configuration', 'deployment', 'health', 'machine', 'mission', 'mode', 'node', 'power', 'presence',
-  'safety', 'session', 'teleoperation', 'thermal', 'update',
+  'disk', 'fan', 'health', 'machine', 'memory', 'mission', 'motor', 'node', 'power', 'presence', 'runtime', 'safety',
+  'sensor', 'thermal',
 ];
 
 interface EventFiltersProps {
