@@ -21,6 +21,8 @@ mod tests;
 
 /// Most events that wait for one subscription.
 pub const EVENTS_WAITING_MAX: usize = 1_000;
+/// Most bytes of events that wait for one subscription.
+pub const EVENTS_WAITING_MAX_BYTES: usize = 512 * 1024;
 
 /// Something that was published.
 #[derive(Clone, Debug)]
@@ -138,6 +140,7 @@ pub struct Subscription {
     latest: BTreeMap<Arc<str>, Waiting>,
     samples: BTreeMap<Arc<str>, BTreeMap<Cow<'static, str>, Gathered>>,
     happened: VecDeque<Item>,
+    waiting_bytes: usize,
     dropped: u64,
     /// The last event that was handed out.
     handed_out: LogPosition,
@@ -183,6 +186,7 @@ impl Subscription {
             latest: BTreeMap::new(),
             samples: BTreeMap::new(),
             happened: VecDeque::new(),
+            waiting_bytes: 0,
             dropped: 0,
             handed_out: position,
             newest: position,
@@ -288,11 +292,15 @@ impl Subscription {
     }
 
     fn queue(&mut self, item: Item) {
-        if self.happened.len() >= EVENTS_WAITING_MAX {
-            self.happened.pop_front();
+        self.waiting_bytes += size_of_item(&item);
+        self.happened.push_back(item);
+        while self.happened.len() > EVENTS_WAITING_MAX || self.waiting_bytes > EVENTS_WAITING_MAX_BYTES {
+            let Some(oldest) = self.happened.pop_front() else {
+                break;
+            };
+            self.waiting_bytes -= size_of_item(&oldest);
             self.dropped += 1;
         }
-        self.happened.push_back(item);
     }
 
     /// The reader was so slow that so much never came as far as this subscription.
@@ -320,14 +328,19 @@ impl Subscription {
             return None;
         }
         self.due_ms = now_ms + self.interval_ms;
+        self.waiting_bytes = 0;
         let mut items: Vec<Item> = self.happened.drain(..).collect();
-        items.extend(std::mem::take(&mut self.latest).into_iter().filter_map(|(topic, waiting)| {
-            let data = match waiting {
-                Waiting::Data(data) => data,
-                Waiting::Changed => look_up(&topic)?,
-            };
-            Some(Item { topic, data })
-        }));
+        items.extend(
+            std::mem::take(&mut self.latest)
+                .into_iter()
+                .filter_map(|(topic, waiting)| {
+                    let data = match waiting {
+                        Waiting::Data(data) => data,
+                        Waiting::Changed => look_up(&topic)?,
+                    };
+                    Some(Item { topic, data })
+                }),
+        );
         let aggregate = self.subscribe.throttle.strategy == Strategy::Aggregate;
         for (topic, gathered) in std::mem::take(&mut self.samples) {
             let samples: Vec<LiveSample> = gathered
@@ -354,6 +367,10 @@ impl Subscription {
             resume_after,
         })
     }
+}
+
+fn size_of_item(item: &Item) -> usize {
+    item.topic.len() + item.data.get().len()
 }
 
 impl Gathered {

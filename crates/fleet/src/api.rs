@@ -58,5 +58,6 @@ pub fn router(state: GatewayState) -> Router {
         .fallback(crate::assets::serve)
         .with_state(state)
         .layer(tower_http::compression::CompressionLayer::new())
+        .layer(axum::middleware::from_fn(gateway::origin::guard))
         .layer(axum::middleware::from_fn(error::measure))
 }

@@ -7,6 +7,7 @@ pub mod accept;
 pub mod closing;
 pub mod counter;
 pub mod machine;
+pub mod origin;
 
 use std::sync::Arc;
 

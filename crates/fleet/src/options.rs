@@ -20,10 +20,14 @@ pub struct Options {
     pub connections_max: usize,
     /// How long a connection may take to become a session.
     pub hello_within_ms: u64,
-    /// How often a machine is asked whether it is still there.
+    /// How often a machine is asked whether it is still there. Nothing heard for three times as long ends its connection,
+    /// and a machine gives up after 30 s without anything: so both ends notice within 30 s.
     pub ping_every_ms: u64,
     /// How shards behave.
     pub shard: shard::Options,
+    /// How the log writes; its failures on demand are for tests.
+    #[doc(hidden)]
+    pub log: muster_store::LogOptions,
 }
 
 /// Why the server cannot be set up like this.
@@ -70,8 +74,9 @@ impl Options {
             shards: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             connections_max: 120_000,
             hello_within_ms: 10_000,
-            ping_every_ms: 14_000,
+            ping_every_ms: 10_000,
             shard: shard::Options::default(),
+            log: muster_store::LogOptions::default(),
         }
     }
 
@@ -104,6 +109,20 @@ impl Options {
                 100,
                 600_000,
                 "100 to 600,000",
+            ),
+            (
+                "messages_per_s",
+                u64::from(self.shard.limits.messages_per_s),
+                1,
+                1_000_000,
+                "1 to 1,000,000",
+            ),
+            (
+                "messages_burst",
+                u64::from(self.shard.limits.messages_burst),
+                1,
+                1_000_000,
+                "1 to 1,000,000",
             ),
             (
                 "heartbeat_interval_ms",

@@ -21,13 +21,20 @@ impl Series {
     }
 
     /// Keeps samples, and gives them back as subscribers see them. Does not block.
-    pub fn keep(&self, machine: MachineId, at: Timestamp, telemetry: WireTelemetry) -> Vec<LiveSample> {
+    pub fn keep(
+        &self,
+        machine: MachineId,
+        at: Timestamp,
+        now: Timestamp,
+        telemetry: WireTelemetry,
+    ) -> Vec<LiveSample> {
         let (mut kept, mut live) = (Vec::new(), Vec::new());
         for sample in telemetry.samples {
             if !sample.value.is_finite() {
                 continue;
             }
-            let at = at.plus_millis(i64::from(sample.offset_ms));
+            // A machine's clock may run ahead: what it measured was not measured later than now.
+            let at = at.plus_millis(i64::from(sample.offset_ms)).min(now);
             let unit = sample.unit.map(String::from);
             live.push(LiveSample {
                 unit: match &unit {
@@ -57,11 +64,17 @@ impl Series {
     }
 
     /// Keeps lines, and gives them back as people see them. Does not block.
-    pub fn keep_lines(&self, machine: MachineId, at: Timestamp, log: LogReport) -> Vec<api::LogLine> {
+    pub fn keep_lines(
+        &self,
+        machine: MachineId,
+        at: Timestamp,
+        now: Timestamp,
+        log: LogReport,
+    ) -> Vec<api::LogLine> {
         let mut kept = Vec::with_capacity(log.lines.len());
         let mut shown = Vec::with_capacity(log.lines.len());
         for line in log.lines {
-            let at = at.plus_millis(i64::from(line.offset_ms));
+            let at = at.plus_millis(i64::from(line.offset_ms)).min(now);
             kept.push(muster_store::LogLine {
                 at,
                 severity: line.severity,

@@ -104,8 +104,8 @@ impl Server {
             None => None,
         };
         let opened = tokio::task::spawn_blocking({
-            let path = options.data.clone();
-            move || open(&path, clock)
+            let (path, log) = (options.data.clone(), options.log.clone());
+            move || open(&path, log, clock)
         });
         let (log, telemetry, fold) = opened.await.map_err(|_| ServerError::Runtime)??;
         let shared: Arc<dyn EventLog> = Arc::new(log.clone());
@@ -292,9 +292,13 @@ impl Server {
     }
 }
 
-fn open(path: &std::path::Path, clock: Clock) -> Result<(SqliteLog, Telemetry, Fold), ServerError> {
+fn open(
+    path: &std::path::Path,
+    log: LogOptions,
+    clock: Clock,
+) -> Result<(SqliteLog, Telemetry, Fold), ServerError> {
     let directory = DataDirectory::open(path)?;
-    let log = SqliteLog::open(&directory, LogOptions::default())?;
+    let log = SqliteLog::open(&directory, log)?;
     let time = Arc::new(move || Timestamp::from_millis(clock.wall_ms()));
     let telemetry = Telemetry::open(&directory, TelemetryOptions::default(), time)?;
     let fold = Fold::at(&log, log.head())?;

@@ -10,8 +10,8 @@ pub mod recovery;
 pub mod shard;
 pub mod table;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use muster_brain::Now;
 use muster_brain::live::Published;
@@ -49,6 +49,7 @@ struct Inner {
     bus: LocalBus<Publications>,
     past: past::Past,
     next_connection: AtomicU64,
+    history_from: OnceLock<Timestamp>,
 }
 
 /// The way to one shard.
@@ -84,6 +85,7 @@ impl Fleet {
                 bus,
                 past,
                 next_connection: AtomicU64::new(1),
+                history_from: OnceLock::new(),
             }),
         }
     }
@@ -152,6 +154,16 @@ impl Fleet {
     /// The entry of the log up to which the views are true.
     pub fn position(&self) -> LogPosition {
         self.inner.log.head()
+    }
+
+    /// When the log begins, once that is known.
+    pub fn history_from(&self) -> Option<Timestamp> {
+        self.inner.history_from.get().copied()
+    }
+
+    /// The log begins at this moment. The first who says so is believed.
+    pub fn set_history_from(&self, oldest: Timestamp) {
+        let _ = self.inner.history_from.set(oldest);
     }
 
     /// Changes what people decided about a machine.

@@ -2,6 +2,7 @@
 //!
 //! Terms are separated by spaces or commas and all must hold. A term is a field, an operator and a value, or a bare
 //! word that is looked for in name, id, kind, region and labels. Values of one term are separated by `|`: one must hold.
+//! What holds spaces or commas goes between double quotes: `name="B-MU 1002"`.
 
 use std::cmp::Ordering;
 use std::str::FromStr;
@@ -123,6 +124,12 @@ pub enum FilterError {
         /// What the field can hold.
         accepted: String,
     },
+    /// A quote that never ends.
+    #[error("a double quote is open in {text:?}: write it like name=\"B-MU 1002\"")]
+    OpenQuote {
+        /// What was written.
+        text: String,
+    },
     /// Too long.
     #[error("a filter has at most {FILTER_MAX_BYTES} bytes and {FILTER_MAX_TERMS} terms")]
     TooLong,
@@ -212,7 +219,7 @@ impl Term {
                 values,
             } => {
                 let FieldValue::Number(held) = field.of(view) else {
-                    return false;
+                    return *operator == Operator::IsNot;
                 };
                 let holds = |value: &f64| match operator {
                     Operator::Is | Operator::Contains => held == *value,
@@ -359,14 +366,42 @@ impl FromStr for Filter {
         if text.len() > FILTER_MAX_BYTES {
             return Err(FilterError::TooLong);
         }
-        let words = text.split([' ', ',', '\t', '\n']).filter(|word| !word.is_empty());
-        let terms = words.map(parse_term).collect::<Result<Vec<_>, _>>()?;
+        let words = words(text)?;
+        let terms = words
+            .iter()
+            .map(|word| parse_term(word))
+            .collect::<Result<Vec<_>, _>>()?;
         if terms.len() > FILTER_MAX_TERMS {
             Err(FilterError::TooLong)
         } else {
             Ok(Self { terms })
         }
     }
+}
+
+/// Splits at spaces and commas that stand outside of double quotes, and takes the quotes away.
+fn words(text: &str) -> Result<Vec<String>, FilterError> {
+    let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);
+    for character in text.chars() {
+        match character {
+            '"' => quoted = !quoted,
+            ' ' | ',' | '\t' | '\n' if !quoted => {
+                if !word.is_empty() {
+                    words.push(std::mem::take(&mut word));
+                }
+            }
+            _ => word.push(character),
+        }
+    }
+    if quoted {
+        return Err(FilterError::OpenQuote {
+            text: text.to_owned(),
+        });
+    }
+    if !word.is_empty() {
+        words.push(word);
+    }
+    Ok(words)
 }
 
 fn parse_term(word: &str) -> Result<Term, FilterError> {

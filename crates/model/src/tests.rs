@@ -59,11 +59,19 @@ fn filters_say_which_machines_are_meant() {
     check_filter("name~rid", &frida, true);
     check_filter("label.line=3", &frida, false);
     check_filter("battery<20", &machine("no battery", "pi", None), false);
+    check_filter("battery!=20", &machine("no battery", "pi", None), true);
+    check_filter(
+        "name=\"no battery\" kind=pi",
+        &machine("no battery", "pi", None),
+        true,
+    );
+    check_filter("\"no batt\"", &machine("no battery", "pi", None), true);
 }
 
 #[test]
 fn a_bad_filter_says_what_is_accepted() {
     let bad = |text: &str| text.parse::<Filter>().expect_err(text);
+    assert!(matches!(bad("name=\"open"), FilterError::OpenQuote { .. }));
     assert!(matches!(bad("colour=red"), FilterError::UnknownField { .. }));
     assert!(matches!(bad("kind="), FilterError::NoValue { .. }));
     assert!(matches!(bad("kind<3"), FilterError::NotANumber { .. }));

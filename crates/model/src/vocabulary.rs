@@ -77,7 +77,7 @@ words! {
     Presence {
         /// Heard of within the heartbeat interval.
         Online => "online",
-        /// A heartbeat is overdue, or the connection just ended.
+        /// A heartbeat is overdue.
         Degraded => "degraded",
         /// Not heard of for longer than the server waits.
         Lost => "lost",

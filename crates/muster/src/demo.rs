@@ -16,7 +16,7 @@ use muster_sim::fleet::FleetOptions;
 use tokio::process::{Child, Command};
 
 use crate::logging::LogOptions;
-use crate::rundown::{EXIT_CONFIGURATION, EXIT_DATA, block_on, fail, signals};
+use crate::rundown::{EXIT_CONFIGURATION, EXIT_DATA, block_on, fail, raise_open_files, signals};
 use crate::serve::failed;
 
 /// How the demo is set up.
@@ -63,6 +63,7 @@ pub(crate) fn run(options: DemoOptions) -> ExitCode {
         );
         return ExitCode::from(EXIT_CONFIGURATION);
     }
+    raise_open_files(options.machines * 2);
     block_on(async move {
         let shutdown = Shutdown::new();
         tokio::select! {

@@ -11,6 +11,9 @@ mod serve;
 mod sim;
 mod store;
 
+#[cfg(test)]
+mod tests;
+
 use std::ffi::OsString;
 use std::process::ExitCode;
 

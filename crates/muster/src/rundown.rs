@@ -46,3 +46,31 @@ pub(crate) async fn signals(shutdown: muster_runtime::Shutdown) -> ExitCode {
     // The rest ends in its own time.
     std::future::pending().await
 }
+
+/// Every connection is an open file: takes as many as the system allows, and says so if that is too few.
+pub(crate) fn raise_open_files(connections: usize) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        },
+    )
+    .is_err()
+    {
+        tracing::warn!("the limit of open files cannot be raised");
+    }
+    // A few files are the store's and the listeners'.
+    let wanted = connections as u64 + 64;
+    if let Some(allowed) = getrlimit(Resource::Nofile).current
+        && allowed < wanted
+    {
+        tracing::warn!(
+            allowed,
+            wanted,
+            "fewer connections can stand than are set: raise the limit of open files (ulimit -n)"
+        );
+    }
+}

@@ -1,93 +1,123 @@
 //! `muster serve`: the fleet's server.
 
-use std::net::SocketAddr;
+mod settings;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use muster_fleet::{Options, Server, ServerError};
+use muster_runtime::config::Config;
+use muster_runtime::logging;
 use muster_runtime::{Clock, Shutdown};
 
-use crate::logging::LogOptions;
-use crate::rundown::{EXIT_CONFIGURATION, EXIT_DATA, EXIT_IO, EXIT_UNAVAILABLE, block_on, fail, signals};
+use crate::rundown::{
+    EXIT_CONFIGURATION, EXIT_DATA, EXIT_IO, EXIT_UNAVAILABLE, block_on, fail, raise_open_files, signals,
+};
+use settings::Settings;
 
-/// How the server is set up.
+/// How the server is set up. Each flag is a key of the configuration.
 #[derive(Clone, Debug, Args)]
 #[command(
     after_help = "Machines connect to ws://ADDRESS/machine; the dashboard and the API are at http://ADDRESS.\n\
     SIGTERM or Ctrl-C ends it in order; a second signal ends it at once.\n\n\
+    Each setting can also be given as MUSTER__SECTION__KEY or in the file; flags come first. --show-config shows what is\n\
+    in force and where it comes from.\n\n\
     Exit codes: 0 ended in order, 64 setting not accepted, 69 port not to be had, 70 a part failed, \
     73 data directory not usable, 74 data not writable"
 )]
 pub(crate) struct ServeOptions {
-    /// Where everything is kept; made if it is not there
-    #[arg(long, env = "MUSTER_DATA", value_name = "DIR")]
-    data: PathBuf,
-    /// Where machines, dashboards and programs connect; loopback only until there are identities
-    #[arg(
-        long,
-        env = "MUSTER_LISTEN",
-        value_name = "ADDRESS",
-        default_value = "127.0.0.1:7700"
-    )]
-    listen: SocketAddr,
-    /// Where /healthz, /readyz and /metrics are asked for
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7701")]
-    admin_listen: SocketAddr,
-    /// How often machines send a heartbeat, in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 30_000, help_heading = "Machines")]
-    heartbeat_every: u32,
-    /// How often a connection is asked whether it is still there, in milliseconds; after two without an answer it ends
-    #[arg(long, value_name = "MS", default_value_t = 14_000, help_heading = "Machines")]
-    ping_every: u64,
-    /// How long a machine may be away before it is shown as lost, in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 5_000, help_heading = "Machines")]
-    lost_after: u64,
-    /// Messages a second that one machine may send for long
-    #[arg(long, value_name = "N", default_value_t = 200, help_heading = "Machines")]
-    messages_per_second: u32,
-    /// Messages that one machine may send at once
-    #[arg(long, value_name = "N", default_value_t = 1_000, help_heading = "Machines")]
-    messages_burst: u32,
-    /// Connections that may stand at once
-    #[arg(long, value_name = "N", default_value_t = 120_000)]
-    connections: usize,
-    /// Parts that the machines are spread over; one per processor by default
+    /// The configuration, a YAML file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Show the configuration that is in force, and end
+    #[arg(long)]
+    show_config: bool,
+    /// Where everything is kept; made if it is not there [default: muster-data/server]
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+    /// Where machines, dashboards and programs connect; loopback only until there are identities [default: 127.0.0.1:7700]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Where /healthz, /readyz and /metrics are asked for [default: 127.0.0.1:7701]
+    #[arg(long, value_name = "ADDRESS")]
+    admin_listen: Option<String>,
+    /// Connections that may stand at once [default: 120000]
     #[arg(long, value_name = "N")]
-    shards: Option<usize>,
-    #[command(flatten)]
-    log: LogOptions,
+    connections: Option<String>,
+    /// Parts that the machines are spread over [default: one per processor]
+    #[arg(long, value_name = "N")]
+    shards: Option<String>,
+    /// How often machines send a heartbeat, in milliseconds [default: 30000]
+    #[arg(long, value_name = "MS", help_heading = "Machines")]
+    heartbeat_every_ms: Option<String>,
+    /// How often a connection is asked whether it is still there, in milliseconds; it ends when nothing was heard for three
+    /// times as long [default: 10000]
+    #[arg(long, value_name = "MS", help_heading = "Machines")]
+    ping_every_ms: Option<String>,
+    /// How long a machine may be without a connection before it is shown as lost, in milliseconds [default: 5000]
+    #[arg(long, value_name = "MS", help_heading = "Machines")]
+    lost_after_ms: Option<String>,
+    /// Messages a second that one machine may send for long [default: 200]
+    #[arg(long, value_name = "N", help_heading = "Machines")]
+    messages_per_second: Option<String>,
+    /// Messages that one machine may send at once [default: 1000]
+    #[arg(long, value_name = "N", help_heading = "Machines")]
+    messages_burst: Option<String>,
+    /// Which lines are logged: error, warn, info, debug, trace, or a filter [default: info]
+    #[arg(long, value_name = "FILTER", help_heading = "Logging")]
+    log_level: Option<String>,
+    /// How log lines look: text or json [default: text]
+    #[arg(long, value_name = "FORMAT", help_heading = "Logging")]
+    log_format: Option<String>,
 }
 
 impl ServeOptions {
-    fn to_options(&self) -> Options {
-        let mut options = Options::new(self.data.clone());
-        options.listen = self.listen;
-        options.admin_listen = Some(self.admin_listen);
-        options.connections_max = self.connections;
-        options.ping_every_ms = self.ping_every;
-        if let Some(shards) = self.shards {
-            options.shards = shards;
-        }
-        options.shard.heartbeat_interval_ms = self.heartbeat_every;
-        options.shard.degraded_after_ms = u64::from(self.heartbeat_every) * 3 / 2;
-        options.shard.lost_after_ms = u64::from(self.heartbeat_every) * 3;
-        options.shard.reconnect_grace_ms = self.lost_after;
-        options.shard.limits.messages_per_s = self.messages_per_second;
-        options.shard.limits.messages_burst = self.messages_burst;
-        options
+    /// The flags that were given, each with its key.
+    fn flags(self) -> Vec<(&'static str, String)> {
+        let flags = [
+            ("data", self.data),
+            ("listen", self.listen),
+            ("admin_listen", self.admin_listen),
+            ("connections", self.connections),
+            ("shards", self.shards),
+            ("machines.heartbeat_every_ms", self.heartbeat_every_ms),
+            ("machines.ping_every_ms", self.ping_every_ms),
+            ("machines.lost_after_ms", self.lost_after_ms),
+            ("machines.messages_per_second", self.messages_per_second),
+            ("machines.messages_burst", self.messages_burst),
+            ("log.level", self.log_level),
+            ("log.format", self.log_format),
+        ];
+        flags
+            .into_iter()
+            .filter_map(|(key, value)| value.map(|value| (key, value)))
+            .collect()
     }
 }
 
 /// Runs the server until it is asked to end.
 pub(crate) fn run(options: ServeOptions) -> ExitCode {
-    if let Err(code) = options.log.start("info") {
-        return code;
+    let (file, show) = (options.config.clone(), options.show_config);
+    let config = match Config::<Settings>::load(file.as_deref(), std::env::vars(), options.flags()) {
+        Ok(config) => config,
+        Err(error) => return fail("MST-R002", &error, EXIT_CONFIGURATION),
+    };
+    if show {
+        print!("{}", config.show());
+        return ExitCode::SUCCESS;
     }
+    if let Err(error) = logging::init(&config.settings.log_level, config.settings.log_format) {
+        return fail("MST-R001", &error, EXIT_CONFIGURATION);
+    }
+    for name in &config.strange_variables {
+        tracing::warn!(name, "this variable sets nothing here");
+    }
+    raise_open_files(config.settings.options.connections_max);
     block_on(async move {
         let shutdown = Shutdown::new();
         tokio::select! {
-            code = serve(options.to_options(), shutdown.clone()) => code,
+            code = serve(config.settings.options(), shutdown.clone()) => code,
             code = signals(shutdown) => code,
         }
     })

@@ -29,9 +29,9 @@ pub(crate) struct ConnectOptions {
     /// How many machines
     #[arg(long, value_name = "N", default_value_t = 24)]
     machines: usize,
-    /// Where the server is
-    #[arg(long = "server", value_name = "URL", default_value = "ws://127.0.0.1:7700")]
-    to: String,
+    /// Where the server is [default: ws://127.0.0.1:7700]
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
     /// Where the machines keep what must survive; made if it is not there
     #[arg(long, value_name = "DIR", default_value = "muster-data/sim")]
     data: PathBuf,
@@ -59,7 +59,7 @@ fn connect(options: ConnectOptions) -> ExitCode {
     if let Err(code) = options.log.start("warn,muster_sim=info") {
         return code;
     }
-    let server: ServerUrl = match options.to.parse() {
+    let server: ServerUrl = match options.server.as_deref().unwrap_or("ws://127.0.0.1:7700").parse() {
         Ok(server) => server,
         Err(error) => {
             return fail(

@@ -21,7 +21,7 @@ mod tests;
 use muster_model::{MachineId, RecordNumber, SequenceNumber, SessionNumber, Timestamp};
 
 pub use bucket::TokenBucket;
-pub use decode::{DecodeError, Decoder, Minor};
+pub use decode::{DecodeError, Decoder, EVENT_MESSAGE_MAX_CHARS, Minor};
 pub use encode::encode;
 pub use limits::Limits;
 pub use message::*;

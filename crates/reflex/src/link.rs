@@ -19,9 +19,9 @@ mod tests;
 use muster_model::vocabulary::{Authority, Safety};
 use muster_model::{RecordNumber, ReportedState, SequenceNumber, SessionNumber, StateVersion, Timestamp};
 use muster_protocol::link::{
-    Ack, Bye, ByeReason, Command, Envelope, Heartbeat, Hello, LinkQuality, MINOR, MachineMessage,
-    OLDEST_VERSION, Outcome, Priority, RecordRange, Response, Resync, ServerMessage, StateReport,
-    TokenBucket, VERSION, Welcome,
+    Ack, Bye, ByeReason, Command, EVENT_MESSAGE_MAX_CHARS, Envelope, Heartbeat, Hello, LinkQuality, MINOR,
+    MachineMessage, OLDEST_VERSION, Outcome, Priority, RecordRange, Response, Resync, ServerMessage,
+    StateReport, TokenBucket, VERSION, Welcome,
 };
 
 use crate::Now;
@@ -189,7 +189,12 @@ impl Link {
             Phase::Connecting { attempt, known } | Phase::Registering { attempt, known, .. } => {
                 (*attempt, *known, None)
             }
-            Phase::Connected(session) => (0, true, session.retry_after_ms),
+            // A session that ends as soon as it began is a failed attempt: the wait must grow, or one bad record would
+            // have the machine knock twice a second for ever.
+            Phase::Connected(session) if now.mono_ms < session.since_ms + self.options.settled_after_ms => {
+                (session.attempt, true, None)
+            }
+            Phase::Connected(_) => (0, true, None),
             Phase::Dismissed {
                 retry_after_ms: Some(wait),
                 attempt,
@@ -266,7 +271,12 @@ impl Link {
     }
 
     fn welcomed(&mut self, now: Now, welcome: &Welcome, sequence: SequenceNumber) {
-        let Phase::Registering { said_hello_ms, .. } = self.phase else {
+        let Phase::Registering {
+            said_hello_ms,
+            attempt,
+            ..
+        } = self.phase
+        else {
             return;
         };
         self.clock.observe(
@@ -296,11 +306,13 @@ impl Link {
             writing: false,
             flush: true,
             wait_until_ms: None,
-            retry_after_ms: None,
+            since_ms: now.mono_ms,
+            attempt,
         }));
         let unknown = fresh && welcome.highest_record > RecordNumber::ZERO;
         if unknown || welcome.highest_record > self.outbox.highest() {
-            self.adopt(now, welcome.highest_record.max(self.outbox.highest()));
+            // A number is left out, so that a crash in the middle leaves a hole between the old records and the new.
+            self.adopt(now, welcome.highest_record.max(self.outbox.highest().next()));
         }
         self.effects.push(Effect::KeepSession(welcome.session));
         self.trim(welcome.highest_record);
@@ -435,13 +447,19 @@ impl Link {
     fn publish(&mut self, now: Now, publication: Publication) {
         match publication {
             Publication::State(state) => self.tell_state(now, state, false),
-            Publication::Event(event) => {
+            Publication::Event(mut event) => {
+                shorten(&mut event.message, EVENT_MESSAGE_MAX_CHARS);
                 self.store(now, MachineMessage::Event(event), None);
             }
             Publication::Telemetry(telemetry, at) => {
                 self.queues.push(now, MachineMessage::Telemetry(telemetry), at);
             }
-            Publication::Log(log, at) => self.queues.push(now, MachineMessage::Log(log), at),
+            Publication::Log(mut log, at) => {
+                for line in &mut log.lines {
+                    shorten(&mut line.message, EVENT_MESSAGE_MAX_CHARS);
+                }
+                self.queues.push(now, MachineMessage::Log(log), at);
+            }
         }
     }
 
@@ -540,6 +558,11 @@ impl Link {
         // Whatever the server says from here on belongs to a connection that is over.
         let (attempt, known) = match &self.phase {
             Phase::Registering { attempt, known, .. } => (*attempt, *known),
+            Phase::Connected(session)
+                if session.heard_ms < session.since_ms + self.options.settled_after_ms =>
+            {
+                (session.attempt, true)
+            }
             _ => (0, true),
         };
         self.phase = Phase::Connecting { attempt, known };
@@ -685,5 +708,12 @@ impl Link {
             }
         };
         self.effects.push(Effect::WakeAt(at.max(now.mono_ms)));
+    }
+}
+
+/// What is too long would be refused, and a durable message that is refused once is refused for ever.
+fn shorten(text: &mut String, most_chars: usize) {
+    if let Some((end, _)) = text.char_indices().nth(most_chars) {
+        text.truncate(end);
     }
 }

@@ -292,3 +292,24 @@ fn what_changed_is_looked_up_when_it_is_told() {
         .expect("due");
     assert_eq!(data(&due), ["7"], "the other is gone");
 }
+
+#[test]
+fn large_events_are_bounded_by_their_size() {
+    let mut subscription = subscription(&["machine.*.event.>"], Strategy::Latest, LiveFilters::default());
+    let large = raw(&format!("\"{}\"", "x".repeat(60_000)));
+    for position in 11..31 {
+        let content = Content::Event {
+            position: LogPosition(position),
+            kind: "thermal.high".into(),
+            severity: Severity::Info,
+            data: large.clone(),
+        };
+        subscription.offer(&Published {
+            content,
+            ..event(position, Severity::Info)
+        });
+    }
+    let due = subscription.take_due(0, &mut |_| None).expect("due");
+    assert!(due.items.len() * 60_000 <= EVENTS_WAITING_MAX_BYTES && due.items.len() >= 8);
+    assert_eq!(due.items.len() as u64 + due.dropped, 20);
+}

@@ -235,7 +235,7 @@ impl Session<'_> {
                     }
                 }
                 _ = ping.tick() => {
-                    // Two intervals without anything, and the other end is gone.
+                    // Two pings without an answer, and the other end is gone.
                     if unheard >= 2 {
                         metrics::counter!("muster_ping_timeouts_total").increment(1);
                         return End::gone("no answer to pings");

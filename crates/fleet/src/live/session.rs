@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use muster_brain::live::{About, Content, Due, EVENTS_WAITING_MAX, Published, Subscription};
-use muster_model::{LogPosition, MachineEntry, MachineId, Timestamp};
+use muster_model::{LogPosition, MachineEntry, MachineId, MachineView, Timestamp};
 use muster_protocol::api::Problem;
 use muster_protocol::live::{Batch, ClientMessage, Item, SUBSCRIPTIONS_MAX, ServerMessage, Subscribe};
 use serde_json::value::RawValue;
@@ -167,12 +167,12 @@ impl Session {
                     resume_after,
                 });
             }
-            for chunk in due.items.chunks(ITEMS_AT_ONCE) {
-                answers.push(ServerMessage::Update(self.batch(
-                    &id,
-                    self.position,
-                    chunk.to_vec(),
-                )));
+            let mut chunks = due.items.chunks(ITEMS_AT_ONCE).peekable();
+            while let Some(chunk) = chunks.next() {
+                // Only after the last piece does the client have all events up to the newest.
+                let more = chunks.peek().is_some();
+                let position = if more { due.resume_after } else { self.position };
+                answers.push(ServerMessage::Update(self.batch(&id, position, chunk.to_vec())));
             }
         }
         answers
@@ -276,7 +276,10 @@ fn published(
 ) -> Option<Published> {
     let entry: MachineEntry = serde_json::from_slice(body).ok()?;
     let event = entry.as_event(recorded_at)?;
-    let view = fleet.view(machine)?;
+    // A machine that joined a moment ago may not be shown yet; what it told of is no less true.
+    let view = fleet
+        .view(machine)
+        .unwrap_or_else(|| Arc::new(MachineView::new(machine, recorded_at)));
     let (kind, severity): (Arc<str>, _) = (event.kind.as_str().into(), event.severity);
     let topic = format!("machine.{machine}.event.{kind}").into();
     let about: Option<About> = Some(shard::about(&view));

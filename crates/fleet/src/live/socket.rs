@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{FromRequestParts, State};
-use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use futures_util::{SinkExt, StreamExt};
 use muster_protocol::live::ServerMessage;
@@ -27,14 +26,7 @@ const PING_EVERY: Duration = Duration::from_secs(20);
 const WRITE_WITHIN: Duration = Duration::from_secs(60);
 
 /// Upgrades a client.
-pub async fn upgrade(
-    State(state): State<GatewayState>,
-    headers: HeaderMap,
-    request: axum::extract::Request,
-) -> Response {
-    if let Err(error) = same_origin(&headers) {
-        return error.into_response();
-    }
+pub async fn upgrade(State(state): State<GatewayState>, request: axum::extract::Request) -> Response {
     let (mut parts, _) = request.into_parts();
     let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
         Ok(upgrade) => upgrade,
@@ -51,27 +43,6 @@ pub async fn upgrade(
         .max_message_size(MESSAGE_MAX_BYTES)
         .max_frame_size(MESSAGE_MAX_BYTES)
         .on_upgrade(move |socket| Box::pin(run(socket, state)))
-}
-
-/// A page of another origin must not listen with the reader's browser.
-fn same_origin(headers: &HeaderMap) -> Result<(), ApiError> {
-    let Some(origin) = headers.get("origin") else {
-        return Ok(());
-    };
-    let origin = origin.to_str().unwrap_or("");
-    let host = headers
-        .get("host")
-        .and_then(|host| host.to_str().ok())
-        .unwrap_or("");
-    let authority = origin.split_once("://").map_or("", |(_, authority)| authority);
-    if authority == host && !host.is_empty() {
-        Ok(())
-    } else {
-        Err(ApiError::forbidden(
-            "MST-A014",
-            format!("pages of {origin} are not let in here"),
-        ))
-    }
 }
 
 async fn run(socket: WebSocket, state: GatewayState) {

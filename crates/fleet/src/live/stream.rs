@@ -18,6 +18,7 @@ use super::session::Session;
 use crate::api::error::ApiError;
 use crate::api::params::Params;
 use crate::gateway::GatewayState;
+use crate::gateway::counter::Counted;
 use crate::state::Publications;
 
 /// A comment is sent after so long without anything else, so that both ends notice when the other is gone.
@@ -73,6 +74,7 @@ pub async fn stream(
     let mut first = String::from("retry: 2000\n\n");
     answers.iter().for_each(|answer| write(&mut first, answer));
     let follow = Follow {
+        _counted: state.live_clients.enter(),
         session,
         bus,
         lost: 0,
@@ -127,6 +129,7 @@ fn subscribe(params: StreamParams, last_event_id: Option<LogPosition>) -> Result
 }
 
 struct Follow {
+    _counted: Counted,
     session: Session,
     bus: Subscription<Publications>,
     lost: u64,

@@ -20,10 +20,12 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub fn now(fleet: &Fleet) -> FleetSummary {
     let now = fleet.now().wall;
     let views = fleet.views();
-    convert::fleet_summary(&views, now, now, false, fleet.position())
+    let mut summary = convert::fleet_summary(&views, now, now, false, fleet.position());
+    summary.history_from = fleet.history_from();
+    summary
 }
 
-/// Publishes the summary whenever it changed.
+/// Publishes the summary whenever it changed: written once, however many are told.
 pub async fn run(fleet: Fleet, shutdown: Shutdown) -> Result<(), std::convert::Infallible> {
     let mut last = None;
     loop {
@@ -31,25 +33,39 @@ pub async fn run(fleet: Fleet, shutdown: Shutdown) -> Result<(), std::convert::I
             () = tokio::time::sleep(LOOK_EVERY) => {}
             () = shutdown.requested() => return Ok(()),
         }
+        if fleet.history_from().is_none() {
+            find_history(&fleet).await;
+        }
         if fleet.bus().subscribers() == 0 {
             continue;
         }
         let summary = now(&fleet);
-        let key = (
+        let Ok(data) = serde_json::value::to_raw_value(&summary) else {
+            continue;
+        };
+        let figures = (
             summary.by_status,
             summary.by_presence,
             summary.by_mode,
             summary.by_kind,
             summary.low_battery,
         );
-        if last.as_ref() != Some(&key) {
-            last = Some(key);
-            let published = Published {
+        if last.as_ref() != Some(&figures) {
+            last = Some(figures);
+            let content = Content::Latest(data.into());
+            fleet.bus().publish(Arc::new(vec![Published {
                 topic: TOPIC.into(),
                 about: None,
-                content: Content::Changed,
-            };
-            fleet.bus().publish(Arc::new(vec![published]));
+                content,
+            }]));
         }
+    }
+}
+
+/// The beginning of the log never changes once there is one.
+async fn find_history(fleet: &Fleet) {
+    let log = fleet.log().clone();
+    if let Ok(Ok(Some(oldest))) = tokio::task::spawn_blocking(move || log.oldest_time()).await {
+        fleet.set_history_from(oldest);
     }
 }

@@ -185,6 +185,8 @@ pub struct ShardTask {
     unsaved: BTreeSet<MachineId>,
     barrier: Option<(LogPosition, oneshot::Sender<Vec<MachineView>>)>,
     drained: Option<oneshot::Sender<()>>,
+    /// When changed views are shown next.
+    show_at_ms: u64,
     counted: muster_brain::shard::Figures,
 }
 
@@ -216,6 +218,7 @@ impl ShardTask {
             unsaved: BTreeSet::new(),
             barrier: None,
             drained: None,
+            show_at_ms: 0,
             counted: Default::default(),
         }
     }
@@ -239,14 +242,17 @@ impl ShardTask {
                         self.take(message);
                     }
                 }
-                _ = publish.tick() => {
-                    let now = now(&self.clock);
-                    if self.shard.next_tick_ms().is_some_and(|at| at <= now.mono_ms) {
-                        self.shard.step(now, Input::Tick);
-                    }
-                    self.show_changes();
-                }
+                _ = publish.tick() => {}
                 () = shutdown.requested() => break,
+            }
+            // By the clock and not by the timer alone, which comes last while messages keep coming.
+            let now = now(&self.clock);
+            if now.mono_ms >= self.show_at_ms {
+                self.show_at_ms = now.mono_ms + PUBLISH_EVERY.as_millis() as u64;
+                if self.shard.next_tick_ms().is_some_and(|at| at <= now.mono_ms) {
+                    self.shard.step(now, Input::Tick);
+                }
+                self.show_changes();
             }
             self.carry_out();
         }
@@ -384,7 +390,7 @@ impl ShardTask {
                     at,
                     telemetry,
                 } => {
-                    let samples = self.series.keep(machine, at, telemetry);
+                    let samples = self.series.keep(machine, at, now(&self.clock).wall, telemetry);
                     if self.bus_is_heard() {
                         let topic = format!("machine.{machine}.telemetry").into();
                         self.publish(vec![Published {
@@ -395,7 +401,7 @@ impl ShardTask {
                     }
                 }
                 Effect::Log { machine, at, log } => {
-                    let lines = self.series.keep_lines(machine, at, log);
+                    let lines = self.series.keep_lines(machine, at, now(&self.clock).wall, log);
                     if self.bus_is_heard() {
                         let topic: Arc<str> = format!("machine.{machine}.log").into();
                         let about = self.about(machine);
@@ -415,6 +421,8 @@ impl ShardTask {
                     }
                 }
                 Effect::Answer { request, result } => {
+                    // Whoever changed something sees it in the next answer.
+                    self.show_changes();
                     if let Some(reply) = self.requests.remove(&request) {
                         // Who asked may be gone.
                         let _ = reply.send(result);

@@ -1,7 +1,7 @@
 //! Reads the hardware: what is cheap every few seconds, what is fixed or slow when it is due.
 //!
 //! A reading that fails makes its section unknown and its sensor unreadable; no value is ever made up for it. Until the
-//! safety node comes, the regions are those of a machine that nobody moves: safety operational, authority none, mission
+//! safety node comes, the regions are those of a machine that nobody moves: safety init, authority none, mission
 //! idle; the mode is what the hardware shows.
 
 use std::collections::BTreeMap;
@@ -100,7 +100,8 @@ impl Reader {
         let mode = self.note("mode", metal.mode().map(Some));
         let operation = mode.map(|mode| Operation {
             mode,
-            safety: Safety::Operational,
+            // There is no safety node yet, and nobody else may say that all is well.
+            safety: Safety::Init,
             authority: Authority::None,
             mission: Mission::Idle,
         });

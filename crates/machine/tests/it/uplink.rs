@@ -116,7 +116,7 @@ async fn a_machine_reports_itself_in_order_and_without_holes() {
     let operation = state.operation.unwrap();
     assert_eq!(
         (operation.safety, operation.authority),
-        (Safety::Operational, Authority::None)
+        (Safety::Init, Authority::None)
     );
     world.stop().await;
     server

@@ -368,7 +368,7 @@ fn out_of_range(place: &'static str, message: impl Into<String>) -> DecodeError 
 /// Longest kind of an event, in bytes.
 const EVENT_KIND_MAX_BYTES: usize = 128;
 /// Longest message of an event, in characters.
-const EVENT_MESSAGE_MAX_CHARS: usize = 1_024;
+pub const EVENT_MESSAGE_MAX_CHARS: usize = 1_024;
 /// Longest id that a machine gives something, in bytes.
 const ID_MAX_BYTES: usize = 64;
 

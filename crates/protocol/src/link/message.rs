@@ -577,7 +577,8 @@ payload! {
         reason: ByeReason,
         /// The same for a person.
         message: String,
-        /// How long to wait before connecting again, in milliseconds; absent: do not, until a person has looked.
+        /// How long to wait before connecting again, in milliseconds. Absent: after `drain`, `overloaded` and `violation` as long
+        /// as the machine's longest wait; after the others not at all, until a person has looked.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_after_ms: Option<u32>,
         /// The versions that the server speaks, where the machine's are not among them.

@@ -17,6 +17,8 @@ pub struct Options {
     pub backoff_base_ms: u64,
     /// Last upper bound of that wait.
     pub backoff_max_ms: u64,
+    /// A session that lasted so long shows that all is well, and the waits start small again.
+    pub settled_after_ms: u64,
     /// How long a connection may take to become a session.
     pub register_within_ms: u64,
     /// After this long without a sign of life the connection is given up.
@@ -44,6 +46,7 @@ impl Default for Options {
         Self {
             backoff_base_ms: 500,
             backoff_max_ms: 30_000,
+            settled_after_ms: 10_000,
             register_within_ms: 10_000,
             silence_max_ms: 30_000,
             gather_ms: 200,

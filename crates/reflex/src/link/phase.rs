@@ -106,8 +106,10 @@ pub(super) struct Session {
     pub writing: bool,
     /// Whether there is more to be written as soon as the socket takes it.
     pub flush: bool,
-    /// What the server asked for when it said bye.
-    pub retry_after_ms: Option<u64>,
+    /// When it began.
+    pub since_ms: u64,
+    /// How many attempts failed in a row before it.
+    pub attempt: u32,
 }
 
 impl Phase {

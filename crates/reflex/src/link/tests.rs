@@ -402,6 +402,52 @@ fn a_silent_server_is_given_up_and_waits_grow_with_full_jitter() {
 }
 
 #[test]
+fn sessions_that_end_as_soon_as_they_began_make_the_machine_wait_longer() {
+    let mut link = link(Kept::default());
+    link.step(at(0), Input::Start);
+    let mut now = 0;
+    let mut longest = 0;
+    for session in 1..=8 {
+        link.step(at(now), Input::Opened);
+        link.step(at(now), welcome(session, 0));
+        now += 100;
+        let effects = link.step(
+            at(now),
+            Input::Closed {
+                reason: "refused".into(),
+                entropy: u64::MAX - 1,
+            },
+        );
+        let wake = effects.iter().find_map(|effect| {
+            if let Effect::WakeAt(at) = effect {
+                Some(*at)
+            } else {
+                None
+            }
+        });
+        longest = longest.max(wake.expect("a wait") - now);
+        now += 60_000;
+        link.step(at(now), Input::Timer);
+    }
+    assert!(longest > 5_000, "the longest wait was {longest} ms");
+    link.step(at(now), Input::Opened);
+    link.step(at(now), welcome(9, 0));
+    now += 20_000;
+    link.step(at(now), Input::Heard);
+    let effects = link.step(
+        at(now),
+        Input::Closed {
+            reason: "cut".into(),
+            entropy: 500,
+        },
+    );
+    assert!(
+        effects.contains(&Effect::WakeAt(now + 500)),
+        "a session that lasted forgives: {effects:?}"
+    );
+}
+
+#[test]
 fn a_machine_that_is_not_welcome_stays_away() {
     let mut link = connected(Kept::default(), 0);
     let bye = |reason, retry_after_ms| {
@@ -613,7 +659,7 @@ fn a_lost_disk_takes_no_record_number_that_the_server_knows() {
     // In this order, so that a crash in between loses nothing and begins again.
     assert_eq!(
         steps,
-        ["persist 4", "persist 5", "persist 6", "trim 3", "session 7"]
+        ["persist 5", "persist 6", "persist 7", "trim 4", "session 7"]
     );
 }
 

@@ -1,0 +1,201 @@
+//! What people set for a server. How the layers work is `muster_runtime::config`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use muster_fleet::Options;
+use muster_runtime::config::{Key, Settings as Layered, some_text, whole};
+use muster_runtime::logging::Format;
+
+/// Everything that can be set, as it is in the end.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(super) options: Options,
+    pub(super) log_level: String,
+    pub(super) log_format: Format,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            options: Options::new(PathBuf::from("muster-data/server")),
+            log_level: "info".to_owned(),
+            log_format: Format::Text,
+        }
+    }
+}
+
+/// A key that holds a whole number within bounds.
+macro_rules! number {
+    ($path:literal, $accepted:literal, $least:literal, $most:literal, $type:ty, $($field:tt)+) => {
+        Key {
+            path: $path,
+            accepted: $accepted,
+            set: |settings: &mut Settings, text| {
+                // The bounds fit into the field.
+                settings.options.$($field)+ = whole(text, $least, $most)? as $type;
+                Ok(())
+            },
+            get: |settings| Some(settings.options.$($field)+.to_string()),
+        }
+    };
+}
+
+impl Layered for Settings {
+    const KEYS: &'static [Key<Self>] = &[
+        Key {
+            path: "data",
+            accepted: "a directory, for this server alone",
+            set: |settings, text| {
+                settings.options.data = some_text(text, 4_096)?.into();
+                Ok(())
+            },
+            get: |settings| Some(settings.options.data.display().to_string()),
+        },
+        Key {
+            path: "listen",
+            accepted: "an address and port of this computer's loopback, such as 127.0.0.1:7700 or [::1]:7700",
+            set: |settings, text| {
+                settings.options.listen = loopback(text)?;
+                Ok(())
+            },
+            get: |settings| Some(settings.options.listen.to_string()),
+        },
+        Key {
+            path: "admin_listen",
+            accepted: "an address and port of this computer's loopback, such as 127.0.0.1:7701, or none",
+            set: |settings, text| {
+                settings.options.admin_listen = if text == "none" {
+                    None
+                } else {
+                    Some(loopback(text)?)
+                };
+                Ok(())
+            },
+            get: |settings| {
+                let address = settings.options.admin_listen;
+                Some(address.map_or_else(|| "none".to_owned(), |address| address.to_string()))
+            },
+        },
+        number!(
+            "connections",
+            "connections that may stand at once: 1 to 1000000",
+            1,
+            1_000_000,
+            usize,
+            connections_max
+        ),
+        number!(
+            "shards",
+            "parts that the machines are spread over: 1 to 256",
+            1,
+            256,
+            usize,
+            shards
+        ),
+        number!(
+            "machines.heartbeat_every_ms",
+            "milliseconds between two heartbeats: 1000 to 3600000",
+            1_000,
+            3_600_000,
+            u32,
+            shard.heartbeat_interval_ms
+        ),
+        number!(
+            "machines.ping_every_ms",
+            "milliseconds between two pings: 100 to 10000, because a machine gives up after 30000 without any",
+            100,
+            10_000,
+            u64,
+            ping_every_ms
+        ),
+        number!(
+            "machines.lost_after_ms",
+            "milliseconds without a connection until a machine is shown as lost: 100 to 3600000",
+            100,
+            3_600_000,
+            u64,
+            shard.reconnect_grace_ms
+        ),
+        number!(
+            "machines.messages_per_second",
+            "messages a second that one machine may send for long: 1 to 1000000",
+            1,
+            1_000_000,
+            u32,
+            shard.limits.messages_per_s
+        ),
+        number!(
+            "machines.messages_burst",
+            "messages that one machine may send at once: 1 to 1000000",
+            1,
+            1_000_000,
+            u32,
+            shard.limits.messages_burst
+        ),
+        Key {
+            path: "log.level",
+            accepted: "error, warn, info, debug, trace, or a filter like muster_fleet=debug,info",
+            set: |settings, text| {
+                settings.log_level = some_text(text, 256)?;
+                Ok(())
+            },
+            get: |settings| Some(settings.log_level.clone()),
+        },
+        Key {
+            path: "log.format",
+            accepted: "text or json",
+            set: |settings, text| {
+                settings.log_format = match text {
+                    "text" => Format::Text,
+                    "json" => Format::Json,
+                    _ => return Err(None),
+                };
+                Ok(())
+            },
+            get: |settings| {
+                let word = match settings.log_format {
+                    Format::Text => "text",
+                    Format::Json => "json",
+                };
+                Some(word.to_owned())
+            },
+        },
+    ];
+
+    fn disagreement(&self) -> Option<(&'static str, &'static str)> {
+        let limits = &self.options.shard.limits;
+        if self
+            .options
+            .admin_listen
+            .is_some_and(|admin| admin == self.options.listen && admin.port() != 0)
+        {
+            return Some(("admin_listen", "another port than that of listen"));
+        }
+        (limits.messages_burst < limits.messages_per_s)
+            .then_some(("machines.messages_burst", "at least machines.messages_per_second"))
+    }
+}
+
+impl Settings {
+    /// The server's options; what follows from others follows here.
+    pub(super) fn options(&self) -> Options {
+        let mut options = self.options.clone();
+        let interval_ms = u64::from(options.shard.heartbeat_interval_ms);
+        options.shard.degraded_after_ms = interval_ms * 3 / 2;
+        options.shard.lost_after_ms = interval_ms * 3;
+        options
+    }
+}
+
+/// An address that only this computer reaches. Why no other is accepted is said by the server's own error, too.
+fn loopback(text: &str) -> Result<SocketAddr, Option<String>> {
+    let address: SocketAddr = text.parse().map_err(|_| None)?;
+    if address.ip().is_loopback() {
+        Ok(address)
+    } else {
+        Err(Some(
+            muster_fleet::OptionsError::NotLoopback { address }.to_string(),
+        ))
+    }
+}
