@@ -64,7 +64,10 @@ fn main() -> ExitCode {
     {
         return muster_machine::main_with_args(std::env::args_os());
     }
-    let Arguments { global, command } = Arguments::parse();
+    let Arguments { global, command } = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return refuse(&error, arguments.next().as_deref()),
+    };
     match command {
         Command::Demo(options) => demo::run(options),
         Command::Serve(options) => serve::run(options),
@@ -80,5 +83,16 @@ fn main() -> ExitCode {
                 Err(_) => ExitCode::FAILURE,
             }
         }
+    }
+}
+
+/// A line that is not accepted: for what runs for long it is its configuration, for the operator's commands their usage.
+fn refuse(error: &clap::Error, command: Option<&std::ffi::OsStr>) -> ExitCode {
+    // Help and version come this way, too. Nobody may be there to read.
+    let _ = error.print();
+    match (error.exit_code(), command.and_then(std::ffi::OsStr::to_str)) {
+        (0, _) => ExitCode::SUCCESS,
+        (_, Some("demo" | "serve" | "sim" | "store")) => ExitCode::from(rundown::EXIT_CONFIGURATION),
+        _ => ExitCode::from(2),
     }
 }
