@@ -16,7 +16,7 @@ use muster_brain::shard::{
     ConnectionId, Effect, Input, Placed, ProfileChange, ProfileError, RequestId, Shard, Ticket,
 };
 use muster_model::view::Profile;
-use muster_model::{Entry, LogPosition, MachineId, MachineView, StreamVersion};
+use muster_model::{Entry, LogPosition, MachineEntry, MachineId, MachineView, StreamVersion};
 use muster_protocol::link::{Envelope, MachineMessage, encode};
 use muster_runtime::{Clock, Shutdown};
 use muster_store::{Append, Bus, EventLog, Expected, LocalBus, LogError, StreamName};
@@ -475,6 +475,13 @@ impl ShardTask {
         });
         self.sequencer
             .recorded(first.position, last.position, published.collect());
+        if entries
+            .iter()
+            .any(|entry| matches!(*entry.body, MachineEntry::Registered))
+        {
+            // Who is welcomed can be asked for from then on: the welcome goes out after this.
+            self.show_changes();
+        }
     }
 
     /// Shows changed views to readers and tells subscribers.
