@@ -1,0 +1,255 @@
+//! What somebody would try who means harm, or whose program is broken.
+
+use std::time::{Duration, Instant};
+
+use futures_util::SinkExt;
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+
+use crate::harness::{
+    Live, Machine, Site, answer, dial, end, envelope, hear, hello, id, now, options, send, soon, state, until,
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn foreign_cursors_are_refused_and_harmless() {
+    let data = tempfile::tempdir().unwrap();
+    let site = Site::start(data.path()).await;
+    let mut one = Machine::connect(site.address, &id(1), 0).await;
+    let _two = Machine::connect(site.address, &id(2), 0).await;
+    for _ in 0..5 {
+        one.surely("event", json!({ "kind": "k", "severity": "info", "message": "" }))
+            .await;
+    }
+    site.settle().await;
+    let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let of_two = format!("/api/v1/machines/{}/events", id(2));
+    for position in [1u64, 6, 9_999, u64::MAX, i64::MAX as u64, i64::MAX as u64 + 1] {
+        let cursor = hex(&format!("{{\"next\":{position}}}"));
+        let (status, document) = site.ask(&format!("{of_two}?cursor={cursor}")).await;
+        assert!(status == 400 || status == 200, "{position}: {status} {document}");
+        if ![3, 4].contains(&position) {
+            assert_eq!(status, 400, "{position}: {document}");
+        }
+        assert_eq!(
+            site.ask(&format!("/api/v1/events?cursor={cursor}")).await.0,
+            200,
+            "{position}"
+        );
+    }
+    assert_eq!(
+        site.ask(&format!("{of_two}?cursor={}", hex("{\"next\":0}")))
+            .await
+            .0,
+        200
+    );
+    for text in [
+        "{\"next\":-1}",
+        "{\"next\":1e99}",
+        "{\"next\":\"1\"}",
+        "{}",
+        "null",
+        "{\"next\":18446744073709551616}",
+        "{\"sort\":\"name\",\"key\":{\"Number\":1e999},\"id\":\"x\"}",
+    ] {
+        for path in ["/api/v1/events", "/api/v1/machines", of_two.as_str()] {
+            let (status, document) = site.ask(&format!("{path}?cursor={}", hex(text))).await;
+            assert_eq!(status, 400, "{path} {text}: {document}");
+        }
+    }
+    for key in ["\"Absent\"", "{\"Number\":-1e308}", "{\"Text\":\"\u{10FFFF}\"}"] {
+        let cursor = hex(&format!(
+            "{{\"sort\":\"battery\",\"key\":{key},\"id\":\"{}\"}}",
+            id(0)
+        ));
+        assert_eq!(
+            site.ask(&format!("/api/v1/machines?sort=battery&cursor={cursor}"))
+                .await
+                .0,
+            200,
+            "{key}"
+        );
+    }
+    site.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_of_foreign_origins_and_names_are_not_let_in() {
+    let data = tempfile::tempdir().unwrap();
+    let site = Site::start(data.path()).await;
+    let port = site.address.port();
+    for path in ["/ws", "/machine"] {
+        let mut request = format!("ws://{}{path}", site.address)
+            .into_client_request()
+            .unwrap();
+        request
+            .headers_mut()
+            .insert("origin", "http://evil.example".parse().unwrap());
+        request
+            .headers_mut()
+            .insert("sec-websocket-protocol", "muster.v1".parse().unwrap());
+        match tokio_tungstenite::connect_async(request).await {
+            Err(tokio_tungstenite::tungstenite::Error::Http(response)) => {
+                assert_eq!(response.status(), 403, "{path}")
+            }
+            other => panic!("{path}: {other:?}"),
+        }
+    }
+    let get =
+        |header: &str, value: String| answer(site.request("GET", "/api/v1/machines").header(header, value));
+    // A page whose name was made to lead here has the same origin as its host.
+    assert_eq!(get("host", format!("evil.example:{port}")).await.0, 403);
+    assert_eq!(get("origin", "http://evil.example".to_owned()).await.0, 403);
+    assert_eq!(get("origin", "null".to_owned()).await.0, 403);
+    for host in ["localhost", "127.0.0.1", "[::1]", "LOCALHOST"] {
+        assert_eq!(get("host", format!("{host}:{port}")).await.0, 200, "{host}");
+    }
+    site.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn methods_without_end_do_not_fill_the_metrics() {
+    let data = tempfile::tempdir().unwrap();
+    let site = Site::start(data.path()).await;
+    for number in 0..50 {
+        let (status, _) = answer(site.request(&format!("ODD{number}"), "/api/v1/machines")).await;
+        assert_eq!(status, 405);
+    }
+    // Another server of this process may hold the recorder: all of them write to it.
+    let metrics = site.metrics().await;
+    assert!(!metrics.contains("ODD1"), "{metrics}");
+    site.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_floods_or_talks_nonsense_loses_only_itself() {
+    let data = tempfile::tempdir().unwrap();
+    let site = Site::start(data.path()).await;
+    let mut good = Machine::connect(site.address, &id(2), 0).await;
+    let mut flooding = Machine::connect(site.address, &id(4), 0).await;
+    for number in 0..2_000 {
+        let message = flooding.message(
+            "telemetry",
+            false,
+            json!({ "samples": [{ "metric": "a", "value": number }] }),
+        );
+        if flooding
+            .socket
+            .feed(Message::Text(message.to_string().into()))
+            .await
+            .is_err()
+        {
+            break;
+        }
+    }
+    let _ = flooding.socket.flush().await;
+    assert_eq!(end(&mut flooding.socket).await.code, Some(1008));
+    let deep = "[".repeat(100_000);
+    let cases: Vec<(Message, u16)> = vec![
+        (Message::Text("nonsense".into()), 1007),
+        (Message::Text("{}".into()), 1007),
+        (Message::Text(deep.into()), 1009),
+        (Message::Text("x".repeat(300 * 1024).into()), 1009),
+        (Message::Binary(vec![1, 2, 3].into()), 1003),
+        (
+            Message::Text(
+                envelope(&id(6), "dance", None, 1, None, json!({}))
+                    .to_string()
+                    .into(),
+            ),
+            1008,
+        ),
+        (
+            Message::Text(
+                envelope(
+                    &id(6),
+                    "event",
+                    None,
+                    1,
+                    Some(1),
+                    json!({ "kind": "k", "severity": "info", "message": "" }),
+                )
+                .to_string()
+                .into(),
+            ),
+            1008,
+        ),
+        (
+            Message::Text(
+                envelope(&id(6), "hello", None, 0, None, json!({}))
+                    .to_string()
+                    .into(),
+            ),
+            1008,
+        ),
+    ];
+    for (message, code) in cases {
+        let mut socket = dial(site.address).await;
+        let shown: String = format!("{message:?}").chars().take(80).collect();
+        let _ = socket.send(message).await;
+        assert_eq!(end(&mut socket).await.code, Some(code), "{shown}");
+    }
+    for (kind, change) in [
+        ("session", json!(99)),
+        ("session", Value::Null),
+        ("machine_id", json!(id(8))),
+        ("version", json!(9)),
+    ] {
+        let mut machine = Machine::connect(site.address, &id(6), 0).await;
+        let mut message = machine.message("heartbeat", false, json!({ "uptime_s": 1, "link": { "connects": 1, "outbox": 0, "dropped": 0 }, "safety": "operational", "authority": "none" }));
+        message[kind] = change;
+        send(&mut machine.socket, &message).await;
+        assert_eq!(end(&mut machine.socket).await.code, Some(1008), "{kind}");
+    }
+    let started = Instant::now();
+    good.surely("event", json!({ "kind": "k", "severity": "info", "message": "" }))
+        .await;
+    assert!(started.elapsed() < Duration::from_secs(1));
+    site.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn numbers_at_their_ends_do_no_harm() {
+    let data = tempfile::tempdir().unwrap();
+    let site = Site::start(data.path()).await;
+    let mut socket = dial(site.address).await;
+    let mut first = hello(&id(1), u64::MAX);
+    first["payload"]["last_session"] = json!(u64::MAX);
+    first["payload"]["desired_version"] = json!(u64::MAX);
+    send(&mut socket, &first).await;
+    let welcome = hear(&mut socket).await.unwrap();
+    assert_eq!(
+        welcome["payload"]["session"], 1,
+        "a session from nowhere is not believed"
+    );
+    let mut message = envelope(
+        &id(1),
+        "event",
+        Some(1),
+        u64::MAX,
+        Some(u64::MAX),
+        json!({ "kind": "k", "severity": "info", "message": "" }),
+    );
+    message["timestamp"] = json!("9999-12-30T21:59:59.999Z");
+    send(&mut socket, &message).await;
+    send(&mut socket, &message).await;
+    let mut machine = Machine::connect(site.address, &id(2), 0).await;
+    machine.surely("state", json!({ "full": { "resources": { "cpu_percent": 1e308, "load_1m": -1e308, "memory_used_bytes": u64::MAX, "memory_percent": 1e-308, "disks": [] } } })).await;
+    machine.say("telemetry", json!({ "samples": [] })).await;
+    machine.say("log", json!({ "lines": [] })).await;
+    machine
+        .surely("event", json!({ "kind": "k", "severity": "info", "message": "" }))
+        .await;
+    site.settle().await;
+    site.get("/api/v1/machines?sort=cpu&limit=1").await;
+    site.stop().await.unwrap();
+    // And it can all be read again.
+    let site = Site::start(data.path()).await;
+    assert_eq!(site.get("/api/v1/machines").await["total"], 2);
+    site.stop().await.unwrap();
+}
+
+fn resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/statm").unwrap();
+    status.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
+}

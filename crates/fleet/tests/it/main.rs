@@ -1,0 +1,16 @@
+//! The server from outside: real sockets, a real data directory, and a machine that speaks the link by hand.
+#![allow(
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test that meets the unexpected fails; nothing here is a library"
+)]
+
+mod api;
+mod crash;
+mod durability;
+mod harness;
+mod hostile;
+mod link;
+mod live;
+mod past;
+mod server;
