@@ -11,7 +11,7 @@ import { Server } from "./lib/server.mjs";
 let server;
 let impatient;
 before(async () => {
-  [server, impatient] = await Promise.all([Server.start(), Server.start({ args: ["--ping-every", "1000"] })]);
+  [server, impatient] = await Promise.all([Server.start(), Server.start({ args: ["--ping-every-ms", "1000"] })]);
 });
 after(() => Promise.all([server.stop(), impatient.stop()]));
 

@@ -68,7 +68,7 @@ describe("what keeps the server from starting", { concurrency: 4 }, () => {
   test("settings that are not accepted → exit 64, with what is", async () => {
     for (const [more, says] of [
       [["--listen", "somewhere"], /--listen/],
-      [["--ping-every", "1"], /100 to 600,000/],
+      [["--ping-every-ms", "1"], /100 to 10000/],
       [["--shards", "0"], /1 to 256/],
       [["--colour", "red"], /--colour/],
     ]) {

@@ -29,15 +29,17 @@ export async function run(args, { wrapper = [], withinMs = 20_000 } = {}) {
 }
 
 export class Server {
-  static async start({ data = folder(), args = [], keep = false } = {}) {
+  static async start({ data = folder(), args = [], keep = false, port = 0 } = {}) {
     const server = new Server();
     server.data = data;
     server.keep = keep;
-    const listen = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+    const listen = ["--listen", `127.0.0.1:${port}`, "--admin-listen", "127.0.0.1:0"];
     server.child = spawn(executable, ["serve", "--data", data, ...listen, ...args], {
       stdio: ["ignore", "ignore", "pipe"],
     });
     server.said = "";
+    // A test that failed half-way leaves no server behind.
+    process.on("exit", () => server.child.kill("SIGKILL"));
     server.exited = once(server.child, "exit").then(([code, signal]) => ({ code, signal }));
     const ready = new Promise((resolve) => {
       server.child.stderr.on("data", (data) => {
