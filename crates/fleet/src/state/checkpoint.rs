@@ -72,17 +72,36 @@ impl Checkpoints {
 
     /// Makes one checkpoint of all that changed since the one before.
     pub async fn make(&mut self) -> Result<(), CheckpointError> {
-        let position = self.fleet.position();
-        if position == self.last {
+        if self.fleet.position() == self.last {
             return Ok(());
         }
+        // The log goes on while shards are asked one after the other. So all of them stop folding for a moment, and only
+        // then the position is taken: nothing that any of them folded in lies behind it.
+        let mut asked = Vec::new();
         for shard in self.fleet.shards() {
+            let (held, holds) = oneshot::channel();
+            let (release, position) = oneshot::channel();
             let (reply, answer) = oneshot::channel();
-            shard
-                .inbox
-                .send(ShardMessage::Checkpoint { position, reply })
-                .await
-                .map_err(|_| Stopping)?;
+            let message = ShardMessage::Checkpoint {
+                held,
+                position,
+                reply,
+            };
+            shard.inbox.send(message).await.map_err(|_| Stopping)?;
+            asked.push((holds, release, answer));
+        }
+        let mut answers = Vec::with_capacity(asked.len());
+        for (holds, release, answer) in asked {
+            holds.await.map_err(|_| Stopping)?;
+            answers.push((release, answer));
+        }
+        let position = self.fleet.position();
+        let mut awaited = Vec::with_capacity(answers.len());
+        for (release, answer) in answers {
+            release.send(position).map_err(|_| Stopping)?;
+            awaited.push(answer);
+        }
+        for answer in awaited {
             let views = answer.await.map_err(|_| Stopping)?;
             self.unsaved.extend(views.into_iter().map(|view| (view.id, view)));
         }

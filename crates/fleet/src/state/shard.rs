@@ -69,11 +69,14 @@ pub enum ShardMessage {
         /// Where the answer goes.
         reply: oneshot::Sender<Result<Arc<Profile>, ProfileError>>,
     },
-    /// Give the views that changed since the last time this was asked, as they are after this entry of the log.
+    /// Fold nothing more in until it is known after which entry of the log the checkpoint is; then give the views that
+    /// changed since the last time this was asked, as they are after that entry.
     Checkpoint {
-        /// After which entry.
-        position: LogPosition,
-        /// Where they go.
+        /// Told once nothing more is folded in.
+        held: oneshot::Sender<()>,
+        /// After which entry. Dropped unsent, nothing is asked any more.
+        position: oneshot::Receiver<LogPosition>,
+        /// Where the views go.
         reply: oneshot::Sender<Vec<MachineView>>,
     },
     /// End every connection in order; answered when all that was accepted is on disk.
@@ -167,6 +170,13 @@ pub struct ShardParts {
     pub sequencer: Sequencer,
 }
 
+/// While this is there, what the log answers is not folded in: a view that is ahead of the checkpoint's position would
+/// show the future to whoever looks at the past.
+struct Hold {
+    position: oneshot::Receiver<LogPosition>,
+    reply: oneshot::Sender<Vec<MachineView>>,
+}
+
 /// One shard with all that it needs.
 pub struct ShardTask {
     shard: Shard,
@@ -183,6 +193,7 @@ pub struct ShardTask {
     next_request: u64,
     /// Machines that changed since the last checkpoint.
     unsaved: BTreeSet<MachineId>,
+    hold: Option<Hold>,
     barrier: Option<(LogPosition, oneshot::Sender<Vec<MachineView>>)>,
     drained: Option<oneshot::Sender<()>>,
     /// When changed views are shown next.
@@ -216,6 +227,7 @@ impl ShardTask {
             requests: BTreeMap::new(),
             next_request: 0,
             unsaved: BTreeSet::new(),
+            hold: None,
             barrier: None,
             drained: None,
             show_at_ms: 0,
@@ -231,7 +243,11 @@ impl ShardTask {
         loop {
             tokio::select! {
                 biased;
-                Some((ticket, result)) = self.in_flight.next(), if !self.in_flight.is_empty() => {
+                position = released(&mut self.hold) => {
+                    // Without a position the checkpoint was given up.
+                    self.barrier = self.hold.take().zip(position).map(|(hold, position)| (position, hold.reply));
+                }
+                Some((ticket, result)) = self.in_flight.next(), if !self.in_flight.is_empty() && self.hold.is_none() => {
                     self.written(ticket, result);
                 }
                 count = self.inbox.recv_many(&mut messages, STEPS_AT_ONCE) => {
@@ -292,8 +308,14 @@ impl ShardTask {
                     },
                 );
             }
-            ShardMessage::Checkpoint { position, reply } => {
-                self.barrier = Some((position, reply));
+            ShardMessage::Checkpoint {
+                held,
+                position,
+                reply,
+            } => {
+                self.hold = Some(Hold { position, reply });
+                // Who asked may be gone, and then gives no position either.
+                let _ = held.send(());
             }
             ShardMessage::Drain {
                 retry_after_ms,
@@ -553,6 +575,14 @@ impl ShardTask {
         metrics::counter!("muster_stale_messages_total").increment(figures.stale - since.stale);
         metrics::counter!("muster_connections_fenced_total").increment(figures.fenced - since.fenced);
         metrics::counter!("muster_connections_refused_total").increment(figures.refused - since.refused);
+    }
+}
+
+/// Waits for the position of the checkpoint that the shard is held for; none if it was given up.
+async fn released(hold: &mut Option<Hold>) -> Option<LogPosition> {
+    match hold {
+        Some(hold) => (&mut hold.position).await.ok(),
+        None => std::future::pending().await,
     }
 }
 

@@ -150,3 +150,66 @@ async fn an_ordered_end_leaves_nothing_to_be_folded() {
     assert_eq!(rows(&site, None).await, before);
     site.stop().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_checkpoint_made_while_machines_write_is_of_one_moment() {
+    const MACHINES: u32 = 24;
+    let data = tempfile::tempdir().unwrap();
+    let site = Site::start(data.path()).await;
+    let ended = Arc::new(AtomicBool::new(false));
+    let written = Arc::new(AtomicU64::new(0));
+    let writers = (1..=MACHINES).map(|number| {
+        let (ended, written, address) = (ended.clone(), written.clone(), site.address);
+        async move {
+            let mut machine = Machine::connect(address, &id(number), 0).await;
+            let mut round = 0u64;
+            while !ended.load(Ordering::Relaxed) {
+                // Only what stands for itself: a snapshot that is too new shows the future.
+                machine
+                    .surely(
+                        "state",
+                        state(&format!("round {round}"), "car", None, Some((round % 100) as f64)),
+                    )
+                    .await;
+                written.fetch_add(1, Ordering::Relaxed);
+                round += 1;
+            }
+        }
+    });
+    let checkpoints = async {
+        let mut checkpoints = Checkpoints::new(site.fleet.clone(), LogPosition::ZERO);
+        let mut made = Vec::new();
+        while made.len() < 40 {
+            checkpoints.make().await.unwrap();
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            let at = site
+                .fleet
+                .log()
+                .load_snapshots(site.fleet.position())
+                .unwrap()
+                .checkpoint;
+            if made.last() != Some(&at) {
+                made.push(at);
+            }
+        }
+        ended.store(true, Ordering::Relaxed);
+        made
+    };
+    let (made, _) = tokio::join!(checkpoints, futures_util::future::join_all(writers));
+    let head = site.fleet.position();
+    for position in made.into_iter().chain([head]) {
+        let (kept, whole) = (
+            Fold::at(&**site.fleet.log(), position).unwrap(),
+            from_scratch(&site, position),
+        );
+        assert_eq!(kept.views.len(), whole.views.len(), "at {position}");
+        for (kept, whole) in kept.views.values().zip(whole.views.values()) {
+            assert_eq!(logged(kept), logged(whole), "at {position}");
+        }
+    }
+    println!(
+        "40 checkpoints while {} states were written",
+        written.load(Ordering::Relaxed)
+    );
+    site.stop().await.unwrap();
+}
