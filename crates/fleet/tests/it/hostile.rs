@@ -253,3 +253,39 @@ fn resident_bytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/statm").unwrap();
     status.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_connection_cannot_say_hello_for_another_machine() {
+    let data = tempfile::tempdir().unwrap();
+    let site = Site::start(data.path()).await;
+    let mut victim = Machine::connect(site.address, &id(2), 0).await;
+    // The connection belongs to machine 1, and its shard; what follows the refusal is for machines of the other shard.
+    for _ in 0..20 {
+        let mut socket = dial(site.address).await;
+        let mut first = hello(&id(1), 0);
+        first["sequence"] = json!(7);
+        for message in [first, hello(&id(2), 0), hello(&id(4), 0)] {
+            socket
+                .feed(Message::Text(message.to_string().into()))
+                .await
+                .unwrap();
+        }
+        socket.flush().await.unwrap();
+        end(&mut socket).await;
+    }
+    site.settle().await;
+    let known: Vec<Value> = site
+        .all("/api/v1/machines")
+        .await
+        .iter()
+        .map(|row| row["id"].clone())
+        .collect();
+    assert_eq!(known, [json!(id(2))], "nobody else said hello");
+    victim
+        .surely("event", json!({ "kind": "k", "severity": "info", "message": "" }))
+        .await;
+    let mut late = Machine::connect(site.address, &id(4), 0).await;
+    late.surely("event", json!({ "kind": "k", "severity": "info", "message": "" }))
+        .await;
+    site.stop().await.unwrap();
+}
