@@ -11,6 +11,8 @@ use super::recovery::{Fold, FoldError};
 
 /// Moments that are kept.
 const KEPT_MAX: usize = 4;
+/// So many entries are folded as quickly as a checkpoint is loaded.
+const NEAR_ENTRIES: u64 = 20_000;
 
 /// The fleet as it was.
 #[derive(Clone, Debug)]
@@ -30,12 +32,25 @@ impl Moment {
             .ok()?;
         self.machines.get(index)
     }
+
+    /// A snapshot also knows when a machine was last heard of, from memory: of what was heard after the moment itself, the
+    /// past knows nothing.
+    fn without_what_came_after(mut self, time: Timestamp) -> Self {
+        if self.machines.iter().any(|view| view.last_seen > time) {
+            for view in Arc::make_mut(&mut self.machines) {
+                if view.last_seen > time {
+                    Arc::make_mut(view).last_seen = time;
+                }
+            }
+        }
+        self
+    }
 }
 
 /// Looks moments up.
 pub struct Past {
     log: Arc<dyn EventLog>,
-    kept: Mutex<Vec<(Fold, Moment)>>,
+    kept: Mutex<Vec<Moment>>,
 }
 
 impl Past {
@@ -49,45 +64,58 @@ impl Past {
     /// The fleet as the server knew it at a time. Blocks.
     pub fn at(&self, time: Timestamp) -> Result<Moment, FoldError> {
         let position = self.log.position_at(time)?;
-        if let Some(moment) = self.find(position) {
-            return Ok(moment);
-        }
+        let moment = match self.find(position) {
+            Some(moment) => moment,
+            None => self.fold(position)?,
+        };
+        Ok(moment.without_what_came_after(time))
+    }
+
+    fn fold(&self, position: LogPosition) -> Result<Moment, FoldError> {
         // From the nearest earlier moment, if it is so near that a checkpoint is hardly nearer.
         let near = self
             .nearest_before(position)
-            .filter(|fold| position.0 - fold.position.0 < 20_000);
+            .filter(|moment| position.0 - moment.position.0 < NEAR_ENTRIES);
         let fold = match near {
-            Some(mut fold) => {
+            Some(moment) => {
+                let mut fold = Fold {
+                    position: moment.position,
+                    views: moment
+                        .machines
+                        .iter()
+                        .map(|view| (view.id, MachineView::clone(view)))
+                        .collect(),
+                };
+                drop(moment);
                 fold.advance(&*self.log, position)?;
                 fold
             }
             None => Fold::at(&*self.log, position)?,
         };
-        let machines = Arc::new(fold.views.values().cloned().map(Arc::new).collect());
+        let machines = Arc::new(fold.views.into_values().map(Arc::new).collect());
         let moment = Moment { position, machines };
         let mut kept = self.kept.lock();
-        if kept.len() >= KEPT_MAX {
-            kept.remove(0);
+        if !kept.iter().any(|known| known.position == position) {
+            if kept.len() >= KEPT_MAX {
+                kept.remove(0);
+            }
+            kept.push(moment.clone());
         }
-        kept.push((fold, moment.clone()));
         Ok(moment)
     }
 
     fn find(&self, position: LogPosition) -> Option<Moment> {
         let mut kept = self.kept.lock();
-        let index = kept.iter().position(|(_, moment)| moment.position == position)?;
+        let index = kept.iter().position(|moment| moment.position == position)?;
         // What was asked for last goes last.
         let found = kept.remove(index);
-        let moment = found.1.clone();
-        kept.push(found);
-        Some(moment)
+        kept.push(found.clone());
+        Some(found)
     }
 
-    fn nearest_before(&self, position: LogPosition) -> Option<Fold> {
+    fn nearest_before(&self, position: LogPosition) -> Option<Moment> {
         let kept = self.kept.lock();
-        let before = kept.iter().filter(|(fold, _)| fold.position <= position);
-        before
-            .max_by_key(|(fold, _)| fold.position)
-            .map(|(fold, _)| fold.clone())
+        let before = kept.iter().filter(|moment| moment.position <= position);
+        before.max_by_key(|moment| moment.position).cloned()
     }
 }

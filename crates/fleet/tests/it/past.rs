@@ -213,3 +213,22 @@ async fn a_checkpoint_made_while_machines_write_is_of_one_moment() {
     );
     site.stop().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_past_knows_nothing_of_what_was_heard_later() {
+    let data = tempfile::tempdir().unwrap();
+    let site = Site::start(data.path()).await;
+    let mut machine = Machine::connect(site.address, &id(1), 0).await;
+    machine.surely("state", state("frida", "car", None, None)).await;
+    site.settle().await;
+    let at = now();
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    // Heard of later, and then a checkpoint of the same position.
+    machine.heartbeat().await;
+    site.settle().await;
+    checkpoint(&site).await;
+    let page = site.get(&format!("/api/v1/machines?at={at}")).await;
+    let last_seen: Timestamp = page["items"][0]["last_seen"].as_str().unwrap().parse().unwrap();
+    assert!(last_seen <= at, "last seen at {last_seen}, as it was at {at}");
+    site.stop().await.unwrap();
+}
