@@ -1,0 +1,5 @@
+//! Any bytes, decoded as what a machine said.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| muster_fuzz::decode_machine(data));
