@@ -15,6 +15,7 @@ use muster_store::Bus;
 use super::session::Session;
 use crate::api::error::ApiError;
 use crate::gateway::GatewayState;
+use crate::gateway::accept::Room;
 use crate::gateway::closing::{close_of, short};
 use crate::state::Fleet;
 
@@ -28,6 +29,7 @@ const WRITE_WITHIN: Duration = Duration::from_secs(60);
 /// Upgrades a client.
 pub async fn upgrade(State(state): State<GatewayState>, request: axum::extract::Request) -> Response {
     let (mut parts, _) = request.into_parts();
+    let room = parts.extensions.get::<Room>().cloned();
     let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
         Ok(upgrade) => upgrade,
         Err(_) => {
@@ -42,7 +44,12 @@ pub async fn upgrade(State(state): State<GatewayState>, request: axum::extract::
         .max_write_buffer_size(1024 * 1024)
         .max_message_size(MESSAGE_MAX_BYTES)
         .max_frame_size(MESSAGE_MAX_BYTES)
-        .on_upgrade(move |socket| Box::pin(run(socket, state)))
+        .on_upgrade(move |socket| {
+            Box::pin(async move {
+                let _room = room;
+                run(socket, state).await;
+            })
+        })
 }
 
 async fn run(socket: WebSocket, state: GatewayState) {

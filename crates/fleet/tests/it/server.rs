@@ -160,3 +160,30 @@ async fn health_and_readiness_are_told_beside_the_fleet() {
     }
     site.stop().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_connections_than_allowed_are_refused_and_the_others_stay() {
+    let data = tempfile::tempdir().unwrap();
+    let mut options = options(data.path());
+    options.connections_max = 4;
+    let site = Site::start_with(options).await;
+    let mut machines = Vec::new();
+    for number in 1..=3 {
+        machines.push(Machine::connect(site.address, &id(number), 0).await);
+    }
+    let mut live = Live::connect(site.address).await;
+    assert!(
+        !soon("an answer", is_served(site.address)).await,
+        "live clients count as well"
+    );
+    machines[0].heartbeat().await;
+    assert_eq!(hear(&mut machines[0].socket).await.unwrap()["type"], "ack");
+    live.say(serde_json::json!({ "type": "ping" })).await;
+    live.next_of("pong").await;
+    drop(live);
+    until("there is room again", || async {
+        is_served(site.address).await.then_some(())
+    })
+    .await;
+    site.stop().await.unwrap();
+}
