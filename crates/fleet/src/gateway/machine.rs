@@ -193,21 +193,25 @@ impl Session<'_> {
             tokio::select! {
                 message = socket.recv() => {
                     unheard = 0;
-                    let text = match incoming(message) {
-                        Ok(Some(text)) => text,
-                        Ok(None) => {
-                            if self.shard.send(ShardMessage::Heard(self.connection)).await.is_err() {
-                                return End::told(1001, "the server is being stopped");
-                            }
-                            continue;
-                        }
+                    let incoming = match incoming(message) {
+                        Ok(incoming) => incoming,
                         Err(end) => return end,
                     };
+                    // Pings and pongs are no messages, but cost as much.
                     if !bucket.take(self.state.fleet.now().mono_ms) {
                         metrics::counter!("muster_violations_total", "kind" => "flood").increment(1);
                         let (rate, burst) = (limits.messages_per_s, limits.messages_burst);
                         return End::told(1008, format!("more than {rate} messages a second after a burst of {burst}"));
                     }
+                    let text = match incoming {
+                        Some(text) => text,
+                        None => {
+                            if self.shard.send(ShardMessage::Heard(self.connection)).await.is_err() {
+                                return End::told(1001, "the server is being stopped");
+                            }
+                            continue;
+                        }
+                    };
                     let frame = match self.decoder.machine(text.as_str()) {
                         Ok(frame) => frame,
                         Err(error) => return refused(socket, self.state, text.as_str(), &error).await,

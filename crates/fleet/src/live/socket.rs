@@ -9,6 +9,7 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
 use futures_util::{SinkExt, StreamExt};
+use muster_protocol::link::TokenBucket;
 use muster_protocol::live::ServerMessage;
 use muster_store::Bus;
 
@@ -25,6 +26,13 @@ const MESSAGE_MAX_BYTES: usize = 64 * 1024;
 const PING_EVERY: Duration = Duration::from_secs(20);
 /// A client that takes nothing for so long is let go.
 const WRITE_WITHIN: Duration = Duration::from_secs(60);
+
+/// How long a client that is let go may take to read why.
+const FAREWELL_WITHIN: Duration = Duration::from_secs(2);
+/// Messages a second that a client may send for long: each may cost a look at the whole fleet.
+const MESSAGES_PER_S: u32 = 20;
+/// Messages that a client may send at once: all its subscriptions, taken back and made anew.
+const MESSAGES_BURST: u32 = 200;
 
 /// Upgrades a client.
 pub async fn upgrade(State(state): State<GatewayState>, request: axum::extract::Request) -> Response {
@@ -64,6 +72,7 @@ async fn run(socket: WebSocket, state: GatewayState) {
     let mut ping = tokio::time::interval(PING_EVERY);
     ping.tick().await;
     let mut unanswered = 0;
+    let mut bucket = TokenBucket::new(MESSAGES_PER_S, MESSAGES_BURST, fleet.now().mono_ms);
     loop {
         let clock = fleet.now().mono_ms;
         let due = session.due_at_ms().filter(|_| outgoing.is_empty());
@@ -96,6 +105,19 @@ async fn run(socket: WebSocket, state: GatewayState) {
         }
         tokio::select! {
             message = stream.next() => match message {
+                Some(Ok(_)) if !bucket.take(fleet.now().mono_ms) => {
+                    metrics::counter!("muster_live_floods_total").increment(1);
+                    let reason = format!("more than {MESSAGES_PER_S} messages a second after a burst of {MESSAGES_BURST}");
+                    let farewell = async {
+                        if sink.send(close(1008, &reason)).await.is_ok() {
+                            // Without reading what still comes the close could be lost to a reset.
+                            while let Some(Ok(_)) = stream.next().await {}
+                        }
+                    };
+                    // A client that does not answer loses nothing but the courtesy.
+                    let _ = tokio::time::timeout(FAREWELL_WITHIN, farewell).await;
+                    break;
+                }
                 Some(Ok(Message::Text(text))) => outgoing.extend(texts(session.take(&text).await)),
                 Some(Ok(Message::Pong(_))) => unanswered = 0,
                 Some(Ok(Message::Ping(_))) => {}

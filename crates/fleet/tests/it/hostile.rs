@@ -289,3 +289,39 @@ async fn a_refused_connection_cannot_say_hello_for_another_machine() {
         .await;
     site.stop().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_pings_is_a_flood() {
+    let data = tempfile::tempdir().unwrap();
+    let site = Site::start(data.path()).await;
+    let mut machine = Machine::connect(site.address, &id(1), 0).await;
+    for _ in 0..3_000 {
+        if machine
+            .socket
+            .feed(Message::Ping(Default::default()))
+            .await
+            .is_err()
+        {
+            break;
+        }
+    }
+    let _ = machine.socket.flush().await;
+    assert_eq!(end(&mut machine.socket).await.code, Some(1008));
+    site.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_that_asks_without_end_is_let_go() {
+    let data = tempfile::tempdir().unwrap();
+    let site = Site::start(data.path()).await;
+    let mut live = Live::connect(site.address).await;
+    let ping = json!({ "type": "ping" }).to_string();
+    for _ in 0..5_000 {
+        if live.0.feed(Message::Text(ping.clone().into())).await.is_err() {
+            break;
+        }
+    }
+    let _ = live.0.flush().await;
+    assert_eq!(end(&mut live.0).await.code, Some(1008));
+    site.stop().await.unwrap();
+}
