@@ -129,6 +129,8 @@ pub struct Due {
     pub dropped: u64,
     /// The last event that was handed out or left out before the first gap: where to resume.
     pub resume_after: LogPosition,
+    /// The last event that is known to the subscriber once it has the items.
+    pub reached: LogPosition,
 }
 
 /// A subscription and what waits for it.
@@ -365,6 +367,7 @@ impl Subscription {
             items,
             dropped: std::mem::take(&mut self.dropped),
             resume_after,
+            reached: self.handed_out,
         })
     }
 }

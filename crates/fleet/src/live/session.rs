@@ -17,6 +17,9 @@ use crate::state::{Fleet, shard};
 
 /// Items in one message: a snapshot of many machines comes in several.
 const ITEMS_AT_ONCE: usize = 500;
+/// Bytes of items in one message, if there are several: what one machine says of itself must not make a message so long that
+/// it can be sent to nobody.
+const BYTES_AT_ONCE: usize = 256 * 1024;
 /// Entries of the log that are looked through for a client that resumes.
 const RESUME_MAX: u64 = 200_000;
 
@@ -103,17 +106,17 @@ impl Session {
         }
         // Events that were missed come in pieces that each know how far they reach: a client that is cut off between two
         // of them goes on behind the first.
-        for chunk in resumed.chunks(ITEMS_AT_ONCE) {
-            let reaches = chunk.last().map_or(position, |(position, _)| *position);
-            let items = chunk.iter().map(|(_, item)| item.clone()).collect();
+        for piece in pieces(resumed, |(_, item)| item) {
+            let reaches = piece.last().map_or(position, |(position, _)| *position);
+            let items = piece.into_iter().map(|(_, item)| item).collect();
             answers.push(ServerMessage::Update(self.batch(&id, reaches, items)));
         }
         let items = self.standing(&subscription);
         self.subscriptions.insert(id.clone(), subscription);
-        let mut chunks = items.chunks(ITEMS_AT_ONCE);
-        let first = chunks.next().unwrap_or_default().to_vec();
+        let mut pieces = pieces(items, |item| item).into_iter();
+        let first = pieces.next().unwrap_or_default();
         answers.push(ServerMessage::Snapshot(self.batch(&id, position, first)));
-        answers.extend(chunks.map(|chunk| ServerMessage::Update(self.batch(&id, position, chunk.to_vec()))));
+        answers.extend(pieces.map(|piece| ServerMessage::Update(self.batch(&id, position, piece))));
         answers
     }
 
@@ -167,12 +170,14 @@ impl Session {
                     resume_after,
                 });
             }
-            let mut chunks = due.items.chunks(ITEMS_AT_ONCE).peekable();
-            while let Some(chunk) = chunks.next() {
+            // A subscription that began with what it had missed may be ahead of what was published since.
+            let reached = self.position.max(due.reached);
+            let mut pieces = pieces(due.items, |item| item).into_iter().peekable();
+            while let Some(piece) = pieces.next() {
                 // Only after the last piece does the client have all events up to the newest.
-                let more = chunks.peek().is_some();
-                let position = if more { due.resume_after } else { self.position };
-                answers.push(ServerMessage::Update(self.batch(&id, position, chunk.to_vec())));
+                let more = pieces.peek().is_some();
+                let position = if more { due.resume_after } else { reached };
+                answers.push(ServerMessage::Update(self.batch(&id, position, piece)));
             }
         }
         answers
@@ -265,6 +270,25 @@ impl Session {
         let skipped = from.0.saturating_sub(after.next().0);
         Ok((found, dropped as u64 + skipped))
     }
+}
+
+/// Splits what is sent into messages.
+fn pieces<T>(items: Vec<T>, item: impl Fn(&T) -> &Item) -> Vec<Vec<T>> {
+    let mut pieces = Vec::new();
+    let (mut piece, mut bytes) = (Vec::new(), 0);
+    for one in items {
+        let size = item(&one).topic.len() + item(&one).data.get().len();
+        if !piece.is_empty() && (piece.len() >= ITEMS_AT_ONCE || bytes + size > BYTES_AT_ONCE) {
+            pieces.push(std::mem::take(&mut piece));
+            bytes = 0;
+        }
+        bytes += size;
+        piece.push(one);
+    }
+    if !piece.is_empty() {
+        pieces.push(piece);
+    }
+    pieces
 }
 
 fn published(

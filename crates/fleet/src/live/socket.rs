@@ -74,6 +74,13 @@ async fn run(socket: WebSocket, state: GatewayState) {
     let mut unanswered = 0;
     let mut bucket = TokenBucket::new(MESSAGES_PER_S, MESSAGES_BURST, fleet.now().mono_ms);
     loop {
+        // Before anything is handed out: what comes behind a gap must not be told without the gap, or the client would
+        // resume behind it.
+        let dropped = bus.dropped();
+        if dropped > lost {
+            session.missed_some(dropped - lost);
+            lost = dropped;
+        }
         let clock = fleet.now().mono_ms;
         let due = session.due_at_ms().filter(|_| outgoing.is_empty());
         let wait = Duration::from_millis(due.map_or(0, |due| due.saturating_sub(clock)));
@@ -148,11 +155,6 @@ async fn run(socket: WebSocket, state: GatewayState) {
                 let _ = sink.send(close(1001, "the server is being stopped")).await;
                 break;
             }
-        }
-        let dropped = bus.dropped();
-        if dropped > lost {
-            session.missed_some(dropped - lost);
-            lost = dropped;
         }
     }
 }

@@ -337,3 +337,51 @@ async fn a_reader_that_is_too_slow_is_told_where_to_go_on_and_misses_nothing() {
     assert_eq!(after, first, "everything up to the first gap was told");
     site.stop().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn machines_that_say_much_of_themselves_do_not_keep_the_snapshot_from_anyone() {
+    let data = tempfile::tempdir().unwrap();
+    let site = Site::start(data.path()).await;
+    let long = "x".repeat(16_000);
+    for number in 1..=40 {
+        let mut machine = Machine::connect(site.address, &id(number), 0).await;
+        machine
+            .surely("state", state(&long, &long, Some(&long), None))
+            .await;
+    }
+    site.settle().await;
+    let mut live = Live::connect(site.address).await;
+    live.subscribe("s", &["machine.*.state"], json!({})).await;
+    let mut told = std::collections::BTreeSet::new();
+    while told.len() < 40 {
+        let message = live.next().await;
+        for item in message["items"].as_array().unwrap() {
+            told.insert(item["topic"].to_string());
+        }
+    }
+    site.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_position_never_goes_back_behind_what_was_told() {
+    let data = tempfile::tempdir().unwrap();
+    let site = Site::start(data.path()).await;
+    let mut machine = Machine::connect(site.address, &id(1), 0).await;
+    machine
+        .surely("event", json!({ "kind": "k", "severity": "info", "message": "" }))
+        .await;
+    let mut live = Live::connect(site.address).await;
+    // States are entries, and no events: the log grows, and nothing of it is published as an event.
+    for number in 0..5 {
+        machine
+            .surely("state", state(&format!("{number}"), "car", None, None))
+            .await;
+    }
+    live.subscribe("s", &["machine.>"], json!({ "resume_after": 0 }))
+        .await;
+    let snapshot = live.next_of("snapshot").await["position"].as_u64().unwrap();
+    machine.heartbeat().await;
+    let update = live.next_of("update").await["position"].as_u64().unwrap();
+    assert!(update >= snapshot, "{update} after {snapshot}");
+    site.stop().await.unwrap();
+}
