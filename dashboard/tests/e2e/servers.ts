@@ -58,8 +58,23 @@ function server(port: number, command: string, parameters: string[], ready: (url
   return {
     url,
     start: async () => {
-      child = spawn(command, parameters, { stdio: ['ignore', 'ignore', 'inherit'] });
-      await until(`${command} on ${url}`, 90_000, () => ready(url));
+      let said = '';
+      let last = 'nothing';
+      const started = spawn(command, parameters, { stdio: ['ignore', 'pipe', 'pipe'] });
+      const keep = (text: Buffer) => {
+        said = `${said}${text.toString()}`.slice(-4_000);
+      };
+      started.stdout.on('data', keep);
+      started.stderr.on('data', keep);
+      child = started;
+      try {
+        await until(`${command} on ${url}`, 90_000, async () => {
+          last = await fetch(`${url}/api/v1/fleet/summary`).then((answer) => answer.text(), String);
+          return ready(url);
+        });
+      } catch (error) {
+        throw new Error(`${String(error)}\nits summary: ${last}\nit said:\n${said}`, { cause: error });
+      }
     },
     kill: () => end('SIGKILL'),
     halt: () => end('SIGINT'),
