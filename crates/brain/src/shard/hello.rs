@@ -44,6 +44,16 @@ impl Shard {
             self.refuse(now, id, machine, "hello is message 1 of its connection");
             return;
         }
+        if machine.as_uuid().is_nil() {
+            // Every machine whose id was never set has this one, and they would take over from each other for ever.
+            self.refuse(
+                now,
+                id,
+                machine,
+                "the id is nil: give the machine an id of its own",
+            );
+            return;
+        }
         let spoken = hello
             .versions
             .iter()

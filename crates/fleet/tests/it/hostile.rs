@@ -325,3 +325,19 @@ async fn a_reader_that_asks_without_end_is_let_go() {
     assert_eq!(end(&mut live.0).await.code, Some(1008));
     site.stop().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_machine_without_an_id_is_refused() {
+    let data = tempfile::tempdir().unwrap();
+    let site = Site::start(data.path()).await;
+    let mut socket = dial(site.address).await;
+    send(&mut socket, &hello("00000000-0000-0000-0000-000000000000", 0)).await;
+    let ended = end(&mut socket).await;
+    assert_eq!(
+        ended.bye.map(|bye| bye["reason"].clone()),
+        Some(json!("violation"))
+    );
+    assert_eq!(ended.code, Some(1008));
+    assert_eq!(site.get("/api/v1/machines").await["total"], 0);
+    site.stop().await.unwrap();
+}
