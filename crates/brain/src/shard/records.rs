@@ -9,6 +9,8 @@ use crate::Now;
 impl Shard {
     pub(super) fn take(&mut self, now: Now, id: ConnectionId, frame: Envelope<MachineMessage>) {
         let machine = frame.machine_id;
+        // A machine's clock may run ahead: what it says was not said later than now.
+        let said_at = frame.timestamp.min(now.wall);
         match frame.message {
             MachineMessage::Heartbeat(_) => {
                 self.touch(machine);
@@ -17,44 +19,33 @@ impl Shard {
             MachineMessage::Telemetry(telemetry) => {
                 if let Some(slot) = self.slots.get_mut(&machine) {
                     for sample in &telemetry.samples {
-                        // A machine's clock may run ahead: what it measured was not measured later than now.
-                        let at = frame
-                            .timestamp
-                            .plus_millis(i64::from(sample.offset_ms))
-                            .min(now.wall);
+                        let at = said_at.plus_millis(i64::from(sample.offset_ms)).min(now.wall);
                         slot.view.vitals.observe(&sample.metric, sample.value, at);
                     }
                 }
                 self.touch(machine);
                 self.effects.push(Effect::Telemetry {
                     machine,
-                    at: frame.timestamp.min(now.wall),
+                    at: said_at,
                     telemetry,
                 });
             }
             MachineMessage::Log(log) => {
                 self.effects.push(Effect::Log {
                     machine,
-                    at: frame.timestamp.min(now.wall),
+                    at: said_at,
                     log,
                 });
             }
             MachineMessage::State(report) => {
-                self.record(
-                    now,
-                    id,
-                    machine,
-                    frame.record,
-                    frame.timestamp,
-                    Durable::State(report),
-                );
+                self.record(now, id, machine, frame.record, said_at, Durable::State(report));
             }
             MachineMessage::Event(event) => {
                 let event = MachineEvent {
                     kind: event.kind,
                     severity: event.severity,
                     message: event.message,
-                    at: frame.timestamp,
+                    at: said_at,
                     data: event.data,
                     correlation_id: event.correlation_id,
                     causation_id: event.causation_id,
@@ -64,7 +55,7 @@ impl Shard {
                     id,
                     machine,
                     frame.record,
-                    frame.timestamp,
+                    said_at,
                     Durable::Event(Box::new(event)),
                 );
             }
@@ -74,7 +65,7 @@ impl Shard {
                     id,
                     machine,
                     frame.record,
-                    frame.timestamp,
+                    said_at,
                     Durable::Response(response),
                 );
             }

@@ -341,3 +341,50 @@ async fn a_machine_without_an_id_is_refused() {
     assert_eq!(site.get("/api/v1/machines").await["total"], 0);
     site.stop().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_measured_in_the_future_is_kept_as_measured_now() {
+    let data = tempfile::tempdir().unwrap();
+    let site = Site::start(data.path()).await;
+    let mut machine = Machine::connect(site.address, &id(1), 0).await;
+    let samples = json!({ "samples": [
+        { "metric": "a", "value": 1, "offset_ms": i32::MAX }, { "metric": "a", "value": 2, "offset_ms": i32::MIN }, { "metric": "a", "value": 3 },
+    ] });
+    let mut message = machine.message("telemetry", false, samples.clone());
+    send(&mut machine.socket, &message).await;
+    for timestamp in ["1970-01-01T00:00:00Z", "9999-12-30T21:59:59.999Z"] {
+        message = machine.message("telemetry", false, samples.clone());
+        message["timestamp"] = json!(timestamp);
+        send(&mut machine.socket, &message).await;
+        message = machine.message("log", false, json!({ "lines": [{ "severity": "info", "target": "t", "message": timestamp, "offset_ms": i32::MAX }] }));
+        message["timestamp"] = json!(timestamp);
+        send(&mut machine.socket, &message).await;
+        message = machine.message("state", true, state(timestamp, "car", None, None));
+        message["timestamp"] = json!(timestamp);
+        send(&mut machine.socket, &message).await;
+    }
+    machine.acknowledged().await;
+    site.settle().await;
+    let path = format!("/api/v1/machines/{}", id(1));
+    let (from, to) = ("1970-01-01T00:00:00Z", "9999-12-30T21:59:59.999Z");
+    let telemetry = site.get(&format!("{path}/telemetry?from={from}&to={to}")).await;
+    let latest = telemetry["series"][0]["points"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|point| point["at"].as_str().unwrap())
+        .max()
+        .unwrap();
+    assert!(latest <= now().to_string().as_str(), "{latest}");
+    let lines = site.get(&format!("{path}/logs?to={to}")).await;
+    assert!(
+        lines["items"][0]["at"].as_str().unwrap() <= now().to_string().as_str(),
+        "{lines}"
+    );
+    let shown = site.get(&path).await;
+    assert!(
+        shown["summary"]["reported_at"].as_str().unwrap() <= now().to_string().as_str(),
+        "{shown}"
+    );
+    site.stop().await.unwrap();
+}
