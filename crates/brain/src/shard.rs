@@ -221,6 +221,8 @@ pub struct Figures {
     pub fenced: u64,
     /// Connections that were refused for what they said.
     pub refused: u64,
+    /// Measurements that were dropped because none is so great.
+    pub unbelievable: u64,
 }
 
 /// What a machine has said and the log does not hold yet.

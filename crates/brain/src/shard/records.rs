@@ -6,6 +6,9 @@ use muster_protocol::link::{Envelope, MachineMessage, Resync, ServerMessage, Sta
 use super::{ConnectionId, Effect, Shard};
 use crate::Now;
 
+/// Greatest value of a measurement, whatever its unit: what 32 bits hold, as tables do.
+const VALUE_MAX: f64 = f32::MAX as f64;
+
 impl Shard {
     pub(super) fn take(&mut self, now: Now, id: ConnectionId, frame: Envelope<MachineMessage>) {
         let machine = frame.machine_id;
@@ -16,7 +19,11 @@ impl Shard {
                 self.touch(machine);
                 self.acknowledge(now, machine, Some(frame.sequence));
             }
-            MachineMessage::Telemetry(telemetry) => {
+            MachineMessage::Telemetry(mut telemetry) => {
+                // No measurement is as great as that, and the mean of several would be no number at all.
+                let told = telemetry.samples.len();
+                telemetry.samples.retain(|sample| sample.value.abs() <= VALUE_MAX);
+                self.figures.unbelievable += (told - telemetry.samples.len()) as u64;
                 if let Some(slot) = self.slots.get_mut(&machine) {
                     for sample in &telemetry.samples {
                         let at = said_at.plus_millis(i64::from(sample.offset_ms)).min(now.wall);

@@ -580,6 +580,8 @@ impl ShardTask {
         metrics::counter!("muster_resyncs_total").increment(figures.resyncs - since.resyncs);
         metrics::counter!("muster_stale_messages_total").increment(figures.stale - since.stale);
         metrics::counter!("muster_connections_fenced_total").increment(figures.fenced - since.fenced);
+        metrics::counter!("muster_samples_unbelievable_total")
+            .increment(figures.unbelievable - since.unbelievable);
         metrics::counter!("muster_connections_refused_total").increment(figures.refused - since.refused);
     }
 }

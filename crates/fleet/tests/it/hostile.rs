@@ -388,3 +388,54 @@ async fn what_is_measured_in_the_future_is_kept_as_measured_now() {
     );
     site.stop().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn figures_beyond_all_measure_do_not_break_the_lists_of_others() {
+    let data = tempfile::tempdir().unwrap();
+    let site = Site::start(data.path()).await;
+    let mut machines = Vec::new();
+    for number in 1..=4 {
+        machines.push(Machine::connect(site.address, &id(number), 0).await);
+    }
+    for (machine, value) in machines.iter_mut().zip([1e300, -1e300, 1e308, 4.0]) {
+        machine.say("telemetry", json!({ "samples": [
+            { "metric": "cpu.percent", "value": value }, { "metric": "battery.percent", "value": value }, { "metric": "odd", "value": value },
+        ] })).await;
+        machine
+            .say(
+                "telemetry",
+                json!({ "samples": [{ "metric": "odd", "value": value }] }),
+            )
+            .await;
+        machine.heartbeat().await;
+        hear(&mut machine.socket).await.unwrap();
+    }
+    until("the last one is shown", || async {
+        let rows = site.all("/api/v1/machines").await;
+        rows.iter().any(|row| row["cpu_percent"] == 4.0).then_some(())
+    })
+    .await;
+    for sort in ["cpu", "-cpu", "battery", "-battery"] {
+        assert_eq!(
+            site.all(&format!("/api/v1/machines?limit=1&sort={sort}"))
+                .await
+                .len(),
+            4,
+            "{sort}"
+        );
+    }
+    for number in 1..=4 {
+        let telemetry = site
+            .get(&format!("/api/v1/machines/{}/telemetry?points=1", id(number)))
+            .await;
+        for series in telemetry["series"].as_array().unwrap() {
+            for point in series["points"].as_array().unwrap() {
+                assert!(
+                    point["mean"].is_number() && point["max"].is_number(),
+                    "{telemetry}"
+                );
+            }
+        }
+    }
+    site.stop().await.unwrap();
+}
