@@ -15,6 +15,9 @@ use super::params::{MachinePath, Params};
 use super::{convert, paging};
 use crate::gateway::GatewayState;
 
+/// Characters of a text that count when machines are sorted; a name that people give is shorter.
+const SORT_KEY_MAX_CHARS: usize = 100;
+
 /// What is asked for.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -101,6 +104,20 @@ enum Key {
     Absent,
 }
 
+/// What a machine is sorted by. Only the beginning of a text counts: it goes into the cursor, which must stay short whatever
+/// a machine calls itself.
+fn sort_key(field: &Field, view: &MachineView) -> FieldValue {
+    match field.of(view) {
+        FieldValue::Text(mut text) => {
+            if let Some((end, _)) = text.char_indices().nth(SORT_KEY_MAX_CHARS) {
+                text.truncate(end);
+            }
+            FieldValue::Text(text)
+        }
+        value @ (FieldValue::Number(_) | FieldValue::Absent) => value,
+    }
+}
+
 /// List machines
 #[utoipa::path(get, path = "/api/v1/machines", tag = "machines", params(ListParams), responses(
     (status = 200, description = "A page of machines", body = MachinePage),
@@ -132,7 +149,7 @@ pub async fn list(
     let snapshot = snapshot(&state, params.at).await?;
     let matching = snapshot.views.iter().filter(|view| filter.matches(view));
     let mut keyed: Vec<(FieldValue, &Arc<MachineView>)> =
-        matching.map(|view| (field.of(view), view)).collect();
+        matching.map(|view| (sort_key(&field, view), view)).collect();
     let total = keyed.len() as u64;
     let order = |a: &FieldValue, a_id: MachineId, b: &FieldValue, b_id: MachineId| -> Ordering {
         a.order(b, descending).then(a_id.cmp(&b_id))

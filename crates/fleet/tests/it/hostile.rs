@@ -439,3 +439,23 @@ async fn figures_beyond_all_measure_do_not_break_the_lists_of_others() {
     }
     site.stop().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn names_without_end_do_not_break_the_lists_of_others() {
+    let data = tempfile::tempdir().unwrap();
+    let site = Site::start(data.path()).await;
+    for number in 1..=6 {
+        let mut machine = Machine::connect(site.address, &id(number), 0).await;
+        let long = format!("{}{number}", "\u{1F916}\u{1}".repeat(1_000));
+        machine
+            .surely("state", state(&long, &long, Some(&long), None))
+            .await;
+    }
+    site.settle().await;
+    for sort in ["name", "-name", "kind", "region", "-region"] {
+        let rows = site.all(&format!("/api/v1/machines?limit=1&sort={sort}")).await;
+        let ids: std::collections::BTreeSet<_> = rows.iter().map(|row| row["id"].to_string()).collect();
+        assert_eq!((rows.len(), ids.len()), (6, 6), "{sort}");
+    }
+    site.stop().await.unwrap();
+}
