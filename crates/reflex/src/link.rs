@@ -478,8 +478,12 @@ impl Link {
             }
             Some(_) | None => StateReport::Full(Box::new(state.clone())),
         };
+        let whole = matches!(report, StateReport::Full(_));
         let record = self.store(now, MachineMessage::State(report), None);
-        self.told = Some((StateVersion(record.0), state));
+        // Where room had to be made, what a patch is based on may be gone.
+        if whole || self.told.is_some() {
+            self.told = Some((StateVersion(record.0), state));
+        }
     }
 
     /// Gives a durable message its record number and asks for it to be kept.
@@ -490,10 +494,15 @@ impl Link {
         self.effects.push(Effect::Persist { stored, remember });
         if self.outbox.held() > self.options.outbox_max {
             // Dropping one by one would tell the disk each time: make room for a while.
+            let sent = self.outbox.sent();
             let dropped = self.outbox.drop_oldest(self.options.outbox_max / 16 + 1);
             self.effects.push(Effect::Trim(dropped));
             self.load_more();
             self.told = None;
+            if dropped > sent && self.phase.state() == LinkState::Connected {
+                // The server waits for what will never come, and may have asked for it already: only hello can say so.
+                self.give_up("records were dropped that the server has not heard");
+            }
         }
         record
     }

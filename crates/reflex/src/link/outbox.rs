@@ -213,6 +213,10 @@ impl Outbox {
         self.highest
     }
 
+    pub(super) fn sent(&self) -> RecordNumber {
+        self.sent
+    }
+
     pub(super) fn persisted(&self) -> RecordNumber {
         self.persisted
     }

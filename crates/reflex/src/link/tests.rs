@@ -700,3 +700,34 @@ fn what_is_settled_was_made_once() {
     let effects = link.step(at(1), event(Severity::Info));
     assert!(matches!(&effects[0], Effect::Persist { stored, .. } if stored.record == RecordNumber(10)));
 }
+
+#[test]
+fn records_that_are_dropped_before_they_were_sent_end_the_session() {
+    let options = Options {
+        outbox_max: 16,
+        ..Options::default()
+    };
+    let boot_id = BootId::from_uuid(Uuid::from_u128(2));
+    let identity = Identity {
+        machine_id: ID,
+        boot_id,
+        agent_version: "0.1.0".into(),
+    };
+    let mut link = Link::new(options, identity, Kept::default());
+    link.step(at(0), Input::Start);
+    link.step(at(10), Input::Opened);
+    link.step(at(20), welcome(7, 0));
+    // The first write is not out yet, so nothing more is sent.
+    for record in 1..=16 {
+        link.step(at(30), event(Severity::Info));
+        link.step(at(30), Input::Persisted(RecordNumber(record)));
+    }
+    let effects = link.step(at(31), event(Severity::Info));
+    assert!(
+        effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Disconnect { .. })),
+        "the server would wait for them: {effects:?}"
+    );
+    assert_eq!(link.figures().records_dropped, 2);
+}
