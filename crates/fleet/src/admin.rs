@@ -1,5 +1,7 @@
 //! Health and metrics, on a listener of their own: not for the same eyes as the fleet.
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -8,7 +10,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
+use muster_runtime::Shutdown;
+
 use crate::gateway::GatewayState;
+
+/// How often what was measured is taken in.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// What the handlers need.
 #[derive(Clone)]
@@ -29,6 +36,16 @@ pub fn router(gateway: GatewayState, metrics: Option<PrometheusHandle>) -> Route
 /// Installs the recorder, once for the process; none if there is one already.
 pub fn install_recorder() -> Option<PrometheusHandle> {
     PrometheusBuilder::new().install_recorder().ok()
+}
+
+/// Durations wait in memory until somebody asks for the metrics; where nobody does, this takes them in.
+pub async fn upkeep(recorder: PrometheusHandle, shutdown: Shutdown) -> Result<(), std::convert::Infallible> {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(UPKEEP_EVERY) => recorder.run_upkeep(),
+            () = shutdown.requested() => return Ok(()),
+        }
+    }
 }
 
 /// The process is there.

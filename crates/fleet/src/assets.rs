@@ -37,7 +37,15 @@ pub async fn serve(uri: Uri, headers: HeaderMap) -> Response {
     }
     let headers = [
         (header::CONTENT_TYPE, content_type(path)),
-        (header::CACHE_CONTROL, "no-cache"),
+        // The names of files under assets/ change with their content.
+        (
+            header::CACHE_CONTROL,
+            if path.starts_with("assets/") {
+                "public, max-age=31536000, immutable"
+            } else {
+                "no-cache"
+            },
+        ),
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),

@@ -189,6 +189,13 @@ impl Server {
             Ok::<_, std::convert::Infallible>(())
         });
         watch_log(&tasks, shared, shutdown.clone());
+        if let Some(recorder) = recorder.clone() {
+            tasks.spawn(
+                "metrics",
+                OnEnd::Continue,
+                admin::upkeep(recorder, shutdown.clone()),
+            );
+        }
         let router = api::router(state.clone());
         let accepting = accept::run(
             listener,

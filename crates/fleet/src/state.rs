@@ -7,6 +7,7 @@
 pub mod checkpoint;
 pub mod past;
 pub mod recovery;
+pub mod searches;
 pub mod shard;
 pub mod table;
 
@@ -48,6 +49,8 @@ struct Inner {
     shards: Vec<ShardHandle>,
     bus: LocalBus<Publications>,
     past: past::Past,
+    searches: searches::Searches,
+    series_searches: searches::Searches,
     next_connection: AtomicU64,
     history_from: OnceLock<Timestamp>,
 }
@@ -84,6 +87,8 @@ impl Fleet {
                 shards,
                 bus,
                 past,
+                searches: searches::Searches::default(),
+                series_searches: searches::Searches::default(),
                 next_connection: AtomicU64::new(1),
                 history_from: OnceLock::new(),
             }),
@@ -113,6 +118,16 @@ impl Fleet {
     /// The fleet as it was.
     pub fn past(&self) -> &past::Past {
         &self.inner.past
+    }
+
+    /// The way to look through the log.
+    pub fn searches(&self) -> &searches::Searches {
+        &self.inner.searches
+    }
+
+    /// The way to look through measurements and log lines.
+    pub fn series_searches(&self) -> &searches::Searches {
+        &self.inner.series_searches
     }
 
     /// Names a connection.

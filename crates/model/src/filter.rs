@@ -270,6 +270,20 @@ impl Field {
         }
     }
 
+    /// What a table is sorted by: words with a rank by their rank, so that `status` begins with what a person must see
+    /// first; everything else by what it holds.
+    pub fn rank(&self, view: &MachineView) -> FieldValue {
+        match self {
+            Self::Status => FieldValue::Number(f64::from(view.status().word as u8)),
+            Self::Presence => FieldValue::Number(f64::from(view.presence as u8)),
+            Self::Safety => match &view.reported.operation {
+                Some(operation) => FieldValue::Number(f64::from(operation.safety as u8)),
+                None => FieldValue::Absent,
+            },
+            other => other.of(view),
+        }
+    }
+
     fn holds_numbers(&self) -> bool {
         match self {
             Self::Battery | Self::Temperature | Self::Cpu | Self::Memory | Self::Disk | Self::LastSeen => {

@@ -102,9 +102,9 @@ where
 
 macro_rules! section {
     ($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident: $type:ty),+ $(,)? }) => {
-        $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema, utoipa::ToSchema))]
+        $(#[$doc])*
         pub struct $name {
             $($(#[$fdoc])* pub $field: $type),+
         }
@@ -338,6 +338,7 @@ section! {
 
 section! {
     /// One problem that stands.
+    #[cfg_attr(feature = "schema", schema(as = HealthProblem), schemars(rename = "HealthProblem"))]
     Problem {
         /// Its kind, dotted: `thermal.high`, `node.failed` …
         kind: String,

@@ -11,6 +11,7 @@ use muster_store::{LogError, TelemetryError};
 
 use crate::state::Stopping;
 use crate::state::recovery::FoldError;
+use crate::state::searches::SearchError;
 
 /// Why a request was not carried out.
 #[derive(Clone, Debug, PartialEq)]
@@ -140,6 +141,17 @@ impl ApiError {
         )
     }
 
+    /// More is asked for at once than can be answered.
+    pub fn busy() -> Self {
+        let detail = "too many look through the log or the measurements at once: try again in a moment";
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "MST-A018",
+            "Too many searches at once",
+            detail,
+        )
+    }
+
     /// The log could not be read, or did not take something.
     pub fn log(error: &LogError) -> Self {
         tracing::error!(code = error.code(), error = %muster_runtime::errors::chain(error), "a request met an error of the log");
@@ -176,6 +188,15 @@ impl ApiError {
 impl From<Stopping> for ApiError {
     fn from(_: Stopping) -> Self {
         Self::stopping()
+    }
+}
+
+impl From<SearchError> for ApiError {
+    fn from(error: SearchError) -> Self {
+        match error {
+            SearchError::Busy => Self::busy(),
+            SearchError::Stopping => Self::stopping(),
+        }
     }
 }
 

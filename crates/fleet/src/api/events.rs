@@ -20,8 +20,8 @@ use crate::state::Fleet;
 const SEARCHED_MAX: u64 = 200_000;
 /// Entries of one machine that one call looks through: each is a step along the links.
 const SEARCHED_OF_MACHINE_MAX: usize = 20_000;
-/// Entries that are read at once.
-const READ_AT_ONCE: usize = 2_000;
+/// Entries that are read at once: a few megabytes, unless machines report large states.
+const READ_AT_ONCE: usize = 256;
 
 /// Entries of the log that one call looks through.
 pub(super) const fn searched_at_most() -> u64 {
@@ -219,7 +219,7 @@ impl Search {
 async fn page(state: &GatewayState, params: EventParams) -> Result<Json<EventPage>, ApiError> {
     let (mut search, cursor) = Search::new(state, params)?;
     let log = state.fleet.log().clone();
-    let page = tokio::task::spawn_blocking(move || {
+    let page = state.fleet.searches().run(move || {
         let mut next = start(&*log, search.params.to, cursor)?;
         let mut left = SEARCHED_MAX;
         while next > LogPosition::ZERO && left > 0 {
@@ -239,10 +239,7 @@ async fn page(state: &GatewayState, params: EventParams) -> Result<Json<EventPag
         }
         Ok::<_, LogError>(search.finish((next > LogPosition::ZERO).then_some(next)))
     });
-    let page = page
-        .await
-        .map_err(|_| ApiError::stopping())?
-        .map_err(|error| ApiError::log(&error))?;
+    let page = page.await?.map_err(|error| ApiError::log(&error))?;
     Ok(Json(page))
 }
 
@@ -256,7 +253,7 @@ async fn page_of_machine(
     }
     let (mut search, cursor) = Search::new(state, params)?;
     let log = state.fleet.log().clone();
-    let page = tokio::task::spawn_blocking(move || {
+    let page = state.fleet.searches().run(move || {
         let stream = StreamName::machine(machine);
         let mut next = cursor;
         let mut left = SEARCHED_OF_MACHINE_MAX;
@@ -280,7 +277,7 @@ async fn page_of_machine(
             }
         }
     });
-    let page: Result<EventPage, LogError> = page.await.map_err(|_| ApiError::stopping())?;
+    let page: Result<EventPage, LogError> = page.await?;
     page.map(Json).map_err(|error| match error {
         // A cursor of another machine, or of another log.
         LogError::NotInStream { .. } => {

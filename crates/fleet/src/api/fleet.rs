@@ -30,12 +30,18 @@ pub async fn summary(
 ) -> Result<Json<FleetSummary>, ApiError> {
     let now = state.fleet.now().wall;
     let snapshot = snapshot(&state, params.at).await?;
-    let log = state.fleet.log().clone();
-    let oldest = tokio::task::spawn_blocking(move || log.oldest_time());
-    let oldest = oldest
-        .await
-        .map_err(|_| ApiError::stopping())?
-        .map_err(|error| ApiError::log(&error))?;
+    let oldest = match state.fleet.history_from() {
+        Some(oldest) => Some(oldest),
+        // Only as long as the log is empty, or was a moment ago.
+        None => {
+            let log = state.fleet.log().clone();
+            let oldest = state.fleet.searches().run(move || log.oldest_time());
+            oldest.await?.map_err(|error| ApiError::log(&error))?
+        }
+    };
+    if let Some(oldest) = oldest {
+        state.fleet.set_history_from(oldest);
+    }
     let mut summary = convert::fleet_summary(
         &snapshot.views,
         snapshot.at,
@@ -89,7 +95,7 @@ pub async fn timeline(
     }
     let bucket_ms = (to.millis_since(from) as u64).div_ceil(count).max(1);
     let log = state.fleet.log().clone();
-    let counted = tokio::task::spawn_blocking(move || {
+    let counted = state.fleet.searches().run(move || {
         let last = log.position_at(to)?;
         let first = log.position_at(from.plus_millis(-1))?.next();
         // A long span of a busy fleet: the newest part of it.
@@ -127,9 +133,6 @@ pub async fn timeline(
             searched_to: searched_to.unwrap_or(from),
         })
     });
-    let timeline = counted
-        .await
-        .map_err(|_| ApiError::stopping())?
-        .map_err(|error| ApiError::log(&error))?;
+    let timeline = counted.await?.map_err(|error| ApiError::log(&error))?;
     Ok(Json(timeline))
 }

@@ -68,8 +68,7 @@ pub async fn snapshot(state: &GatewayState, at: Option<Timestamp>) -> Result<Sna
         )),
         Some(at) => {
             let fleet = state.fleet.clone();
-            let moment = tokio::task::spawn_blocking(move || fleet.past().at(at));
-            let moment = moment.await.map_err(|_| ApiError::stopping())??;
+            let moment = state.fleet.searches().run(move || fleet.past().at(at)).await??;
             Ok(Snapshot {
                 views: moment.machines.to_vec(),
                 at,
@@ -107,7 +106,7 @@ enum Key {
 /// What a machine is sorted by. Only the beginning of a text counts: it goes into the cursor, which must stay short whatever
 /// a machine calls itself.
 fn sort_key(field: &Field, view: &MachineView) -> FieldValue {
-    match field.of(view) {
+    match field.rank(view) {
         FieldValue::Text(mut text) => {
             if let Some((end, _)) = text.char_indices().nth(SORT_KEY_MAX_CHARS) {
                 text.truncate(end);

@@ -1,12 +1,18 @@
 //! Query strings and bodies, refused with their place when they are wrong.
 
+use std::time::Duration;
+
 use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{FromRequest, FromRequestParts, Json, Path, Query, Request};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
 use muster_model::MachineId;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
+
+/// How long a client may take for the body of a request, as for its head.
+const BODY_WITHIN: Duration = Duration::from_secs(10);
 
 /// The query string.
 pub struct Params<T>(pub T);
@@ -56,7 +62,12 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        match Json::<T>::from_request(request, state).await {
+        let read = tokio::time::timeout(BODY_WITHIN, Json::<T>::from_request(request, state));
+        let Ok(read) = read.await else {
+            let detail = format!("it did not come within {} s", BODY_WITHIN.as_secs());
+            return Err(ApiError::unreadable_body(StatusCode::REQUEST_TIMEOUT, detail));
+        };
+        match read {
             Ok(Json(body)) => Ok(Self(body)),
             Err(rejection) => {
                 let status = rejection.status();

@@ -87,8 +87,11 @@ pub async fn telemetry(
         to,
         points_max: points as usize,
     };
-    let found = tokio::task::spawn_blocking(move || series.query(id, &query));
-    let series = found.await.map_err(|_| ApiError::stopping())??;
+    let found = state
+        .fleet
+        .series_searches()
+        .run(move || series.query(id, &query));
+    let series = found.await??;
     Ok(Json(Telemetry {
         machine_id: id,
         from,
@@ -152,6 +155,9 @@ pub async fn logs(
         limit,
     };
     let series = state.fleet.series().clone();
-    let page = tokio::task::spawn_blocking(move || series.query_lines(id, &query));
-    Ok(Json(page.await.map_err(|_| ApiError::stopping())??))
+    let page = state
+        .fleet
+        .series_searches()
+        .run(move || series.query_lines(id, &query));
+    Ok(Json(page.await??))
 }

@@ -22,6 +22,8 @@ use super::closing::{close_of, short};
 use crate::api::error::ApiError;
 use crate::state::{Line, ShardMessage};
 
+/// How long a connection stands after its close was said, where nothing more can be read from it.
+const LINGER: Duration = Duration::from_millis(300);
 /// A machine that takes nothing for so long is let go.
 const WRITE_WITHIN: Duration = Duration::from_secs(15);
 
@@ -29,6 +31,8 @@ const WRITE_WITHIN: Duration = Duration::from_secs(15);
 struct End {
     close: Option<(u16, String)>,
     reason: String,
+    /// The machine closed first: its close is still to be answered.
+    answer: bool,
 }
 
 impl End {
@@ -36,6 +40,7 @@ impl End {
         Self {
             close: None,
             reason: reason.into(),
+            answer: false,
         }
     }
 
@@ -44,6 +49,7 @@ impl End {
         Self {
             close: Some((code, reason.clone())),
             reason,
+            answer: false,
         }
     }
 }
@@ -86,7 +92,7 @@ async fn run(mut socket: WebSocket, state: GatewayState) {
     let first = match first_frame(&mut socket, &state, &decoder).await {
         Ok(frame) => frame,
         Err(end) => {
-            finish(&mut socket, end.close).await;
+            finish(&mut socket, end).await;
             return;
         }
     };
@@ -105,11 +111,7 @@ async fn run(mut socket: WebSocket, state: GatewayState) {
         .await
         .is_err()
     {
-        finish(
-            &mut socket,
-            Some((1001, "the server is being stopped".to_owned())),
-        )
-        .await;
+        finish(&mut socket, End::told(1001, "the server is being stopped")).await;
         return;
     }
     if shard
@@ -134,11 +136,11 @@ async fn run(mut socket: WebSocket, state: GatewayState) {
     // The shard learns first: nothing more is taken in from here.
     let closed = ShardMessage::Closed {
         connection,
-        reason: end.reason,
+        reason: end.reason.clone(),
     };
     // A shard that is gone needs no telling.
     let _ = shard.send(closed).await;
-    finish(&mut socket, end.close).await;
+    finish(&mut socket, end).await;
 }
 
 /// The first frame must come soon, and be a `hello`.
@@ -276,7 +278,11 @@ fn incoming(
                 Some(frame) => format!("closed by the machine with code {}", frame.code),
                 None => "closed by the machine".to_owned(),
             };
-            Err(End::gone(reason))
+            Err(End {
+                close: None,
+                reason,
+                answer: true,
+            })
         }
         Some(Err(error)) => Err(match close_of(error) {
             Some((code, reason)) => {
@@ -333,17 +339,32 @@ fn count(frame: &Envelope<MachineMessage>) {
     metrics::counter!("muster_messages_received_total", "type" => frame.message.type_name()).increment(1);
 }
 
-/// Says why, and waits a moment for the other end to have read it.
-async fn finish(socket: &mut WebSocket, close: Option<(u16, String)>) {
-    let Some((code, reason)) = close else { return };
-    let frame = CloseFrame {
-        code,
-        reason: short(&reason).into(),
-    };
+/// Says why, or answers the machine's close, and waits a moment for the other end to have read it.
+async fn finish(socket: &mut WebSocket, end: End) {
+    if end.close.is_none() && !end.answer {
+        return;
+    }
     let farewell = async {
-        if socket.send(Message::Close(Some(frame))).await.is_ok() {
+        let said = match &end.close {
+            Some((code, reason)) => {
+                let frame = CloseFrame {
+                    code: *code,
+                    reason: short(reason).into(),
+                };
+                socket.send(Message::Close(Some(frame))).await
+            }
+            // The answer was put in line when the close was read.
+            None => socket.flush().await,
+        };
+        if said.is_ok() {
             // What still comes is not looked at; without reading it the close could be lost to a reset.
-            while let Some(Ok(_)) = socket.next().await {}
+            while let Some(more) = socket.next().await {
+                if more.is_err() {
+                    // Nothing can be read any more; give the other end time to have read the close.
+                    tokio::time::sleep(LINGER).await;
+                    break;
+                }
+            }
         }
     };
     // A machine that does not answer loses nothing but the courtesy.

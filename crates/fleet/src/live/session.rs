@@ -238,7 +238,7 @@ impl Session {
         let (log, asked) = (self.fleet.log().clone(), subscription.asked().clone());
         let views = self.fleet.clone();
         let position = LogPosition(after.0);
-        let found = tokio::task::spawn_blocking(move || {
+        let found = self.fleet.searches().run(move || {
             // A subscription of its own, because this one must not be borrowed on another thread.
             let wanted = Subscription::new(asked, position).ok();
             let mut found = Vec::new();
@@ -261,10 +261,7 @@ impl Session {
             })?;
             Ok::<_, muster_store::LogError>(found)
         });
-        let mut found = found
-            .await
-            .map_err(|_| ApiError::stopping())?
-            .map_err(|error| ApiError::log(&error))?;
+        let mut found = found.await?.map_err(|error| ApiError::log(&error))?;
         let dropped = found.len().saturating_sub(EVENTS_WAITING_MAX);
         found.drain(..dropped);
         let skipped = from.0.saturating_sub(after.next().0);

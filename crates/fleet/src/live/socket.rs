@@ -24,6 +24,10 @@ use crate::state::Fleet;
 const MESSAGE_MAX_BYTES: usize = 64 * 1024;
 /// How often the client is asked whether it is still there.
 const PING_EVERY: Duration = Duration::from_secs(20);
+/// How long a connection stands after it was closed for an error.
+const LINGER: Duration = Duration::from_millis(300);
+/// How long the answer to a close may take.
+const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 /// A client that takes nothing for so long is let go.
 const WRITE_WITHIN: Duration = Duration::from_secs(60);
 
@@ -32,7 +36,7 @@ const FAREWELL_WITHIN: Duration = Duration::from_secs(2);
 /// Messages a second that a client may send for long: each may cost a look at the whole fleet.
 const MESSAGES_PER_S: u32 = 20;
 /// Messages that a client may send at once: all its subscriptions, taken back and made anew.
-const MESSAGES_BURST: u32 = 200;
+const MESSAGES_BURST: u32 = 1_000;
 
 /// Upgrades a client.
 pub async fn upgrade(State(state): State<GatewayState>, request: axum::extract::Request) -> Response {
@@ -131,10 +135,17 @@ async fn run(socket: WebSocket, state: GatewayState) {
                 Some(Ok(Message::Binary(_))) => {
                     outgoing.push(close(1003, "text is spoken here"));
                 }
-                Some(Ok(Message::Close(_))) | None => break,
+                Some(Ok(Message::Close(_))) => {
+                    // The answer was put in line when the close was read.
+                    let _ = tokio::time::timeout(CLOSE_WITHIN, sink.flush()).await;
+                    break;
+                }
+                None => break,
                 Some(Err(error)) => {
                     if let Some((code, reason)) = close_of(error) {
                         let _ = sink.send(close(code, &reason)).await;
+                        // What is unread here turns into a reset: give the other end time to have read the close.
+                        tokio::time::sleep(LINGER).await;
                     }
                     break;
                 }

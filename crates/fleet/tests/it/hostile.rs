@@ -459,3 +459,78 @@ async fn names_without_end_do_not_break_the_lists_of_others() {
     }
     site.stop().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn searches_are_bounded_and_the_rest_goes_on() {
+    let data = tempfile::tempdir().unwrap();
+    let site = Site::start(data.path()).await;
+    let mut machine = Machine::connect(site.address, &id(1), 0).await;
+    for round in 0..20 {
+        for _ in 0..50 {
+            machine.event("written", "info", &format!("{round}")).await;
+        }
+        machine.acknowledged().await;
+        tokio::time::sleep(Duration::from_millis(150)).await;
+    }
+    let at = now();
+    tokio::time::sleep(Duration::from_millis(3)).await;
+    let asked = (0..400).map(|number| {
+        let path = match number % 4 {
+            0 => format!("/api/v1/machines?at={at}&filter=x{number}"),
+            1 => "/api/v1/events?kind=never".to_owned(),
+            2 => "/api/v1/fleet/timeline".to_owned(),
+            _ => format!("/api/v1/machines/{}/events?kind=never", id(1)),
+        };
+        let site = &site;
+        async move { site.ask(&path).await }
+    });
+    let started = Instant::now();
+    let (answers, slowest) = tokio::join!(futures_util::future::join_all(asked), async {
+        let mut slowest = Duration::ZERO;
+        for _ in 0..20 {
+            let began = Instant::now();
+            machine
+                .surely("event", json!({ "kind": "k", "severity": "info", "message": "" }))
+                .await;
+            slowest = slowest.max(began.elapsed());
+        }
+        slowest
+    });
+    let refused = answers.iter().filter(|(status, _)| *status == 503).count();
+    for (status, document) in &answers {
+        assert!(
+            *status == 200 || (*status == 503 && document["code"] == "MST-A018"),
+            "{document}"
+        );
+    }
+    assert!(refused > 0 && refused < 400, "{refused} of 400 refused");
+    println!(
+        "400 searches at once: {refused} refused, in {:?}; slowest acknowledgement {slowest:?}",
+        started.elapsed()
+    );
+    assert!(site.metrics().await.contains("muster_"));
+    site.get("/api/v1/events?kind=never").await;
+    site.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_never_comes_is_not_waited_for() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let data = tempfile::tempdir().unwrap();
+    let site = Site::start(data.path()).await;
+    let _machine = Machine::connect(site.address, &id(1), 0).await;
+    let mut stream = tokio::net::TcpStream::connect(site.address).await.unwrap();
+    let head = format!(
+        "PUT /api/v1/machines/{}/labels HTTP/1.1\r\nHost: localhost\r\nIf-Match: *\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{{",
+        id(1)
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    soon("an answer", stream.read_to_end(&mut answer)).await.unwrap();
+    assert!(
+        answer.starts_with(b"HTTP/1.1 408"),
+        "{}",
+        String::from_utf8_lossy(&answer)
+    );
+    site.stop().await.unwrap();
+}
