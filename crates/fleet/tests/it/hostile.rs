@@ -511,3 +511,25 @@ async fn searches_are_bounded_and_the_rest_goes_on() {
     site.get("/api/v1/events?kind=never").await;
     site.stop().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_never_comes_is_not_waited_for() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let data = tempfile::tempdir().unwrap();
+    let site = Site::start(data.path()).await;
+    let _machine = Machine::connect(site.address, &id(1), 0).await;
+    let mut stream = tokio::net::TcpStream::connect(site.address).await.unwrap();
+    let head = format!(
+        "PUT /api/v1/machines/{}/labels HTTP/1.1\r\nHost: localhost\r\nIf-Match: *\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{{",
+        id(1)
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    soon("an answer", stream.read_to_end(&mut answer)).await.unwrap();
+    assert!(
+        answer.starts_with(b"HTTP/1.1 408"),
+        "{}",
+        String::from_utf8_lossy(&answer)
+    );
+    site.stop().await.unwrap();
+}
