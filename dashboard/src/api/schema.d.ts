@@ -379,12 +379,21 @@ export interface components {
          * @enum {string}
          */
         Health: "ok" | "degraded" | "failed";
+        /** @description One problem that stands. */
+        HealthProblem: {
+            /** @description Its kind, dotted: `thermal.high`, `node.failed` … */
+            kind: string;
+            /** @description What is wrong, for a person. */
+            message: string;
+            /** @description How much it matters. */
+            severity: components["schemas"]["Severity"];
+        };
         /** @description What is wrong with the machine. */
         HealthReport: {
             /** @description The worst of it. */
             level: components["schemas"]["Health"];
             /** @description Every problem that stands, worst first. */
-            problems: components["schemas"]["Problem"][];
+            problems: components["schemas"]["HealthProblem"][];
         };
         /** @description Who the machine is. */
         Identity: {
