@@ -24,6 +24,11 @@ pub const EVENTS_WAITING_MAX: usize = 1_000;
 /// Most bytes of events that wait for one subscription.
 pub const EVENTS_WAITING_MAX_BYTES: usize = 512 * 1024;
 
+/// Most measurements, by machine and metric, that wait for one subscription.
+pub const SAMPLES_WAITING_MAX: usize = 20_000;
+/// Most kinds, labels and kinds of events in one filter, each.
+pub const FILTER_WORDS_MAX: usize = 64;
+
 /// Something that was published.
 #[derive(Clone, Debug)]
 pub struct Published {
@@ -112,6 +117,9 @@ pub enum SubscribeError {
     /// The machines.
     #[error("a filter names at most {FILTER_MACHINES_MAX} machines")]
     Machines,
+    /// Kinds, labels or kinds of events.
+    #[error("a filter names at most {FILTER_WORDS_MAX} kinds, labels and event types each")]
+    Words,
     /// The rate.
     #[error("{given} updates a second: more than 0 and at most {RATE_MAX_PER_S} are accepted")]
     Rate {
@@ -143,6 +151,7 @@ pub struct Subscription {
     samples: BTreeMap<Arc<str>, BTreeMap<Cow<'static, str>, Gathered>>,
     happened: VecDeque<Item>,
     waiting_bytes: usize,
+    samples_waiting: usize,
     dropped: u64,
     /// The last event that was handed out.
     handed_out: LogPosition,
@@ -167,7 +176,7 @@ struct Gathered {
 
 impl Subscription {
     /// Checks what was asked for. Events up to `position` are taken as known.
-    pub fn new(subscribe: Subscribe, position: LogPosition) -> Result<Self, SubscribeError> {
+    pub fn new(mut subscribe: Subscribe, position: LogPosition) -> Result<Self, SubscribeError> {
         if !(1..=SUBSCRIPTION_ID_MAX_BYTES).contains(&subscribe.id.len()) {
             return Err(SubscribeError::Id);
         }
@@ -177,6 +186,19 @@ impl Subscription {
         if subscribe.filters.machines.len() > FILTER_MACHINES_MAX {
             return Err(SubscribeError::Machines);
         }
+        let filters = &mut subscribe.filters;
+        if [
+            filters.kinds.len(),
+            filters.labels.len(),
+            filters.event_types.len(),
+        ]
+        .iter()
+        .any(|count| *count > FILTER_WORDS_MAX)
+        {
+            return Err(SubscribeError::Words);
+        }
+        // Looked at for everything that is published.
+        filters.machines.sort_unstable();
         let rate = subscribe.throttle.rate_per_s;
         if !(rate > 0.0 && rate <= RATE_MAX_PER_S) {
             return Err(SubscribeError::Rate { given: rate });
@@ -189,6 +211,7 @@ impl Subscription {
             samples: BTreeMap::new(),
             happened: VecDeque::new(),
             waiting_bytes: 0,
+            samples_waiting: 0,
             dropped: 0,
             handed_out: position,
             newest: position,
@@ -226,7 +249,7 @@ impl Subscription {
     pub fn wants_machine(&self, about: &About) -> bool {
         let filters = &self.subscribe.filters;
         let held = &about.profile.labels;
-        (filters.machines.is_empty() || filters.machines.contains(&about.machine))
+        (filters.machines.is_empty() || filters.machines.binary_search(&about.machine).is_ok())
             && (filters.kinds.is_empty() || filters.kinds.iter().any(|kind| **kind == *about.kind))
             && filters
                 .labels
@@ -271,7 +294,10 @@ impl Subscription {
                 let gathered = self.samples.entry(topic.clone()).or_default();
                 for sample in samples.iter() {
                     match gathered.get_mut(&sample.metric) {
+                        // A machine can make up as many metrics as it likes.
+                        None if self.samples_waiting >= SAMPLES_WAITING_MAX => self.dropped += 1,
                         None => {
+                            self.samples_waiting += 1;
                             gathered.insert(sample.metric.clone(), Gathered::of(sample));
                         }
                         Some(_) if strategy == Strategy::Sample => {}
@@ -331,6 +357,7 @@ impl Subscription {
         }
         self.due_ms = now_ms + self.interval_ms;
         self.waiting_bytes = 0;
+        self.samples_waiting = 0;
         let mut items: Vec<Item> = self.happened.drain(..).collect();
         items.extend(
             std::mem::take(&mut self.latest)

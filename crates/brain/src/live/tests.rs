@@ -313,3 +313,29 @@ fn large_events_are_bounded_by_their_size() {
     assert!(due.items.len() * 60_000 <= EVENTS_WAITING_MAX_BYTES && due.items.len() >= 8);
     assert_eq!(due.items.len() as u64 + due.dropped, 20);
 }
+
+#[test]
+fn metrics_without_end_are_bounded() {
+    let mut subscription = subscription(&["machine.*.telemetry"], Strategy::Latest, LiveFilters::default());
+    for round in 0..100 {
+        let samples: Vec<LiveSample> = (0..500)
+            .map(|number| LiveSample {
+                metric: format!("m{round}.{number}").into(),
+                value: 1.0,
+                unit: "".into(),
+                quality: Quality::Good,
+                at: Timestamp::EPOCH,
+                min: None,
+                max: None,
+                count: None,
+            })
+            .collect();
+        subscription.offer(&Published {
+            topic: format!("machine.{}.telemetry", MachineId::from_uuid(uuid::Uuid::nil())).into(),
+            about: None,
+            content: Content::Samples(samples.into()),
+        });
+    }
+    let due = subscription.take_due(0, &mut |_| None).expect("due");
+    assert_eq!(due.dropped, 50_000 - SAMPLES_WAITING_MAX as u64);
+}

@@ -113,6 +113,8 @@ async fn what_is_not_understood_is_said_and_the_connection_stays() {
         json!({ "type": "subscribe", "id": "x", "topics": ["a"], "throttle": { "rate_per_s": 0 } }),
         json!({ "type": "subscribe", "id": "x", "topics": ["a"], "throttle": { "rate_per_s": 51 } }),
         json!({ "type": "subscribe", "id": "x", "topics": ["a"], "filters": { "machines": vec![id(1); 1_001] } }),
+        json!({ "type": "subscribe", "id": "x", "topics": ["a"], "filters": { "kinds": vec!["k"; 1_001] } }),
+        json!({ "type": "subscribe", "id": "x", "topics": ["a"], "filters": { "event_types": vec!["k"; 1_001] } }),
         json!({ "type": "subscribe", "id": "x", "topics": ["a"], "nothing": 1 }),
         json!({ "type": "unsubscribe", "id": "x" }),
         json!([[[[]]]]),
