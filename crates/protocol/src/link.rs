@@ -6,6 +6,7 @@
 //! Who may say what when is not decided here, but in `muster-reflex` (machine) and `muster-brain` (server).
 
 pub mod bucket;
+pub mod compression;
 pub mod decode;
 pub mod encode;
 pub mod limits;
