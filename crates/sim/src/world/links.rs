@@ -11,7 +11,7 @@ use super::network::{Packet, Way};
 use super::schedule::{MILLISECOND, SECOND, Time};
 
 /// How often the server sends a ping.
-const PING_EVERY: Time = 20 * SECOND;
+const PING_EVERY: Time = 10 * SECOND;
 /// So many unanswered pings end a connection.
 const PINGS_MISSED_MAX: u32 = 2;
 
