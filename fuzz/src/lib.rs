@@ -6,12 +6,12 @@ use muster_protocol::link::{DecodeError, Decoder, Envelope, Limits, Minor, encod
 
 /// What a machine might have said.
 pub fn decode_machine(data: &[u8]) {
-    look(data, |decoder, text| decoder.machine(text));
+    look(data, Decoder::machine);
 }
 
 /// What a server might have said.
 pub fn decode_server(data: &[u8]) {
-    look(data, |decoder, text| decoder.server(text));
+    look(data, Decoder::server);
 }
 
 fn look<M>(data: &[u8], decode: impl Fn(&Decoder, &str) -> Result<Envelope<M>, DecodeError>)

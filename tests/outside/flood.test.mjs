@@ -78,6 +78,6 @@ test("row 37: while one machine floods again and again, others are answered as b
   t.diagnostic(`p99 ${before.toFixed(1)} ms before, ${during.toFixed(1)} ms during; the flooder was let go ${ends} times`);
   assert.ok(ends > 0, "the flooder was never let go");
   // Two times, or what is still nothing on a computer with two processors that also runs this test.
-  assert.ok(during <= Math.max(2 * before, 60), `${during} ms, ${before} ms before`);
+  assert.ok(during <= Math.max(2 * before, 100), `${during} ms, ${before} ms before`);
   for (const machine of quiet) await machine.end();
 });

@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { after } from "node:test";
 import { fileURLToPath } from "node:url";
 
 const top = fileURLToPath(new URL("../../..", import.meta.url));
@@ -28,6 +29,12 @@ export async function run(args, { wrapper = [], withinMs = 20_000 } = {}) {
   return { code, signal, said };
 }
 
+// A test that failed half-way leaves no server behind, nor does it keep the others from ending.
+const started = new Set();
+const killAll = () => started.forEach((child) => child.kill("SIGKILL"));
+process.on("exit", killAll);
+after(() => void setTimeout(killAll, 3_000).unref());
+
 export class Server {
   static async start({ data = folder(), args = [], keep = false, port = 0 } = {}) {
     const server = new Server();
@@ -38,8 +45,7 @@ export class Server {
       stdio: ["ignore", "ignore", "pipe"],
     });
     server.said = "";
-    // A test that failed half-way leaves no server behind.
-    process.on("exit", () => server.child.kill("SIGKILL"));
+    started.add(server.child);
     server.exited = once(server.child, "exit").then(([code, signal]) => ({ code, signal }));
     const ready = new Promise((resolve) => {
       server.child.stderr.on("data", (data) => {

@@ -67,11 +67,12 @@ fn corpus(target: &str) -> Vec<Vec<u8>> {
         .join("../../fuzz/corpus")
         .join(target);
     let mut paths: Vec<_> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
+        .expect("the corpus is there")
+        .map(|entry| entry.expect("a folder that can be read").path())
         .collect();
     paths.sort();
-    paths.iter().map(|path| std::fs::read(path).unwrap()).collect()
+    let read = |path| std::fs::read(path).expect("a file that can be read");
+    paths.iter().map(read).collect()
 }
 
 fn mutate(chance: &mut Chance, corpus: &[Vec<u8>]) -> Vec<u8> {
@@ -109,7 +110,9 @@ fn mutate(chance: &mut Chance, corpus: &[Vec<u8>]) -> Vec<u8> {
 fn run(target: &str, look: fn(&[u8])) {
     let corpus = corpus(target);
     corpus.iter().for_each(|bytes| look(bytes));
-    let rounds = std::env::var("MUSTER_FUZZ_ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().unwrap());
+    let rounds = std::env::var("MUSTER_FUZZ_ROUNDS").map_or(ROUNDS, |rounds| {
+        rounds.parse().expect("MUSTER_FUZZ_ROUNDS is a number")
+    });
     let mut chance = Chance(SEED);
     for _ in 0..rounds {
         look(&mutate(&mut chance, &corpus));
