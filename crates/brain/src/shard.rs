@@ -24,7 +24,7 @@ use muster_model::{
     StateVersion, StreamVersion, Timestamp,
 };
 use muster_protocol::link::{
-    Ack, Bye, ByeReason, Envelope, Limits, LogReport, MachineMessage, ServerMessage, Telemetry,
+    Ack, Bye, ByeReason, Envelope, Limits, LogReport, MachineMessage, ServerMessage, Telemetry, TokenBucket,
 };
 
 use crate::Now;
@@ -58,6 +58,10 @@ pub struct Options {
     pub restart_grace_ms: u64,
     /// How long a machine waits that another connection of the same machine has taken over from.
     pub fenced_retry_ms: u32,
+    /// Sessions a second that one machine may open for long: each is an entry of the log.
+    pub sessions_per_s: u32,
+    /// Sessions that one machine may open at once.
+    pub sessions_burst: u32,
     /// What machines may send.
     pub limits: Limits,
 }
@@ -71,6 +75,8 @@ impl Default for Options {
             reconnect_grace_ms: 5_000,
             restart_grace_ms: 45_000,
             fenced_retry_ms: 60_000,
+            sessions_per_s: 1,
+            sessions_burst: 60,
             limits: Limits::default(),
         }
     }
@@ -249,6 +255,8 @@ struct Slot {
     grace_ms: u64,
     /// Why it is alone.
     alone_reason: Arc<str>,
+    /// How many sessions it may open yet.
+    sessions: TokenBucket,
     /// When its presence is looked at next.
     check_ms: Option<u64>,
     /// The presence that was last put into the log, on disk or not.
@@ -290,6 +298,9 @@ pub struct Shard {
     options: Options,
     slots: BTreeMap<MachineId, Slot>,
     connections: BTreeMap<ConnectionId, Connection>,
+    /// Connections that were told to end and are not gone yet. They may have more under way, and must not begin anew: what
+    /// they say next may be a hello for a machine that is not of this shard.
+    ended: BTreeSet<ConnectionId>,
     /// When which machine's presence is to be looked at.
     checks: BTreeSet<(u64, MachineId)>,
     batch: Batch,
@@ -307,6 +318,7 @@ impl Shard {
             options,
             slots: BTreeMap::new(),
             connections: BTreeMap::new(),
+            ended: BTreeSet::new(),
             checks: BTreeSet::new(),
             batch: Batch::new(Ticket(1)),
             in_flight: VecDeque::new(),
@@ -317,7 +329,7 @@ impl Shard {
         };
         for view in views {
             let id = view.id;
-            let mut slot = Slot::new(view, now);
+            let mut slot = Slot::new(view, now, &shard.options);
             slot.grace_ms = shard.options.restart_grace_ms;
             slot.alone_reason = "did not come back after the server was restarted".into();
             shard.slots.insert(id, slot);
@@ -332,7 +344,10 @@ impl Shard {
         match input {
             Input::Frame { connection, frame } => self.frame(now, connection, frame),
             Input::Heard(connection) => self.heard(now, connection),
-            Input::Closed { connection, reason } => self.closed(now, connection, &reason),
+            Input::Closed { connection, reason } => {
+                self.ended.remove(&connection);
+                self.closed(now, connection, &reason);
+            }
             Input::Persisted { ticket, placed } => self.persisted(now, ticket, &placed),
             Input::NotPersisted { ticket, reason } => self.not_persisted(now, ticket, &reason),
             Input::Tick => self.look_at_presence(now),
@@ -409,9 +424,10 @@ impl Shard {
     }
 
     fn frame(&mut self, now: Now, id: ConnectionId, frame: Envelope<MachineMessage>) {
+        let ended = self.ended.contains(&id);
         let Some(connection) = self.connections.get_mut(&id) else {
             match frame.message {
-                MachineMessage::Hello(ref hello) => self.hello(now, id, &frame, hello),
+                MachineMessage::Hello(ref hello) if !ended => self.hello(now, id, &frame, hello),
                 _ => {
                     // A connection that was fenced or refused may still have messages under way.
                     self.figures.stale += 1;
@@ -665,6 +681,7 @@ impl Shard {
             reason: message.to_owned(),
         });
         self.closed(now, id, message);
+        self.ended.insert(id);
     }
 
     /// Ends a connection for what it said.
@@ -751,7 +768,7 @@ impl Pending {
 }
 
 impl Slot {
-    fn new(view: MachineView, now: Now) -> Self {
+    fn new(view: MachineView, now: Now, options: &Options) -> Self {
         Self {
             pending: Pending::of(&view),
             connection: None,
@@ -759,6 +776,7 @@ impl Slot {
             alone_since_ms: Some(now.mono_ms),
             grace_ms: 0,
             alone_reason: "never connected".into(),
+            sessions: TokenBucket::new(options.sessions_per_s, options.sessions_burst, now.mono_ms),
             check_ms: None,
             presence: view.presence,
             asked_for: None,

@@ -259,6 +259,8 @@ impl Server {
             log.close();
         });
         closed.await.map_err(|_| ServerError::Runtime)?;
+        // It may also have failed while what was left was written.
+        let failed = failed.or_else(|| self.log.failure().get());
         match (failed, failures.into_iter().next()) {
             (Some(error), _) => Err(ServerError::LogFailed(error)),
             (None, Some(failure)) => Err(ServerError::PartEnded(failure)),

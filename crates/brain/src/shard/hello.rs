@@ -73,9 +73,19 @@ impl Shard {
             );
             return;
         };
+        if let Some(slot) = self.slots.get_mut(&machine)
+            && !slot.sessions.take(now.mono_ms)
+        {
+            self.figures.refused += 1;
+            let retry_after_ms = u32::try_from(slot.sessions.wait_ms(now.mono_ms)).unwrap_or(u32::MAX);
+            let message = "this machine connects again and again: each time it takes room in the log";
+            let retry = Some(retry_after_ms.max(self.options.fenced_retry_ms));
+            self.bye(now, id, machine, ByeReason::Overloaded, message, retry, 1013);
+            return;
+        }
         self.fence(now, machine);
         if let std::collections::btree_map::Entry::Vacant(e) = self.slots.entry(machine) {
-            e.insert(Slot::new(MachineView::new(machine, now.wall), now));
+            e.insert(Slot::new(MachineView::new(machine, now.wall), now, &self.options));
             self.append(machine, MachineEntry::Registered);
         }
         let Some(session) = self.open_session(now, machine, id, hello.last_session) else {

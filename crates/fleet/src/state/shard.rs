@@ -282,13 +282,7 @@ impl ShardTask {
                 self.lines.insert(connection, line);
             }
             ShardMessage::Frame { connection, frame } => {
-                // A connection that was ended here may have more under way. It must not begin anew: what it says first may
-                // be a hello for a machine of another shard.
-                if self.lines.contains_key(&connection) {
-                    self.shard.step(now, Input::Frame { connection, frame });
-                } else {
-                    metrics::counter!("muster_stale_messages_total").increment(1);
-                }
+                self.shard.step(now, Input::Frame { connection, frame });
             }
             ShardMessage::Heard(connection) => self.shard.step(now, Input::Heard(connection)),
             ShardMessage::Closed { connection, reason } => {

@@ -533,3 +533,79 @@ async fn a_body_that_never_comes_is_not_waited_for() {
     );
     site.stop().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_machine_that_connects_without_end_does_not_fill_the_log() {
+    let data = tempfile::tempdir().unwrap();
+    let site = Site::start(data.path()).await;
+    let mut other = Machine::connect(site.address, &id(2), 0).await;
+    let before = site.fleet.position().0;
+    let mut refused = 0;
+    for _ in 0..300 {
+        let mut socket = dial(site.address).await;
+        send(&mut socket, &hello(&id(1), 0)).await;
+        match hear(&mut socket).await {
+            Ok(message) if message["type"] == "bye" => {
+                assert_eq!(message["payload"]["reason"], "overloaded");
+                assert!(message["payload"]["retry_after_ms"].as_u64().unwrap() > 0);
+                refused += 1;
+            }
+            Ok(_) | Err(_) => {}
+        }
+    }
+    let grown = site.fleet.position().0 - before;
+    assert!(
+        refused > 0 && grown < 200,
+        "{grown} entries for 300 connections, {refused} refused"
+    );
+    other
+        .surely("event", json!({ "kind": "k", "severity": "info", "message": "" }))
+        .await;
+    site.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_that_never_reads_costs_a_bounded_amount() {
+    let data = tempfile::tempdir().unwrap();
+    let mut options = options(data.path());
+    options.shard.limits.messages_burst = 1_000_000;
+    let site = Site::start_with(options).await;
+    let mut machine = Machine::connect(site.address, &id(1), 0).await;
+    // Once without a reader: what the store and the allocator keep is not the reader's.
+    say_much(&mut machine, "a").await;
+    let mut live = Live::connect(site.address).await;
+    for number in 0..2 {
+        let throttle = json!({ "throttle": { "rate_per_s": 0.001 } });
+        live.subscribe(&number.to_string(), &["machine.>"], throttle)
+            .await;
+        live.next_of("snapshot").await;
+    }
+    // The first update is sent at once; from then on everything waits.
+    machine
+        .surely("event", json!({ "kind": "k", "severity": "info", "message": "" }))
+        .await;
+    let before = resident_bytes();
+    say_much(&mut machine, "b").await;
+    let grown = resident_bytes().saturating_sub(before);
+    println!(
+        "67 MB of events and 15,000 metrics for a reader with 2 subscriptions: {} KiB more",
+        grown / 1024
+    );
+    assert!(grown < 32 << 20, "{grown} bytes");
+    site.stop().await.unwrap();
+}
+
+async fn say_much(machine: &mut Machine, prefix: &str) {
+    let big = "x".repeat(15_000);
+    for round in 0..30 {
+        for _ in 0..50 {
+            let event = json!({ "kind": "k", "severity": "info", "message": "", "data": [big, big, big] });
+            machine.say("event", event).await;
+        }
+        let samples: Vec<Value> = (0..500)
+            .map(|number| json!({ "metric": format!("{prefix}{round}.{number}"), "value": 1 }))
+            .collect();
+        machine.say("telemetry", json!({ "samples": samples })).await;
+        machine.acknowledged().await;
+    }
+}
