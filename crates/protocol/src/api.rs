@@ -16,9 +16,9 @@ pub use problem::{Problem, ProblemField};
 
 macro_rules! document {
     ($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident: $type:ty),+ $(,)? }) => {
-        $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+        $(#[$doc])*
         pub struct $name {
             $($(#[$fdoc])* pub $field: $type),+
         }
@@ -306,6 +306,7 @@ document! {
 
 document! {
     /// The labels of a machine.
+    #[serde(deny_unknown_fields)]
     Labels {
         /// Keys of 1 to 63 letters, digits, '.', '_', '-', '/'; values of at most 256 characters; at most 64 of them.
         labels: BTreeMap<String, String>,
@@ -314,6 +315,7 @@ document! {
 
 document! {
     /// The name people gave a machine.
+    #[serde(deny_unknown_fields)]
     DisplayName {
         /// 1 to 100 characters; null where people gave none.
         display_name: Option<String>,

@@ -331,7 +331,7 @@ fn metrics_without_end_are_bounded() {
             })
             .collect();
         subscription.offer(&Published {
-            topic: format!("machine.{}.telemetry", MachineId::from_uuid(uuid::Uuid::nil())).into(),
+            topic: format!("machine.{}.telemetry", MachineId::from_uuid(Uuid::nil())).into(),
             about: None,
             content: Content::Samples(samples.into()),
         });

@@ -7,7 +7,7 @@ mod presence;
 mod records;
 
 use muster_model::state::{Location, Power, StatePatch};
-use muster_model::{BootId, Presence, ReportedState, Severity};
+use muster_model::{BootId, LogPosition, Presence, ReportedState, Severity, Timestamp};
 use muster_protocol::link::{
     EventReport, Heartbeat, Hello, LinkQuality, RecordRange, Resync, StateReport, VERSION,
 };

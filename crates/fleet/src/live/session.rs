@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use muster_brain::live::{About, Content, Due, EVENTS_WAITING_MAX, Published, Subscription};
+use muster_brain::live::{About, Content, Due, Published, Subscription};
 use muster_model::{LogPosition, MachineEntry, MachineId, MachineView, Timestamp};
 use muster_protocol::api::Problem;
 use muster_protocol::live::{Batch, ClientMessage, Item, SUBSCRIPTIONS_MAX, ServerMessage, Subscribe};
@@ -20,6 +20,8 @@ const ITEMS_AT_ONCE: usize = 500;
 /// Bytes of items in one message, if there are several: what one machine says of itself must not make a message so long that
 /// it can be sent to nobody.
 const BYTES_AT_ONCE: usize = 256 * 1024;
+/// Events that a client that resumes gets at once; the rest when it asks again.
+const RESUMED_MAX: usize = 10_000;
 /// Entries of the log that are looked through for a client that resumes.
 const RESUME_MAX: u64 = 200_000;
 
@@ -88,28 +90,39 @@ impl Session {
             }
         };
         let mut answers = Vec::new();
-        let mut resumed = Vec::new();
+        let (mut resumed, mut left) = (Vec::new(), 0);
         if let Some(after) = resume_after {
             match self.missed(&subscription, after, position).await {
-                Ok((missed, dropped)) => {
-                    resumed = missed;
-                    if dropped > 0 {
+                Ok(missed) => {
+                    if missed.out_of_reach > 0 {
+                        let (id, dropped) = (id.clone(), missed.out_of_reach);
                         answers.push(ServerMessage::Lagged {
-                            id: id.clone(),
+                            id,
                             dropped,
                             resume_after: position,
                         });
                     }
+                    left = missed.left;
+                    resumed = missed.events;
                 }
                 Err(error) => return vec![refusal(Some(id), &error)],
             }
         }
         // Events that were missed come in pieces that each know how far they reach: a client that is cut off between two
         // of them goes on behind the first.
+        let last = resumed.last().map_or(position, |(position, _)| *position);
         for piece in pieces(resumed, |(_, item)| item) {
             let reaches = piece.last().map_or(position, |(position, _)| *position);
             let items = piece.into_iter().map(|(_, item)| item).collect();
             answers.push(ServerMessage::Update(self.batch(&id, reaches, items)));
+        }
+        if left > 0 {
+            // The oldest came first, so nothing is lost: the rest is there for whoever asks again from here.
+            answers.push(ServerMessage::Lagged {
+                id: id.clone(),
+                dropped: left,
+                resume_after: last,
+            });
         }
         let items = self.standing(&subscription);
         self.subscriptions.insert(id.clone(), subscription);
@@ -233,7 +246,7 @@ impl Session {
         subscription: &Subscription,
         after: LogPosition,
         to: LogPosition,
-    ) -> Result<(Vec<(LogPosition, Item)>, u64), ApiError> {
+    ) -> Result<Missed, ApiError> {
         let from = LogPosition(after.0.max(to.0.saturating_sub(RESUME_MAX))).next();
         let (log, asked) = (self.fleet.log().clone(), subscription.asked().clone());
         let views = self.fleet.clone();
@@ -262,11 +275,25 @@ impl Session {
             Ok::<_, muster_store::LogError>(found)
         });
         let mut found = found.await?.map_err(|error| ApiError::log(&error))?;
-        let dropped = found.len().saturating_sub(EVENTS_WAITING_MAX);
-        found.drain(..dropped);
-        let skipped = from.0.saturating_sub(after.next().0);
-        Ok((found, dropped as u64 + skipped))
+        let left = found.len().saturating_sub(RESUMED_MAX);
+        found.truncate(RESUMED_MAX);
+        let out_of_reach = from.0.saturating_sub(after.next().0);
+        Ok(Missed {
+            events: found,
+            left: left as u64,
+            out_of_reach,
+        })
     }
+}
+
+/// What a client that resumes has missed.
+struct Missed {
+    /// The oldest of it, in order.
+    events: Vec<(LogPosition, Item)>,
+    /// How many more there are.
+    left: u64,
+    /// Entries that are too old to be looked through.
+    out_of_reach: u64,
 }
 
 /// Splits what is sent into messages.

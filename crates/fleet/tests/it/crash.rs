@@ -20,7 +20,6 @@ const MACHINES: u32 = 4;
 
 /// The server of the test below, in a process of its own that can be killed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "started by the test below"]
 async fn serve() {
     let Some(data) = std::env::var_os(DATA) else {
         return;
@@ -44,7 +43,7 @@ impl Drop for Killed {
 
 fn start(data: &std::path::Path) -> (Killed, SocketAddr) {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["crash::serve", "--exact", "--ignored", "--nocapture"])
+        .args(["crash::serve", "--exact", "--nocapture"])
         .env(DATA, data)
         .stdout(Stdio::piped())
         .spawn()

@@ -69,6 +69,7 @@ impl Site {
         let (address, admin) = (server.address(), server.admin_address().unwrap());
         let fleet = server.fleet().clone();
         #[expect(clippy::disallowed_methods, reason = "a test's own task, which is waited for")]
+        // tidy: allow(tasks): a test's own task, which is waited for
         let run = tokio::spawn(server.run_to_checkpoint());
         let http = reqwest::Client::builder()
             .no_proxy()

@@ -90,7 +90,7 @@ async fn pages_of_foreign_origins_and_names_are_not_let_in() {
             .insert("sec-websocket-protocol", "muster.v1".parse().unwrap());
         match tokio_tungstenite::connect_async(request).await {
             Err(tokio_tungstenite::tungstenite::Error::Http(response)) => {
-                assert_eq!(response.status(), 403, "{path}")
+                assert_eq!(response.status(), 403, "{path}");
             }
             other => panic!("{path}: {other:?}"),
         }

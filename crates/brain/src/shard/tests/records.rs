@@ -1,5 +1,7 @@
 //! Each record once and in order.
 
+use muster_protocol::link::Telemetry;
+
 use super::*;
 
 #[test]
