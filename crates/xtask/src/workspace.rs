@@ -47,10 +47,13 @@ impl Workspace {
         let mut command = Command::new(program);
         command.args(arguments).current_dir(self.path(folder));
         command.env("PATH", self.search_path());
-        command
-            .env("NO_COLOR", "1")
-            .env("CARGO_TERM_COLOR", "never")
-            .env_remove("FORCE_COLOR");
+        command.env("CARGO_TERM_COLOR", "never").env_remove("FORCE_COLOR");
+        if program == "cargo" {
+            // Cargo has its own word for it; the tests it runs look at colours themselves.
+            command.env_remove("NO_COLOR");
+        } else {
+            command.env("NO_COLOR", "1");
+        }
         // What `cargo run` told *us* would make build scripts of others believe that their input changed.
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy();

@@ -358,12 +358,14 @@ async fn finish(socket: &mut WebSocket, end: End) {
         };
         if said.is_ok() {
             // What still comes is not looked at; without reading it the close could be lost to a reset.
-            while let Some(more) = socket.next().await {
-                if more.is_err() {
-                    // Nothing can be read any more; give the other end time to have read the close.
-                    tokio::time::sleep(LINGER).await;
-                    break;
-                }
+            let mut answered = end.answer;
+            while let Some(Ok(more)) = socket.next().await {
+                answered |= matches!(more, Message::Close(_));
+            }
+            if !answered {
+                // After broken bytes nothing can be read any more, and what is unread turns into a reset: give the other
+                // end time to have read the close.
+                tokio::time::sleep(LINGER).await;
             }
         }
     };
