@@ -350,6 +350,8 @@ impl ShardTask {
                         placed: placed.collect(),
                     },
                 );
+                // What is acknowledged can be seen: the answers are written after this.
+                self.show_changes();
             }
             Err(error) => {
                 tracing::error!(code = error.code(), %error, "the log did not take a batch");
