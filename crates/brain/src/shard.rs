@@ -193,6 +193,11 @@ impl Shard {
         views
     }
 
+    /// How many views changed since they were last asked for.
+    pub fn changed(&self) -> usize {
+        self.dirty.len()
+    }
+
     /// When the next [`Input::Tick`] is due.
     pub fn next_tick_ms(&self) -> Option<u64> {
         self.checks.first().map(|(at, _)| *at)
