@@ -180,16 +180,22 @@ impl Shard {
         std::mem::take(&mut self.effects)
     }
 
-    /// The views that changed since this was last asked, each once.
-    pub fn take_changed(&mut self) -> Vec<MachineView> {
-        let ids = std::mem::take(&mut self.dirty);
-        let mut views = Vec::with_capacity(ids.len());
-        for id in ids {
+    /// Shows views that changed since they were last shown, each once and at most so many; says how many are left.
+    pub fn show_changed(&mut self, most: usize, mut show: impl FnMut(&MachineView)) -> usize {
+        for _ in 0..most.min(self.dirty.len()) {
+            let Some(id) = self.dirty.pop() else { break };
             if let Some(slot) = self.slots.get_mut(&id) {
                 slot.dirty = false;
-                views.push(slot.view.clone());
+                show(&slot.view);
             }
         }
+        self.dirty.len()
+    }
+
+    /// The views that changed since they were last shown, each once.
+    pub fn take_changed(&mut self) -> Vec<MachineView> {
+        let mut views = Vec::with_capacity(self.dirty.len());
+        self.show_changed(usize::MAX, |view| views.push(view.clone()));
         views
     }
 
@@ -271,7 +277,7 @@ impl Shard {
         }
         let gap = frame.sequence != connection.heard_sequence.next();
         connection.heard_sequence = frame.sequence;
-        self.heard(now, id);
+        self.heard_of(now, frame.machine_id);
         if gap {
             // What was missing may be the answer to an earlier request: every gap is a reason to ask again.
             if let Some(slot) = self.slots.get_mut(&frame.machine_id) {
@@ -288,10 +294,18 @@ impl Shard {
             return;
         };
         let machine = connection.machine;
+        if connection.welcomed {
+            self.heard_of(now, machine);
+        } else if let Some(slot) = self.slots.get_mut(&machine) {
+            slot.hear(now);
+        }
+    }
+
+    /// Something was heard of a machine in session.
+    fn heard_of(&mut self, now: Now, machine: MachineId) {
         if let Some(slot) = self.slots.get_mut(&machine) {
-            slot.heard_ms = now.mono_ms;
-            slot.view.last_seen = slot.view.last_seen.max(now.wall);
-            if slot.presence != muster_model::Presence::Online && connection.welcomed {
+            slot.hear(now);
+            if slot.presence != muster_model::Presence::Online {
                 self.set_presence(machine, muster_model::Presence::Online, "heard of again");
             }
         }
@@ -551,11 +565,8 @@ impl Shard {
 
     /// Marks a view as changed.
     fn touch(&mut self, machine: MachineId) {
-        if let Some(slot) = self.slots.get_mut(&machine)
-            && !slot.dirty
-        {
-            slot.dirty = true;
-            self.dirty.push(machine);
+        if let Some(slot) = self.slots.get_mut(&machine) {
+            slot.touch(&mut self.dirty);
         }
     }
 }
@@ -588,6 +599,21 @@ impl Slot {
             asked_for_state: false,
             dirty: false,
             view,
+        }
+    }
+}
+
+impl Slot {
+    fn hear(&mut self, now: Now) {
+        self.heard_ms = now.mono_ms;
+        self.view.last_seen = self.view.last_seen.max(now.wall);
+    }
+
+    /// Marks its view as changed, in the list of those that did.
+    fn touch(&mut self, dirty: &mut Vec<MachineId>) {
+        if !self.dirty {
+            self.dirty = true;
+            dirty.push(self.view.id);
         }
     }
 }

@@ -86,6 +86,7 @@ async fn show_metrics(State(state): State<AdminState>) -> Response {
     metrics::counter!("muster_log_refused_disk_full_total").absolute(log.refused_disk_full);
     metrics::gauge!("muster_log_position").set(fleet.position().0 as f64);
     let series = fleet.series().stats();
+    metrics::counter!("muster_telemetry_samples_total").absolute(series.samples);
     metrics::counter!("muster_telemetry_samples_dropped_total").absolute(series.samples_dropped);
     metrics::counter!("muster_log_lines_dropped_total").absolute(series.lines_dropped);
     metrics::counter!("muster_telemetry_writes_failed_total").absolute(series.writes_failed);

@@ -1,13 +1,16 @@
 //! Where connections come in: one port for machines, people's programs and the dashboard.
 //!
 //! Begin with [`accept`], the loop that takes connections in; then [`machine`], one machine's WebSocket from its first
-//! byte to its last.
+//! byte to its last, over a [`wire`].
 
 pub mod accept;
 pub mod closing;
 pub mod counter;
+pub mod figures;
+pub mod line;
 pub mod machine;
 pub mod origin;
+pub mod wire;
 
 use std::sync::Arc;
 
@@ -32,4 +35,6 @@ pub struct GatewayState {
     pub machines: Counter,
     /// How many live clients are connected.
     pub live_clients: Counter,
+    /// What is counted for every message.
+    pub figures: figures::Figures,
 }

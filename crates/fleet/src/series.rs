@@ -4,7 +4,7 @@ use muster_brain::live::LiveSample;
 use muster_model::entry::JsonText;
 use muster_model::{MachineId, Sample, Timestamp, telemetry};
 use muster_protocol::api;
-use muster_protocol::link::{LogReport, Telemetry as WireTelemetry};
+use muster_protocol::link::{LogReport, Telemetry as WireTelemetry, WireSample};
 use muster_store::{LogCursor, LogQuery, Telemetry, TelemetryError, TelemetryQuery};
 use serde_json::value::RawValue;
 
@@ -20,47 +20,34 @@ impl Series {
         Self { store }
     }
 
-    /// Keeps samples, and gives them back as subscribers see them. Does not block.
-    pub fn keep(
-        &self,
-        machine: MachineId,
-        at: Timestamp,
-        now: Timestamp,
-        telemetry: WireTelemetry,
-    ) -> Vec<LiveSample> {
-        let (mut kept, mut live) = (Vec::new(), Vec::new());
-        for sample in telemetry.samples {
-            if !sample.value.is_finite() {
-                continue;
-            }
-            // A machine's clock may run ahead: what it measured was not measured later than now.
-            let at = at.plus_millis(i64::from(sample.offset_ms)).min(now);
-            let unit = sample.unit.map(String::from);
-            live.push(LiveSample {
-                unit: match &unit {
-                    Some(unit) => unit.clone().into(),
-                    None => telemetry::known_unit(&sample.metric).unwrap_or("").into(),
-                },
-                metric: sample.metric.clone(),
-                value: sample.value,
-                quality: sample.quality,
-                at,
-                min: None,
-                max: None,
-                count: None,
-            });
-            let (metric, quality) = (sample.metric.into_owned(), sample.quality);
-            kept.push(Sample {
-                metric,
-                value: sample.value,
-                unit,
-                quality,
-                at,
-            });
-        }
-        metrics::counter!("muster_telemetry_samples_total").increment(kept.len() as u64);
-        self.store.append(machine, &kept);
-        live
+    /// Keeps samples. Does not block.
+    pub fn keep(&self, machine: MachineId, at: Timestamp, now: Timestamp, telemetry: WireTelemetry) {
+        let samples = telemetry.samples.into_iter().map(|sample| Sample {
+            at: measured_at(at, now, &sample),
+            value: sample.value,
+            unit: sample.unit.map(|unit| unit.into_string().into()),
+            quality: sample.quality,
+            metric: sample.metric,
+        });
+        self.store.append(machine, samples);
+    }
+
+    /// Samples as subscribers see them.
+    pub fn shown(at: Timestamp, now: Timestamp, telemetry: &WireTelemetry) -> Vec<LiveSample> {
+        let samples = telemetry.samples.iter().map(|sample| LiveSample {
+            unit: match &sample.unit {
+                Some(unit) => unit.to_string().into(),
+                None => telemetry::known_unit(&sample.metric).unwrap_or("").into(),
+            },
+            metric: sample.metric.clone(),
+            value: sample.value,
+            quality: sample.quality,
+            at: measured_at(at, now, sample),
+            min: None,
+            max: None,
+            count: None,
+        });
+        samples.collect()
     }
 
     /// Keeps lines, and gives them back as people see them. Does not block.
@@ -159,4 +146,9 @@ impl Series {
     pub fn stats(&self) -> muster_store::TelemetryStats {
         self.store.stats()
     }
+}
+
+/// A machine's clock may run ahead: what it measured was not measured later than now.
+fn measured_at(at: Timestamp, now: Timestamp, sample: &WireSample) -> Timestamp {
+    at.plus_millis(i64::from(sample.offset_ms)).min(now)
 }

@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::gateway::counter::Counter;
+use crate::gateway::figures::Figures;
 use crate::gateway::{GatewayState, accept};
 use crate::live::sequencer::Sequencer;
 use crate::options::{Options, OptionsError};
@@ -119,6 +120,7 @@ impl Server {
         let series = Series::new(telemetry);
         let bus = LocalBus::new(BUS_BEHIND_MAX);
         let sequencer = Sequencer::new(bus.clone(), head);
+        let figures = Figures::new();
         let mut handles = Vec::new();
         let mut inboxes = Vec::new();
         for _ in 0..options.shards {
@@ -153,6 +155,7 @@ impl Server {
                 table: handle.table,
                 bus: bus.clone(),
                 sequencer: sequencer.clone(),
+                figures: figures.clone(),
             };
             let task = ShardTask::new(shard, inbox, parts);
             tasks.spawn(
@@ -168,6 +171,7 @@ impl Server {
             tasks: tasks.clone(),
             machines: Counter::new("muster_connections"),
             live_clients: Counter::new("muster_live_clients"),
+            figures,
         };
         let (address, admin_address) = (
             local(&listener, options.listen)?,

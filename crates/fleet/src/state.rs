@@ -23,7 +23,7 @@ use muster_runtime::Clock;
 use muster_store::{EventLog, LocalBus};
 use tokio::sync::{mpsc, oneshot};
 
-pub use shard::{Line, ShardMessage};
+pub use shard::ShardMessage;
 use table::Table;
 
 use crate::series::Series;
@@ -98,6 +98,11 @@ impl Fleet {
     /// What time it is.
     pub fn now(&self) -> Now {
         now(&self.inner.clock)
+    }
+
+    /// Monotonic time in milliseconds: cheaper than [`now`](Self::now), for what is done with every message.
+    pub fn mono_ms(&self) -> u64 {
+        self.inner.clock.mono_ms()
     }
 
     /// The fleet's log.

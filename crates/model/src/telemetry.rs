@@ -1,5 +1,7 @@
 //! Measurements over time, and the names of those that every machine may send.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::time::Timestamp;
@@ -9,11 +11,11 @@ use crate::vocabulary::Quality;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
     /// The metric: lower-case words with dots, the unit last (`cpu.percent`).
-    pub metric: String,
+    pub metric: Cow<'static, str>,
     /// The value in the metric's unit. Always finite.
     pub value: f64,
     /// The unit, where the metric is not one of [`KNOWN`].
-    pub unit: Option<String>,
+    pub unit: Option<Cow<'static, str>>,
     /// How far the value can be trusted.
     pub quality: Quality,
     /// When it was measured, in server time.

@@ -1,7 +1,7 @@
 //! Recent telemetry and log lines: much of it, for a while, and not worth a wait.
 //!
-//! Begin with [`Telemetry`]. Taking in is a short lock and never a disk; a thread of its own writes every other second.
-//! A crash of the process loses what was not written yet (about two seconds), a power cut a few seconds more: that is
+//! Begin with [`Telemetry`]. Taking in is a short lock and never a disk; a thread of its own writes every five seconds.
+//! A crash of the process loses what was not written yet (about five seconds), a power cut a few seconds more: that is
 //! the price, and nothing that must not be lost belongs here. Queries see also what is not written yet.
 //!
 //! This module does not know what metrics mean, nor whether a machine may send them.
@@ -64,8 +64,8 @@ pub struct TelemetryOptions {
 impl Default for TelemetryOptions {
     fn default() -> Self {
         Self {
-            flush_interval: Duration::from_secs(2),
-            flush_samples: 50_000,
+            flush_interval: Duration::from_secs(5),
+            flush_samples: 400_000,
             samples_max: 1_000_000,
             lines_max_bytes: 16 << 20,
             metrics_max: 10_000,
@@ -291,7 +291,7 @@ impl Telemetry {
     }
 
     /// Takes in samples of one machine. Never waits: what cannot be held is dropped and counted.
-    pub fn append(&self, machine: MachineId, samples: &[Sample]) {
+    pub fn append(&self, machine: MachineId, samples: impl IntoIterator<Item = Sample>) {
         let flush = self.0.shared.memory.lock().take_samples(machine, samples);
         if flush {
             self.0.shared.wake.notify_one();

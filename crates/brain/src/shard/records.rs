@@ -29,8 +29,8 @@ impl Shard {
                         let at = said_at.plus_millis(i64::from(sample.offset_ms)).min(now.wall);
                         slot.view.vitals.observe(&sample.metric, sample.value, at);
                     }
+                    slot.touch(&mut self.dirty);
                 }
-                self.touch(machine);
                 self.effects.push(Effect::Telemetry {
                     machine,
                     at: said_at,

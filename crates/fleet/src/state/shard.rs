@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
+use muster_brain::Now;
 use muster_brain::live::{About, Content, Published};
 use muster_brain::shard::{
     ConnectionId, Effect, Input, Placed, ProfileChange, ProfileError, RequestId, Shard, Ticket,
@@ -22,9 +23,11 @@ use muster_runtime::{Clock, Shutdown};
 use muster_store::{Append, Bus, EventLog, Expected, LocalBus, LogError, StreamName};
 use tokio::sync::{mpsc, oneshot};
 
-use super::table::Table;
+use super::table::{Row, Table};
 use super::{Publications, now};
 use crate::api::convert;
+use crate::gateway::figures::Figures;
+use crate::gateway::line::Line;
 use crate::live::sequencer::Sequencer;
 use crate::series::Series;
 
@@ -32,6 +35,8 @@ use crate::series::Series;
 const PUBLISH_EVERY: Duration = Duration::from_millis(50);
 /// Most views that are shown anew at once after a commit.
 const SHOW_AT_COMMIT_MAX: usize = 256;
+/// Rows that are put into the table under one lock: a reader waits for no more.
+const SHOWN_UNDER_ONE_LOCK: usize = 64;
 /// Most messages that are stepped before effects are carried out.
 const STEPS_AT_ONCE: usize = 1_024;
 
@@ -90,70 +95,6 @@ pub enum ShardMessage {
     },
 }
 
-/// The way to say something on one connection.
-#[derive(Clone, Debug)]
-pub struct Line(Arc<LineInner>);
-
-#[derive(Debug)]
-struct LineInner {
-    waiting: parking_lot::Mutex<Waiting>,
-    notify: tokio::sync::Notify,
-}
-
-#[derive(Debug, Default)]
-struct Waiting {
-    frames: Vec<String>,
-    close: Option<(u16, String)>,
-}
-
-/// Frames that may wait on one connection: a machine that does not read what it is told is cut off.
-const LINE_WAITING_MAX: usize = 256;
-
-impl Default for Line {
-    fn default() -> Self {
-        Self(Arc::new(LineInner {
-            waiting: Default::default(),
-            notify: tokio::sync::Notify::new(),
-        }))
-    }
-}
-
-impl Line {
-    /// Says something. False if too much waits already.
-    pub fn say(&self, frame: String) -> bool {
-        let mut waiting = self.0.waiting.lock();
-        let room = waiting.frames.len() < LINE_WAITING_MAX;
-        if room {
-            waiting.frames.push(frame);
-        } else {
-            waiting.close = Some((1008, "messages are not being read".to_owned()));
-        }
-        drop(waiting);
-        self.0.notify.notify_one();
-        room
-    }
-
-    /// Ends the connection after what was said.
-    pub fn close(&self, code: u16, reason: String) {
-        self.0.waiting.lock().close.get_or_insert((code, reason));
-        self.0.notify.notify_one();
-    }
-
-    /// Waits for something to be said, and takes it.
-    pub async fn next(&self) -> (Vec<String>, Option<(u16, String)>) {
-        loop {
-            let notified = self.0.notify.notified();
-            {
-                let mut waiting = self.0.waiting.lock();
-                if !waiting.frames.is_empty() || waiting.close.is_some() {
-                    return (std::mem::take(&mut waiting.frames), waiting.close.take());
-                }
-            }
-            notified.await;
-        }
-    }
-}
-
 type Receipts = FuturesOrdered<BoxFuture<'static, (Ticket, Result<Vec<muster_store::Placed>, LogError>)>>;
 
 /// What a shard works with.
@@ -170,6 +111,8 @@ pub struct ShardParts {
     pub bus: LocalBus<Publications>,
     /// What puts events of all shards into order.
     pub sequencer: Sequencer,
+    /// What is counted for every message.
+    pub figures: Figures,
 }
 
 /// While this is there, what the log answers is not folded in: a view that is ahead of the checkpoint's position would
@@ -189,6 +132,7 @@ pub struct ShardTask {
     table: Arc<Table>,
     bus: LocalBus<Publications>,
     sequencer: Sequencer,
+    figures: Figures,
     lines: HashMap<ConnectionId, Line>,
     in_flight: Receipts,
     requests: BTreeMap<RequestId, oneshot::Sender<Result<Arc<Profile>, ProfileError>>>,
@@ -213,8 +157,13 @@ impl ShardTask {
             table,
             bus,
             sequencer,
+            figures,
         } = parts;
-        table.replace(shard.views().cloned().collect());
+        let mut rows = table.write();
+        for view in shard.views() {
+            rows.put(view);
+        }
+        drop(rows);
         Self {
             shard,
             clock,
@@ -224,6 +173,7 @@ impl ShardTask {
             table,
             bus,
             sequencer,
+            figures,
             lines: HashMap::new(),
             in_flight: FuturesOrdered::new(),
             requests: BTreeMap::new(),
@@ -252,12 +202,13 @@ impl ShardTask {
                 Some((ticket, result)) = self.in_flight.next(), if !self.in_flight.is_empty() && self.hold.is_none() => {
                     self.written(ticket, result);
                 }
-                count = self.inbox.recv_many(&mut messages, STEPS_AT_ONCE) => {
+                count = gather(&mut self.inbox, &mut messages) => {
                     if count == 0 {
                         break;
                     }
+                    let now = now(&self.clock);
                     for message in messages.drain(..) {
-                        self.take(message);
+                        self.take(now, message);
                     }
                 }
                 _ = publish.tick() => {}
@@ -279,8 +230,7 @@ impl ShardTask {
         Ok(())
     }
 
-    fn take(&mut self, message: ShardMessage) {
-        let now = now(&self.clock);
+    fn take(&mut self, now: Now, message: ShardMessage) {
         match message {
             ShardMessage::Open { connection, line } => {
                 self.lines.insert(connection, line);
@@ -376,7 +326,8 @@ impl ShardTask {
 
     /// Carries out what the shard decided.
     fn carry_out(&mut self) {
-        for effect in self.shard.take_effects(now(&self.clock)) {
+        let now = now(&self.clock);
+        for effect in self.shard.take_effects(now) {
             match effect {
                 Effect::Append {
                     ticket,
@@ -396,8 +347,7 @@ impl ShardTask {
                 }
                 Effect::Send { connection, frame } => match encode(&frame) {
                     Ok(text) => {
-                        metrics::counter!("muster_messages_sent_total", "type" => frame.message.type_name())
-                            .increment(1);
+                        self.figures.sent(&frame.message);
                         if let Some(line) = self.lines.get(&connection)
                             && !line.say(text)
                         {
@@ -421,18 +371,18 @@ impl ShardTask {
                     at,
                     telemetry,
                 } => {
-                    let samples = self.series.keep(machine, at, now(&self.clock).wall, telemetry);
                     if self.bus_is_heard() {
                         let topic = format!("machine.{machine}.telemetry").into();
                         self.publish(vec![Published {
                             topic,
                             about: self.about(machine),
-                            content: Content::Samples(samples.into()),
+                            content: Content::Samples(Series::shown(at, now.wall, &telemetry).into()),
                         }]);
                     }
+                    self.series.keep(machine, at, now.wall, telemetry);
                 }
                 Effect::Log { machine, at, log } => {
-                    let lines = self.series.keep_lines(machine, at, now(&self.clock).wall, log);
+                    let lines = self.series.keep_lines(machine, at, now.wall, log);
                     if self.bus_is_heard() {
                         let topic: Arc<str> = format!("machine.{machine}.log").into();
                         let about = self.about(machine);
@@ -517,30 +467,15 @@ impl ShardTask {
 
     /// Shows changed views to readers and tells subscribers.
     fn show_changes(&mut self) {
-        let changed = self.shard.take_changed();
-        if changed.is_empty() {
-            return;
-        }
-        let rows = self.table.replace(changed);
-        if !self.bus_is_heard() {
-            return;
-        }
-        let mut published = Vec::with_capacity(rows.len() * 2);
-        for row in rows {
-            let about = Some(about(&row.view));
-            let topic = format!("machine.{}.heartbeat", row.view.id).into();
-            let heard = serde_json::json!({ "last_seen": row.view.last_seen, "presence": row.view.presence });
-            if let Ok(data) = serde_json::value::to_raw_value(&heard) {
-                published.push(Published {
-                    topic,
-                    about: about.clone(),
-                    content: Content::Latest(data.into()),
-                });
-            }
-            published.push(Published {
-                topic: row.topic.clone(),
-                about,
-                content: Content::Changed,
+        let heard = self.bus_is_heard();
+        let mut published = Vec::new();
+        while self.shard.changed() > 0 {
+            let mut rows = self.table.write();
+            self.shard.show_changed(SHOWN_UNDER_ONE_LOCK, |view| {
+                let row = rows.put(view);
+                if heard {
+                    published.extend(changes(row));
+                }
             });
         }
         self.publish(published);
@@ -587,6 +522,45 @@ impl ShardTask {
             .increment(figures.unbelievable - since.unbelievable);
         metrics::counter!("muster_connections_refused_total").increment(figures.refused - since.refused);
     }
+}
+
+/// What subscribers are told of a row that changed.
+fn changes(row: &Row) -> impl Iterator<Item = Published> {
+    let about = Some(about(&row.view));
+    let heard = serde_json::json!({ "last_seen": row.view.last_seen, "presence": row.view.presence });
+    let heartbeat = serde_json::value::to_raw_value(&heard)
+        .ok()
+        .map(|data| Published {
+            topic: format!("machine.{}.heartbeat", row.view.id).into(),
+            about: about.clone(),
+            content: Content::Latest(data.into()),
+        });
+    let changed = Published {
+        topic: row.topic.clone(),
+        about,
+        content: Content::Changed,
+    };
+    heartbeat.into_iter().chain([changed])
+}
+
+/// Waits for messages, and takes all that are at hand: zero only once there is nobody left to send any.
+///
+/// Whoever sends the first one wakes this task, often at once and before others that are ready have said theirs. So it
+/// lets them go first: what comes together is stepped together, and the cost of a turn is shared.
+async fn gather(inbox: &mut mpsc::Receiver<ShardMessage>, messages: &mut Vec<ShardMessage>) -> usize {
+    if messages.is_empty() {
+        if inbox.recv_many(messages, STEPS_AT_ONCE).await == 0 {
+            return 0;
+        }
+        // Nothing is lost where something else comes first here: what was taken waits for the next turn.
+        tokio::task::yield_now().await;
+    }
+    while messages.len() < STEPS_AT_ONCE
+        && let Ok(message) = inbox.try_recv()
+    {
+        messages.push(message);
+    }
+    messages.len()
 }
 
 /// Waits for the position of the checkpoint that the shard is held for; none if it was given up.

@@ -1,10 +1,11 @@
 //! The views of one shard's machines, for readers. The shard replaces rows; readers take them without waiting for it.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, OnceLock};
 
 use muster_model::{MachineId, MachineView};
-use parking_lot::RwLock;
+use parking_lot::{RwLock, RwLockWriteGuard};
 use serde_json::value::RawValue;
 
 use crate::api::convert;
@@ -56,23 +57,43 @@ impl Table {
         self.rows.read().values().cloned().collect()
     }
 
-    /// Puts newer views in the place of older ones, and gives back their rows.
-    pub fn replace(&self, views: Vec<MachineView>) -> Vec<Arc<Row>> {
-        let mut rows = self.rows.write();
-        let mut replaced = Vec::with_capacity(views.len());
-        for view in views {
-            let topic = match rows.get(&view.id) {
-                Some(row) => row.topic.clone(),
-                None => format!("machine.{}.state", view.id).into(),
-            };
-            let row = Arc::new(Row {
-                topic,
+    /// Puts views into their rows, newer ones in the place of older ones.
+    pub fn write(&self) -> TableWriter<'_> {
+        TableWriter(self.rows.write())
+    }
+}
+
+/// The table while its shard writes to it. Readers wait: it is held for few rows at a time.
+pub struct TableWriter<'a>(RwLockWriteGuard<'a, HashMap<MachineId, Arc<Row>>>);
+
+impl TableWriter<'_> {
+    /// Puts a newer view into its row.
+    pub fn put(&mut self, view: &MachineView) -> &Arc<Row> {
+        match self.0.entry(view.id) {
+            Entry::Vacant(entry) => entry.insert(Arc::new(Row {
+                topic: format!("machine.{}.state", view.id).into(),
                 json: OnceLock::new(),
-                view: Arc::new(view),
-            });
-            rows.insert(row.view.id, row.clone());
-            replaced.push(row);
+                view: Arc::new(view.clone()),
+            })),
+            Entry::Occupied(entry) => {
+                let row = entry.into_mut();
+                // Where no reader holds the older view, the newer one takes its place without being copied.
+                if let Some(Row {
+                    view: shown, json, ..
+                }) = Arc::get_mut(row)
+                    && let Some(shown) = Arc::get_mut(shown)
+                {
+                    shown.catch_up(view);
+                    json.take();
+                } else {
+                    *row = Arc::new(Row {
+                        topic: row.topic.clone(),
+                        json: OnceLock::new(),
+                        view: Arc::new(view.clone()),
+                    });
+                }
+                row
+            }
         }
-        replaced
     }
 }

@@ -133,7 +133,11 @@ impl Memory {
     }
 
     /// Takes samples in; says whether it is time to write.
-    pub(super) fn take_samples(&mut self, machine: MachineId, samples: &[Sample]) -> bool {
+    pub(super) fn take_samples(
+        &mut self,
+        machine: MachineId,
+        samples: impl IntoIterator<Item = Sample>,
+    ) -> bool {
         let held = self.flushing.as_ref().map_or(0, |batch| batch.sample_count) + self.pending.sample_count;
         let room = if self.closed {
             0
@@ -141,25 +145,29 @@ impl Memory {
             self.samples_max.saturating_sub(held)
         };
         let number = self.machine_number(machine);
-        let mut taken = Vec::with_capacity(samples.len().min(room));
-        for sample in samples.iter().take(room) {
-            let metric = self.metric_number(&sample.metric, sample.unit.as_deref());
-            match metric {
-                Some(metric) if sample.value.is_finite() => taken.push(Stored {
+        let mut kept = self.pending.samples.remove(&number).unwrap_or_default();
+        let (before, mut given) = (kept.len(), 0);
+        for sample in samples {
+            given += 1;
+            if given > room || !sample.value.is_finite() {
+                continue;
+            }
+            if let Some(metric) = self.metric_number(&sample.metric, sample.unit.as_deref()) {
+                kept.push(Stored {
                     at: sample.at.as_millis(),
                     value: sample.value,
                     metric,
                     quality: sample.quality,
-                }),
-                _ => {}
+                });
             }
         }
-        self.counts.samples += taken.len() as u64;
-        self.counts.samples_dropped += (samples.len() - taken.len()) as u64;
-        self.pending.sample_count += taken.len();
-        if !taken.is_empty() {
-            self.pending.samples.entry(number).or_default().append(&mut taken);
+        let taken = kept.len() - before;
+        if !kept.is_empty() {
+            self.pending.samples.insert(number, kept);
         }
+        self.counts.samples += taken as u64;
+        self.counts.samples_dropped += (given - taken) as u64;
+        self.pending.sample_count += taken;
         self.pending.sample_count >= self.flush_samples
     }
 

@@ -14,7 +14,7 @@ use crate::kit::{Dice, at, machine};
 
 fn sample(metric: &str, millis: i64, value: f64) -> Sample {
     Sample {
-        metric: metric.to_owned(),
+        metric: metric.to_owned().into(),
         value,
         unit: None,
         quality: Quality::Good,
@@ -79,7 +79,7 @@ fn is_seen_at_once_and_after_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let telemetry = open(directory.path(), lazy());
     let with_unit = Sample {
-        unit: Some("rpm".to_owned()),
+        unit: Some("rpm".into()),
         ..sample("wheel.speed", 3, 7.0)
     };
     let bad = Sample {
@@ -88,15 +88,15 @@ fn is_seen_at_once_and_after_a_restart() {
     };
     telemetry.append(
         machine(1),
-        &[
+        [
             sample("cpu.percent", 2, 20.0),
             sample("cpu.percent", 1, 10.0),
             with_unit,
             bad,
         ],
     );
-    telemetry.append(machine(2), &[sample("cpu.percent", 1, 99.0)]);
-    telemetry.append(machine(1), &[sample("cpu.percent", 4, f64::NAN)]);
+    telemetry.append(machine(2), [sample("cpu.percent", 1, 99.0)]);
+    telemetry.append(machine(1), [sample("cpu.percent", 4, f64::NAN)]);
     let check = |telemetry: &Telemetry| {
         let series = telemetry.query(machine(1), &all(100)).unwrap();
         let seen: Vec<_> = series
@@ -125,7 +125,7 @@ fn is_seen_at_once_and_after_a_restart() {
     drop(telemetry);
     let telemetry = open(directory.path(), lazy());
     check(&telemetry);
-    telemetry.append(machine(1), &[sample("cpu.percent", 5, 5.0)]);
+    telemetry.append(machine(1), [sample("cpu.percent", 5, 5.0)]);
     assert_eq!(telemetry.query(machine(1), &all(100)).unwrap()[0].points.len(), 3);
 }
 
@@ -134,7 +134,7 @@ fn every_sample_is_seen_once_while_it_is_being_written() {
     let directory = tempfile::tempdir().unwrap();
     let telemetry = open(directory.path(), eager());
     for number in 1..=3_000_i64 {
-        telemetry.append(machine(1), &[sample("load.1m", number * 100, 1.0)]);
+        telemetry.append(machine(1), [sample("load.1m", number * 100, 1.0)]);
         telemetry.append_logs(machine(1), vec![line(number, Severity::Info, "x")]);
         if number % 10 == 0 {
             let series = telemetry.query(machine(1), &all(10_000)).unwrap();
@@ -208,9 +208,9 @@ fn what_does_not_fit_is_dropped_and_counted() {
     let many: Vec<_> = (0..50)
         .map(|number| sample(&format!("metric.{number}"), 1, 1.0))
         .collect();
-    telemetry.append(machine(1), &many);
+    telemetry.append(machine(1), many);
     assert_eq!(telemetry.stats().samples_dropped, 47);
-    telemetry.append(machine(1), &vec![sample("metric.0", 1, 1.0); 200]);
+    telemetry.append(machine(1), vec![sample("metric.0", 1, 1.0); 200]);
     let stats = telemetry.stats();
     assert_eq!(
         (stats.samples, stats.samples_waiting, stats.samples_dropped),
@@ -235,7 +235,7 @@ fn old_things_go() {
     for number in 0..50 {
         telemetry.append(
             machine(number % 3),
-            &[sample("load.1m", i64::from(number as i32) * 100_000, 1.0)],
+            [sample("load.1m", i64::from(number as i32) * 100_000, 1.0)],
         );
         telemetry.append_logs(
             machine(number % 3),
@@ -284,7 +284,7 @@ fn the_file_stays_small() {
         let samples: Vec<_> = (0..2_000)
             .map(|number| sample("load.1m", round * 60_000 + number, dice.below(1 << 50) as f64))
             .collect();
-        telemetry.append(machine(1), &samples);
+        telemetry.append(machine(1), samples.clone());
         wait_until("it is not written", || telemetry.stats().samples_waiting == 0);
     }
     assert_eq!(telemetry.stats().samples_dropped, 0);
@@ -312,10 +312,10 @@ proptest! {
         let mut telemetry = open(directory.path(), lazy());
         let samples: Vec<_> = given.iter().map(|(at, value)| sample("load.1m", *at, *value)).collect();
         let half = samples.len() / 2;
-        telemetry.append(machine(1), &samples[..half]);
+        telemetry.append(machine(1), samples[..half].to_vec());
         drop(telemetry);
         telemetry = open(directory.path(), lazy());
-        telemetry.append(machine(1), &samples[half..]);
+        telemetry.append(machine(1), samples[half..].to_vec());
         let query = TelemetryQuery { metrics: vec!["load.1m".to_owned()], from: at(from), to: at(from + length), points_max };
         let inside: Vec<f64> = given
             .iter()

@@ -1,0 +1,303 @@
+//! The life of one connection: `hello` within its time, then whatever comes first, frame after frame.
+//!
+//! Ten thousand of these are there at once, nearly all of them waiting. So what a waiting one holds is small: whatever
+//! happens rarely is boxed while it happens.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use muster_brain::shard::ConnectionId;
+use muster_protocol::link::{Decoder, Envelope, MachineMessage, Minor, TokenBucket};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, Sleep};
+
+use super::ending::{End, Refusal, finish, refused};
+use crate::gateway::GatewayState;
+use crate::gateway::line::{Line, Said};
+use crate::gateway::wire::{Incoming, Wire, WireError};
+use crate::state::ShardMessage;
+
+/// A machine that takes nothing for so long is let go.
+pub(super) const WRITE_WITHIN: Duration = Duration::from_secs(15);
+/// Pings without an answer after which the other end is gone.
+const UNHEARD_MAX: u8 = 2;
+
+/// Speaks with a machine until its connection ends.
+pub(super) async fn run<S>(wire: &mut Wire<S>, state: &GatewayState)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let _counted = state.machines.enter();
+    let end = match Box::pin(greet(wire, state)).await {
+        Ok(mut session) => {
+            let end = session.speak(wire).await;
+            Box::pin(session.leave(&end)).await;
+            end
+        }
+        Err(end) => end,
+    };
+    Box::pin(finish(wire, end)).await;
+}
+
+struct Session<'a> {
+    state: &'a GatewayState,
+    decoder: Decoder,
+    shard: &'a mpsc::Sender<ShardMessage>,
+    connection: ConnectionId,
+    line: Line,
+    bucket: TokenBucket,
+    /// How many pings nothing was heard after.
+    unheard: u8,
+}
+
+/// What comes next on a connection.
+enum Next {
+    Heard(Result<Heard, WireError>),
+    Said(Said),
+    PingDue,
+}
+
+/// What a machine said.
+enum Heard {
+    Frame(Envelope<MachineMessage>),
+    /// A ping or a pong.
+    Sign,
+    Refused(Box<Refusal>),
+    End(Box<End>),
+}
+
+/// The first frame must come soon, and be a `hello`.
+async fn greet<'a, S>(wire: &mut Wire<S>, state: &'a GatewayState) -> Result<Session<'a>, End>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let limits = state.options.shard.limits;
+    let mut decoder = Decoder {
+        limits,
+        ..Decoder::default()
+    };
+    let first = first_frame(wire, state, &decoder).await?;
+    if let MachineMessage::Hello(hello) = &first.message {
+        decoder.minor = Minor(hello.minor);
+    }
+    let machine = first.machine_id;
+    let session = Session {
+        state,
+        decoder,
+        shard: &state.fleet.shard_of(machine).inbox,
+        connection: state.fleet.new_connection(),
+        line: Line::default(),
+        bucket: TokenBucket::new(
+            limits.messages_per_s,
+            limits.messages_burst,
+            state.fleet.mono_ms(),
+        ),
+        unheard: 0,
+    };
+    tracing::debug!(%machine, connection = session.connection.0, "a machine connected");
+    let open = ShardMessage::Open {
+        connection: session.connection,
+        line: session.line.clone(),
+    };
+    session.tell(open).await?;
+    let frame = ShardMessage::Frame {
+        connection: session.connection,
+        frame: first,
+    };
+    session.tell(frame).await?;
+    Ok(session)
+}
+
+async fn first_frame<S>(
+    wire: &mut Wire<S>,
+    state: &GatewayState,
+    decoder: &Decoder,
+) -> Result<Envelope<MachineMessage>, End>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let within = Duration::from_millis(state.options.hello_within_ms);
+    let deadline = tokio::time::sleep(within);
+    tokio::pin!(deadline);
+    loop {
+        let heard = tokio::select! {
+            heard = wire.next(|incoming| hear(state, decoder, incoming)) => heard,
+            () = &mut deadline => {
+                metrics::counter!("muster_hello_timeouts_total").increment(1);
+                return Err(End::told(1008, format!("no hello within {} ms", within.as_millis())));
+            }
+            () = state.shutdown.requested() => return Err(stopping()),
+        };
+        match heard {
+            Ok(Heard::Frame(frame)) => return Ok(frame),
+            Ok(Heard::Sign) => {}
+            Ok(Heard::Refused(refusal)) => return Err(refused(wire, state, &refusal).await),
+            Ok(Heard::End(end)) => return Err(*end),
+            Err(error) => return Err(End::by_error(&error)),
+        }
+    }
+}
+
+impl Session<'_> {
+    async fn speak<S>(&mut self, wire: &mut Wire<S>) -> End
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let every = Duration::from_millis(self.state.options.ping_every_ms);
+        let ping = tokio::time::sleep(every);
+        tokio::pin!(ping);
+        loop {
+            match self.next(wire, ping.as_mut()).await {
+                Next::Heard(Ok(Heard::Frame(frame))) => {
+                    let connection = self.connection;
+                    if let Err(end) = self.pass_on(ShardMessage::Frame { connection, frame }).await {
+                        return end;
+                    }
+                }
+                Next::Heard(Ok(Heard::Sign)) => {
+                    if let Err(end) = self.pass_on(ShardMessage::Heard(self.connection)).await {
+                        return end;
+                    }
+                }
+                Next::Heard(Ok(Heard::Refused(refusal))) => {
+                    return Box::pin(refused(wire, self.state, &refusal)).await;
+                }
+                Next::Heard(Ok(Heard::End(end))) => return *end,
+                Next::Heard(Err(error)) => return End::by_error(&error),
+                Next::Said(said) => {
+                    if let Err(end) = Box::pin(say(wire, said)).await {
+                        return end;
+                    }
+                }
+                Next::PingDue => {
+                    if self.unheard >= UNHEARD_MAX {
+                        metrics::counter!("muster_ping_timeouts_total").increment(1);
+                        return End::gone("no answer to pings");
+                    }
+                    self.unheard += 1;
+                    ping.as_mut().reset(Instant::now() + every);
+                    if let Err(end) = Box::pin(write(wire, Wire::put_ping)).await {
+                        return end;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whatever comes first. What the machine says goes before what it is told: there is an end to it, since a busy
+    /// stream says after a while that nothing is there, so that others get their turn.
+    async fn next<S>(&mut self, wire: &mut Wire<S>, mut ping: Pin<&mut Sleep>) -> Next
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        std::future::poll_fn(|cx| {
+            if let Poll::Ready(heard) = wire.poll_next(cx, |incoming| self.admit(incoming)) {
+                return Poll::Ready(Next::Heard(heard));
+            }
+            if let Poll::Ready(said) = self.line.poll_take(cx) {
+                return Poll::Ready(Next::Said(said));
+            }
+            ping.as_mut().poll(cx).map(|()| Next::PingDue)
+        })
+        .await
+    }
+
+    /// What came, if so much may come.
+    fn admit(&mut self, incoming: Incoming<'_>) -> Heard {
+        self.unheard = 0;
+        // Pings and pongs are no messages, but cost as much.
+        if self.bucket.take(self.state.fleet.mono_ms()) {
+            return hear(self.state, &self.decoder, incoming);
+        }
+        metrics::counter!("muster_violations_total", "kind" => "flood").increment(1);
+        let limits = &self.state.options.shard.limits;
+        let (rate, burst) = (limits.messages_per_s, limits.messages_burst);
+        let reason = format!("more than {rate} messages a second after a burst of {burst}");
+        Heard::End(Box::new(End::told(1008, reason)))
+    }
+
+    async fn pass_on(&self, message: ShardMessage) -> Result<(), End> {
+        match self.shard.try_send(message) {
+            Ok(()) => Ok(()),
+            Err(mpsc::error::TrySendError::Full(message)) => Box::pin(self.tell(message)).await,
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(stopping()),
+        }
+    }
+
+    /// Tells the shard, and waits while it has too much to do.
+    async fn tell(&self, message: ShardMessage) -> Result<(), End> {
+        self.shard.send(message).await.map_err(|_| stopping())
+    }
+
+    /// The shard learns first that a connection is at its end: nothing more is taken in from here.
+    async fn leave(&self, end: &End) {
+        tracing::debug!(connection = self.connection.0, reason = %end.reason, "a machine's connection ended");
+        let closed = ShardMessage::Closed {
+            connection: self.connection,
+            reason: end.reason.clone(),
+        };
+        // A shard that is gone needs no telling.
+        let _ = self.shard.send(closed).await;
+    }
+}
+
+fn stopping() -> End {
+    End::told(1001, "the server is being stopped")
+}
+
+/// What it is that came.
+fn hear(state: &GatewayState, decoder: &Decoder, incoming: Incoming<'_>) -> Heard {
+    match incoming {
+        Incoming::Text(text) => match decoder.machine(text) {
+            Ok(frame) => {
+                state.figures.received(&frame.message);
+                Heard::Frame(frame)
+            }
+            Err(error) => Heard::Refused(Box::new(Refusal::new(text, error))),
+        },
+        Incoming::Sign => Heard::Sign,
+        Incoming::Binary(_) => {
+            metrics::counter!("muster_violations_total", "kind" => "binary").increment(1);
+            let reason = "binary frames need a dictionary, and none was agreed";
+            Heard::End(Box::new(End::told(1003, reason)))
+        }
+        Incoming::Close(close) => Heard::End(Box::new(End::by_the_machine(close))),
+    }
+}
+
+/// Says what was said together, and how the connection ends if it does.
+async fn say<S>(wire: &mut Wire<S>, said: Said) -> Result<(), End>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    write(wire, |wire| {
+        said.frames.iter().try_for_each(|frame| wire.put_text(frame))
+    })
+    .await?;
+    match said.close {
+        Some((code, reason)) => Err(End::told(code, reason)),
+        None => Ok(()),
+    }
+}
+
+/// Writes what is put in line, within its time.
+async fn write<S>(
+    wire: &mut Wire<S>,
+    put: impl FnOnce(&mut Wire<S>) -> Result<(), WireError>,
+) -> Result<(), End>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let write = async {
+        put(wire)?;
+        wire.flush().await
+    };
+    match tokio::time::timeout(WRITE_WITHIN, write).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(End::gone(format!("could not be written to: {error}"))),
+        Err(_) => Err(End::gone("takes nothing any more")),
+    }
+}
