@@ -225,7 +225,7 @@ export class World {
     if (before !== undefined) slot = Math.min(slot, Math.floor(this.historyFrom / SLOT_MS) + before - 1);
     for (let looked = 0; slot * SLOT_MS + SLOT_MS > bottom; slot -= 1, looked += 1) {
       if (items.length >= limit || looked > 20_000) {
-        return { items, next_cursor: String(slot - Math.floor(this.historyFrom / SLOT_MS) + 1), searched_to: iso((slot + 1) * SLOT_MS) };
+        return { items, next_cursor: String(slot - Math.floor(this.historyFrom / SLOT_MS) + 1), searched_to: iso((slot + 1) * SLOT_MS), position: this.position(Date.now()) };
       }
       const event = this.eventIn(slot);
       if (event === null) continue;
@@ -236,7 +236,7 @@ export class World {
       if (machine && event.machine_id !== machine) continue;
       items.push(event);
     }
-    return { items, next_cursor: null, searched_to: iso(bottom) };
+    return { items, next_cursor: null, searched_to: iso(bottom), position: this.position(Date.now()) };
   }
 
   timeline(from, to, count) {

@@ -1,7 +1,7 @@
 //! Requests about the whole fleet: its figures and its events.
 
 use muster_model::{MachineId, Severity, Timestamp};
-use muster_protocol::api::{EventPage, FleetSummary, Timeline};
+use muster_protocol::api::{EventPage, FleetSummary, Order, Timeline};
 
 use crate::client::Client;
 use crate::error::ClientError;
@@ -24,6 +24,8 @@ pub struct EventQuery {
     pub cursor: Option<String>,
     /// Most events on the page.
     pub limit: Option<u32>,
+    /// Which come first: the newest where nothing is said.
+    pub order: Option<Order>,
 }
 
 /// Which span of time, and how finely. The default leaves it to the server.
@@ -47,6 +49,7 @@ impl EventQuery {
             .with("to", self.to.as_ref())
             .with("cursor", self.cursor.as_ref())
             .with("limit", self.limit.as_ref())
+            .with("order", self.order.as_ref())
     }
 
     pub(crate) fn page(&self, cursor: Option<String>, limit: u32) -> Self {
@@ -74,12 +77,12 @@ impl Client {
         self.get(&["fleet", "timeline"], parameters).await
     }
 
-    /// One page of the fleet's events, newest first.
+    /// One page of the fleet's events, in the order that is asked for.
     pub async fn events(&self, query: &EventQuery) -> Result<EventPage, ClientError> {
         self.get(&["events"], query.parameters()).await
     }
 
-    /// The fleet's newest events, at most `limit` of them, by following the pages.
+    /// The fleet's newest or oldest events, at most `limit` of them, by following the pages.
     pub async fn events_all(&self, query: &EventQuery, limit: usize) -> Result<EventPage, ClientError> {
         collect(query.cursor.clone(), limit, async |cursor, limit| {
             self.events(&query.page(cursor, limit)).await

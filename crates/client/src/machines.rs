@@ -80,7 +80,7 @@ impl Client {
         self.get(&["machines", &id.to_string()], parameters).await
     }
 
-    /// One page of a machine's events, newest first. The query's own `machine` is not used.
+    /// One page of a machine's events, in the order that is asked for. The query's own `machine` is not used.
     pub async fn machine_events(&self, id: MachineId, query: &EventQuery) -> Result<EventPage, ClientError> {
         let query = EventQuery {
             machine: None,
@@ -90,7 +90,7 @@ impl Client {
             .await
     }
 
-    /// A machine's newest events, at most `limit` of them, by following the pages.
+    /// A machine's newest or oldest events, at most `limit` of them, by following the pages.
     pub async fn machine_events_all(
         &self,
         id: MachineId,

@@ -17,7 +17,12 @@ macro_rules! sections {
         #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema, utoipa::ToSchema))]
         pub struct ReportedState {
-            $($(#[$doc])* #[serde(default, skip_serializing_if = "Option::is_none")] pub $field: Option<Arc<$section>>),+
+            $(
+                $(#[$doc])*
+                #[serde(default, skip_serializing_if = "Option::is_none")]
+                #[cfg_attr(feature = "schema", schema(nullable = false))]
+                pub $field: Option<Arc<$section>>
+            ),+
         }
 
         /// What changed since a known version of the state: sections that are present replace, `null` removes.
@@ -120,6 +125,7 @@ section! {
         kind: String,
         /// Where it belongs: `munich`, `berlin` …; the same letters as the kind.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "schema", schema(nullable = false))]
         region: Option<String>,
     }
 }
@@ -129,20 +135,25 @@ section! {
     Hardware {
         /// Who made it, as DMI or the device tree says.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "schema", schema(nullable = false))]
         vendor: Option<String>,
         /// Its model, as DMI or the device tree says.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "schema", schema(nullable = false))]
         model: Option<String>,
         /// Its serial number, as DMI or the device tree says.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "schema", schema(nullable = false))]
         serial: Option<String>,
         /// Its revision, where the maker gives one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "schema", schema(nullable = false))]
         revision: Option<String>,
         /// Processor architecture: `x86_64`, `aarch64` …
         architecture: String,
         /// Processor name, where the kernel gives one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "schema", schema(nullable = false))]
         processor: Option<String>,
         /// Processors that the kernel schedules on.
         processors: u32,
@@ -168,6 +179,7 @@ section! {
         name: String,
         /// Its hardware address, colon-separated, lower case.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "schema", schema(nullable = false))]
         mac: Option<String>,
         /// Its addresses, without prefix length.
         addresses: Vec<String>,
@@ -175,6 +187,7 @@ section! {
         up: bool,
         /// Speed in Mbit/s, where the driver knows it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "schema", schema(nullable = false))]
         speed_mbit_per_s: Option<u32>,
     }
 }
@@ -200,6 +213,7 @@ section! {
         agent_version: String,
         /// The release that was last installed, where releases are used.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "schema", schema(nullable = false))]
         release: Option<String>,
         /// How far an update is.
         phase: UpdatePhase,
@@ -255,6 +269,7 @@ section! {
     Power {
         /// Charge of the battery, 0 to 100; absent on a machine without one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "schema", schema(nullable = false))]
         battery_percent: Option<f64>,
         /// Whether the battery is taking on energy.
         charging: bool,
@@ -262,9 +277,11 @@ section! {
         external_supply: bool,
         /// Voltage of the battery.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "schema", schema(nullable = false))]
         volts: Option<f64>,
         /// Current out of the battery; negative while charging.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "schema", schema(nullable = false))]
         amperes: Option<f64>,
     }
 }
@@ -322,6 +339,7 @@ section! {
         restarts: u32,
         /// Why it was last started again.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "schema", schema(nullable = false))]
         last_failure: Option<String>,
     }
 }

@@ -47,32 +47,44 @@ document! {
         /// Since when.
         presence_since: Timestamp,
         /// What it is doing.
+        #[cfg_attr(feature = "schema", schema(required = true))]
         mode: Option<Mode>,
         /// What its safety node says.
+        #[cfg_attr(feature = "schema", schema(required = true))]
         safety: Option<Safety>,
         /// Charge of the battery, 0 to 100.
+        #[cfg_attr(feature = "schema", schema(required = true))]
         battery_percent: Option<f64>,
         /// Whether the battery is taking on energy.
+        #[cfg_attr(feature = "schema", schema(required = true))]
         charging: Option<bool>,
         /// The hottest zone, in degrees Celsius.
+        #[cfg_attr(feature = "schema", schema(required = true))]
         temperature_celsius: Option<f64>,
         /// Processor time in use, 0 to 100.
+        #[cfg_attr(feature = "schema", schema(required = true))]
         cpu_percent: Option<f64>,
         /// Memory in use, 0 to 100.
+        #[cfg_attr(feature = "schema", schema(required = true))]
         memory_percent: Option<f64>,
         /// How full the fullest disk is, 0 to 100.
+        #[cfg_attr(feature = "schema", schema(required = true))]
         disk_percent: Option<f64>,
         /// Speed over ground.
+        #[cfg_attr(feature = "schema", schema(required = true))]
         speed_m_per_s: Option<f64>,
         /// Latitude in degrees (WGS 84).
+        #[cfg_attr(feature = "schema", schema(required = true))]
         latitude_degrees: Option<f64>,
         /// Longitude in degrees (WGS 84).
+        #[cfg_attr(feature = "schema", schema(required = true))]
         longitude_degrees: Option<f64>,
         /// The version of its runtime; empty while unknown.
         version: String,
         /// When anything was last heard of it.
         last_seen: Timestamp,
         /// When it last reported its state.
+        #[cfg_attr(feature = "schema", schema(required = true))]
         reported_at: Option<Timestamp>,
     }
 }
@@ -83,6 +95,7 @@ document! {
         /// The machines of this page.
         items: Vec<MachineSummary>,
         /// Give this as `cursor` to get the next page; null on the last one.
+        #[cfg_attr(feature = "schema", schema(required = true))]
         next_cursor: Option<String>,
         /// How many machines pass the filter, on all pages.
         total: u64,
@@ -90,7 +103,7 @@ document! {
         at: Timestamp,
         /// Whether the page shows the past.
         past: bool,
-        /// The entry of the log up to which this is true.
+        /// The entry of the log up to which this is true. Every entry up to it is in the rows; a row may be newer.
         position: LogPosition,
     }
 }
@@ -105,6 +118,7 @@ document! {
         /// The version of that report.
         state_version: StateVersion,
         /// The name people gave it.
+        #[cfg_attr(feature = "schema", schema(required = true))]
         display_name: Option<String>,
         /// The version of labels and display name: what the `ETag` of those is made of.
         profile_version: u64,
@@ -115,6 +129,7 @@ document! {
         /// Its latest session.
         session: SessionNumber,
         /// The boot that session belongs to.
+        #[cfg_attr(feature = "schema", schema(required = true))]
         boot_id: Option<BootId>,
         /// The highest record of it that the log holds, without holes.
         highest_record: RecordNumber,
@@ -152,23 +167,57 @@ document! {
         data: Option<JsonText>,
         /// What it belongs to.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "schema", schema(nullable = false))]
         correlation_id: Option<String>,
         /// What brought it about.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "schema", schema(nullable = false))]
         causation_id: Option<String>,
     }
 }
 
+/// In which order a list comes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// The oldest first.
+    Asc,
+    /// The newest first.
+    #[default]
+    Desc,
+}
+
+impl Order {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Asc => "asc",
+            Self::Desc => "desc",
+        }
+    }
+}
+
+impl std::fmt::Display for Order {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 document! {
-    /// A page of events, newest first.
+    /// A page of events, newest first, or oldest first where that was asked for.
     EventPage {
         /// The events of this page.
         items: Vec<Event>,
-        /// Give this as `cursor` to get older ones; null when there are none.
+        /// Give this as `cursor` to go on where this page ends; null when there is nothing more.
+        #[cfg_attr(feature = "schema", schema(required = true))]
         next_cursor: Option<String>,
-        /// How far back the log was searched for this page. A page can be short and yet have a `next_cursor`: the
-        /// search has a limit per call.
+        /// How far the log was searched for this page: back to this moment, or on to it where the oldest come first. A page
+        /// can be short and yet have a `next_cursor`: the search has a limit per call.
         searched_to: Timestamp,
+        /// The entry of the log up to which this is true. Whoever subscribes with the one of the first page as `resume_after`
+        /// misses no event, and gets none twice.
+        position: LogPosition,
     }
 }
 
@@ -198,6 +247,7 @@ document! {
         /// The entry of the log up to which this is true.
         position: LogPosition,
         /// The earliest moment the past can be looked up for; null while the log is empty.
+        #[cfg_attr(feature = "schema", schema(required = true))]
         history_from: Option<Timestamp>,
         /// The server's clock.
         server_time: Timestamp,
@@ -282,6 +332,7 @@ document! {
         /// The lines of this page.
         items: Vec<LogLine>,
         /// Give this as `cursor` to get older ones; null when there are none.
+        #[cfg_attr(feature = "schema", schema(required = true))]
         next_cursor: Option<String>,
     }
 }
@@ -318,8 +369,15 @@ document! {
     #[serde(deny_unknown_fields)]
     DisplayName {
         /// 1 to 100 characters; null where people gave none.
+        #[serde(deserialize_with = "given")]
+        #[cfg_attr(feature = "schema", schema(required = true))]
         display_name: Option<String>,
     }
+}
+
+/// With a function of its own a field must be there, even where it may be null: who forgets it does not take a name away.
+fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Option::deserialize(deserializer)
 }
 
 /// Most labels a machine can have.

@@ -37,7 +37,7 @@ interface Outcome {
   response: Response;
 }
 
-/** The document of an answer. Its type is the caller's: `types.ts` says more than the schema can. */
+/** The document of an answer, of the type that the caller knows this path to answer with. */
 export async function document<T>(call: Promise<Outcome>): Promise<T> {
   return (await answer<T>(call)).document;
 }

@@ -237,7 +237,7 @@ export interface components {
             /** @description How far an update is. */
             phase: components["schemas"]["UpdatePhase"];
             /** @description The release that was last installed, where releases are used. */
-            release?: string | null;
+            release?: string;
         };
         /** @description One mounted file system on a disk. */
         Disk: {
@@ -262,14 +262,14 @@ export interface components {
         /** @description The name people gave a machine. */
         DisplayName: {
             /** @description 1 to 100 characters; null where people gave none. */
-            display_name?: string | null;
+            display_name: string | null;
         };
         /** @description Something that happened. */
         Event: {
             /** @description What brought it about. */
-            causation_id?: string | null;
+            causation_id?: string;
             /** @description What it belongs to. */
-            correlation_id?: string | null;
+            correlation_id?: string;
             /** @description Details for programs. */
             data?: unknown;
             /** @description Its kind, dotted: `thermal.high`, `presence.lost` … */
@@ -289,15 +289,20 @@ export interface components {
             /** @description How much it matters. */
             severity: components["schemas"]["Severity"];
         };
-        /** @description A page of events, newest first. */
+        /** @description A page of events, newest first, or oldest first where that was asked for. */
         EventPage: {
             /** @description The events of this page. */
             items: components["schemas"]["Event"][];
-            /** @description Give this as `cursor` to get older ones; null when there are none. */
-            next_cursor?: string | null;
+            /** @description Give this as `cursor` to go on where this page ends; null when there is nothing more. */
+            next_cursor: string | null;
             /**
-             * @description How far back the log was searched for this page. A page can be short and yet have a `next_cursor`: the
-             *     search has a limit per call.
+             * @description The entry of the log up to which this is true. Whoever subscribes with the one of the first page as `resume_after`
+             *     misses no event, and gets none twice.
+             */
+            position: components["schemas"]["LogPosition"];
+            /**
+             * @description How far the log was searched for this page: back to this moment, or on to it where the oldest come first. A page
+             *     can be short and yet have a `next_cursor`: the search has a limit per call.
              */
             searched_to: components["schemas"]["Timestamp"];
         };
@@ -329,7 +334,7 @@ export interface components {
             by_version: {
                 [key: string]: number;
             };
-            history_from?: components["schemas"]["Timestamp"] | null;
+            history_from: components["schemas"]["Timestamp"] | null;
             /**
              * Format: int64
              * @description Machines with less than 20 % of charge that are not charging.
@@ -359,20 +364,20 @@ export interface components {
              */
             memory_bytes: number;
             /** @description Its model, as DMI or the device tree says. */
-            model?: string | null;
+            model?: string;
             /** @description Processor name, where the kernel gives one. */
-            processor?: string | null;
+            processor?: string;
             /**
              * Format: int32
              * @description Processors that the kernel schedules on.
              */
             processors: number;
             /** @description Its revision, where the maker gives one. */
-            revision?: string | null;
+            revision?: string;
             /** @description Its serial number, as DMI or the device tree says. */
-            serial?: string | null;
+            serial?: string;
             /** @description Who made it, as DMI or the device tree says. */
-            vendor?: string | null;
+            vendor?: string;
         };
         /**
          * @description The worst thing a machine has to say about its health.
@@ -402,7 +407,7 @@ export interface components {
             /** @description What people call it, as the machine was configured; the fleet may show another name. */
             name: string;
             /** @description Where it belongs: `munich`, `berlin` …; the same letters as the kind. */
-            region?: string | null;
+            region?: string;
         };
         /** @description The labels of a machine. */
         Labels: {
@@ -452,7 +457,7 @@ export interface components {
             /** @description The lines of this page. */
             items: components["schemas"]["LogLine"][];
             /** @description Give this as `cursor` to get older ones; null when there are none. */
-            next_cursor?: string | null;
+            next_cursor: string | null;
         };
         /**
          * Format: int64
@@ -463,9 +468,9 @@ export interface components {
         Machine: {
             /** @description The moment this speaks of: now, or the `at` that was asked for. */
             at: components["schemas"]["Timestamp"];
-            boot_id?: components["schemas"]["BootId"] | null;
+            boot_id: components["schemas"]["BootId"] | null;
             /** @description The name people gave it. */
-            display_name?: string | null;
+            display_name: string | null;
             /** @description The highest record of it that the log holds, without holes. */
             highest_record: components["schemas"]["RecordNumber"];
             /** @description Whether this shows the past. */
@@ -502,10 +507,10 @@ export interface components {
             /** @description The machines of this page. */
             items: components["schemas"]["MachineSummary"][];
             /** @description Give this as `cursor` to get the next page; null on the last one. */
-            next_cursor?: string | null;
+            next_cursor: string | null;
             /** @description Whether the page shows the past. */
             past: boolean;
-            /** @description The entry of the log up to which this is true. */
+            /** @description The entry of the log up to which this is true. Every entry up to it is in the rows; a row may be newer. */
             position: components["schemas"]["LogPosition"];
             /**
              * Format: int64
@@ -519,19 +524,19 @@ export interface components {
              * Format: double
              * @description Charge of the battery, 0 to 100.
              */
-            battery_percent?: number | null;
+            battery_percent: number | null;
             /** @description Whether the battery is taking on energy. */
-            charging?: boolean | null;
+            charging: boolean | null;
             /**
              * Format: double
              * @description Processor time in use, 0 to 100.
              */
-            cpu_percent?: number | null;
+            cpu_percent: number | null;
             /**
              * Format: double
              * @description How full the fullest disk is, 0 to 100.
              */
-            disk_percent?: number | null;
+            disk_percent: number | null;
             /** @description The machine. */
             id: components["schemas"]["MachineId"];
             /** @description Its kind: `lekiwi`, `car`, `pi`, `host` …; empty while unknown. */
@@ -546,18 +551,18 @@ export interface components {
              * Format: double
              * @description Latitude in degrees (WGS 84).
              */
-            latitude_degrees?: number | null;
+            latitude_degrees: number | null;
             /**
              * Format: double
              * @description Longitude in degrees (WGS 84).
              */
-            longitude_degrees?: number | null;
+            longitude_degrees: number | null;
             /**
              * Format: double
              * @description Memory in use, 0 to 100.
              */
-            memory_percent?: number | null;
-            mode?: components["schemas"]["Mode"] | null;
+            memory_percent: number | null;
+            mode: components["schemas"]["Mode"] | null;
             /** @description The name to be shown: the one people gave it, else its own, else the start of its id. */
             name: string;
             /** @description How present it is. */
@@ -566,13 +571,13 @@ export interface components {
             presence_since: components["schemas"]["Timestamp"];
             /** @description Where it belongs; empty while unknown or without one. */
             region: string;
-            reported_at?: components["schemas"]["Timestamp"] | null;
-            safety?: components["schemas"]["Safety"] | null;
+            reported_at: components["schemas"]["Timestamp"] | null;
+            safety: components["schemas"]["Safety"] | null;
             /**
              * Format: double
              * @description Speed over ground.
              */
-            speed_m_per_s?: number | null;
+            speed_m_per_s: number | null;
             /** @description Its status in one word. */
             status: components["schemas"]["StatusWord"];
             /** @description Why it is that one; empty where the word says it all. */
@@ -581,7 +586,7 @@ export interface components {
              * Format: double
              * @description The hottest zone, in degrees Celsius.
              */
-            temperature_celsius?: number | null;
+            temperature_celsius: number | null;
             /** @description The version of its runtime; empty while unknown. */
             version: string;
         };
@@ -607,21 +612,21 @@ export interface components {
             /** @description Its addresses, without prefix length. */
             addresses: string[];
             /** @description Its hardware address, colon-separated, lower case. */
-            mac?: string | null;
+            mac?: string;
             /** @description The kernel's name for it. */
             name: string;
             /**
              * Format: int32
              * @description Speed in Mbit/s, where the driver knows it.
              */
-            speed_mbit_per_s?: number | null;
+            speed_mbit_per_s?: number;
             /** @description Whether it is up and has a carrier. */
             up: boolean;
         };
         /** @description One node of the machine's runtime. */
         NodeReport: {
             /** @description Why it was last started again. */
-            last_failure?: string | null;
+            last_failure?: string;
             /** @description Its name: `uplink`, `state`, `telemetry` … */
             name: string;
             /**
@@ -653,6 +658,11 @@ export interface components {
             /** @description What the safety node says. */
             safety: components["schemas"]["Safety"];
         };
+        /**
+         * @description In which order a list comes.
+         * @enum {string}
+         */
+        Order: "asc" | "desc";
         /** @description Operating system and boot. */
         Platform: {
             /** @description This boot. */
@@ -695,12 +705,12 @@ export interface components {
              * Format: double
              * @description Current out of the battery; negative while charging.
              */
-            amperes?: number | null;
+            amperes?: number;
             /**
              * Format: double
              * @description Charge of the battery, 0 to 100; absent on a machine without one.
              */
-            battery_percent?: number | null;
+            battery_percent?: number;
             /** @description Whether the battery is taking on energy. */
             charging: boolean;
             /** @description Whether the machine is fed from outside. */
@@ -709,7 +719,7 @@ export interface components {
              * Format: double
              * @description Voltage of the battery.
              */
-            volts?: number | null;
+            volts?: number;
         };
         /**
          * @description How present a machine is, as the server judges it from what it hears.
@@ -736,7 +746,7 @@ export interface components {
             /** @description The kind of problem in a few words. */
             title: string;
             /** @description The trace this request belongs to, where the caller gave one. */
-            trace_id?: string | null;
+            trace_id?: string;
             /** @description A name for this kind of problem: `urn:muster:problem:MST-A001`. */
             type: string;
         };
@@ -754,18 +764,30 @@ export interface components {
         RecordNumber: number;
         /** @description The full state a machine reports. The machine owns it; nobody else writes it. */
         ReportedState: {
-            deployment?: components["schemas"]["Deployment"] | null;
-            hardware?: components["schemas"]["Hardware"] | null;
-            health?: components["schemas"]["HealthReport"] | null;
-            identity?: components["schemas"]["Identity"] | null;
-            location?: components["schemas"]["Location"] | null;
-            network?: components["schemas"]["Network"] | null;
-            nodes?: components["schemas"]["Nodes"] | null;
-            operation?: components["schemas"]["Operation"] | null;
-            platform?: components["schemas"]["Platform"] | null;
-            power?: components["schemas"]["Power"] | null;
-            resources?: components["schemas"]["Resources"] | null;
-            thermal?: components["schemas"]["Thermal"] | null;
+            /** @description What software it runs. */
+            deployment?: components["schemas"]["Deployment"];
+            /** @description What it is made of. Fixed until reboot. */
+            hardware?: components["schemas"]["Hardware"];
+            /** @description What is wrong with it. */
+            health?: components["schemas"]["HealthReport"];
+            /** @description Who the machine is. */
+            identity?: components["schemas"]["Identity"];
+            /** @description Where it is. */
+            location?: components["schemas"]["Location"];
+            /** @description How it can be reached. Looked at once an hour, and when a link changes. */
+            network?: components["schemas"]["Network"];
+            /** @description The nodes of its runtime. */
+            nodes?: components["schemas"]["Nodes"];
+            /** @description The regions: mode, safety, authority, mission. */
+            operation?: components["schemas"]["Operation"];
+            /** @description Operating system and boot. Fixed until reboot. */
+            platform?: components["schemas"]["Platform"];
+            /** @description Battery and supply. */
+            power?: components["schemas"]["Power"];
+            /** @description Processor, memory and disks. */
+            resources?: components["schemas"]["Resources"];
+            /** @description Temperatures. */
+            thermal?: components["schemas"]["Thermal"];
         };
         /** @description Processor, memory and disks. */
         Resources: {
@@ -928,6 +950,8 @@ export interface operations {
                 cursor?: string;
                 /** @description Events on a page: 1 to 1,000, 100 by default. */
                 limit?: number;
+                /** @description Which come first: the newest (`desc`, the default) or the oldest (`asc`). */
+                order?: components["schemas"]["Order"];
             };
             header?: never;
             path?: never;
@@ -935,7 +959,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A page of events, newest first */
+            /** @description A page of events, in the order that was asked for */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1390,6 +1414,8 @@ export interface operations {
                 cursor?: string;
                 /** @description Events on a page: 1 to 1,000, 100 by default. */
                 limit?: number;
+                /** @description Which come first: the newest (`desc`, the default) or the oldest (`asc`). */
+                order?: components["schemas"]["Order"];
             };
             header?: never;
             path: {
@@ -1400,7 +1426,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A page of events, newest first */
+            /** @description A page of events, in the order that was asked for */
             200: {
                 headers: {
                     [name: string]: unknown;

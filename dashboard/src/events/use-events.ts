@@ -1,12 +1,11 @@
 /**
- * Events with a past and a present: pages from the REST API, new ones from the socket. The socket starts behind the
- * newest event of the first page, so that none falls between the two.
+ * Events with a past and a present: pages from the REST API, new ones from the socket. The socket starts where the log was
+ * when the first page was made, so that none falls between the two.
  */
 import { useInfiniteQuery, useQueryClient } from '@tanstack/react-query';
 import { useMemo, useRef, useState } from 'react';
 import { eventsQuery, type EventSearch } from '@/api/queries';
 import type { FleetEvent } from '@/api/types';
-import { live } from '@/live/client';
 import { useLive } from '@/live/use-live';
 import type { Batch } from '@/live/messages';
 import { mergeEvents } from './merge';
@@ -30,14 +29,9 @@ export function useEvents(search: EventSearch, following: boolean) {
   const [kept, setFresh] = useState<Fresh>({ key, shown: [], waiting: [] });
   const fresh = kept.key === key ? kept : { key, shown: [], waiting: [] };
 
-  const newest = query.data?.pages[0]?.items[0]?.position;
-  const loaded = query.data !== undefined;
-  // Where the log was before the first page was asked for. The newest event of a page may be far older than that, and
-  // then the server would have to go through everything since.
-  const [asked, setAsked] = useState(() => ({ key, position: live.position }));
-  if (asked.key !== key) setAsked({ key, position: live.position });
+  const reached = query.data?.pages[0]?.position;
   const [anchor, setAnchor] = useState<{ key: string; after: number } | null>(null);
-  if (loaded && anchor?.key !== key) setAnchor({ key, after: Math.max(newest ?? 0, asked.position) });
+  if (reached !== undefined && anchor?.key !== key) setAnchor({ key, after: reached });
 
   const startAnew = () => {
     if (Date.now() - restartedAt.current < RESTART_MS) return;
@@ -69,7 +63,7 @@ export function useEvents(search: EventSearch, following: boolean) {
             ...(search.kind !== undefined && { event_types: [search.kind] }),
             ...(search.severity !== undefined && { severity: search.severity }),
           },
-          ...(anchor.after > 0 && { resume_after: anchor.after }),
+          resume_after: anchor.after,
         }
       : null,
     { snapshot: take, update: take, gap: startAnew },

@@ -42,7 +42,6 @@ export class LiveClient {
   #subscriptions = new Map<string, Subscription>();
   #listeners = new Set<() => void>();
   #status: LiveStatus;
-  #position = 0;
 
   constructor(url: string) {
     this.#url = url;
@@ -61,11 +60,6 @@ export class LiveClient {
 
   hurry(): void {
     this.#step({ type: 'hurry' });
-  }
-
-  /** The highest position of the log that was heard of; 0 before the first. */
-  get position(): number {
-    return this.#position;
   }
 
   watch = (listener: () => void): (() => void) => {
@@ -118,7 +112,6 @@ export class LiveClient {
       case 'snapshot':
       case 'update': {
         serverClock.observe(Date.parse(message.server_time), Date.now());
-        this.#position = Math.max(this.#position, message.position);
         const subscription = this.#subscriptions.get(message.id);
         if (subscription === undefined) return;
         const fresh = !subscription.resume || subscription.position === null;

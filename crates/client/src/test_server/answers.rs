@@ -190,17 +190,21 @@ fn passes(row: &MachineSummary, filter: &str) -> bool {
 }
 
 fn events(fleet: &Fleet, query: &Query, machine: Option<MachineId>) -> Response {
-    let all: Vec<_> = fleet
+    let mut all: Vec<_> = fleet
         .events
         .iter()
         .filter(|event| machine.is_none_or(|id| event.machine_id == id))
         .cloned()
         .collect();
+    if query.get("order").is_some_and(|order| order == "asc") {
+        all.reverse();
+    }
     let (items, next_cursor) = page(&all, query);
     Json(EventPage {
         items,
         next_cursor,
         searched_to: fleet.now,
+        position: fleet.summary().position,
     })
     .into_response()
 }

@@ -26,7 +26,7 @@ use super::described;
         (name = "live", description = "What happens, as it happens. The same over a WebSocket at `/ws`"),
         (name = "document", description = "This description"),
     ),
-    components(schemas(muster_protocol::api::Problem))
+    components(schemas(muster_protocol::api::Problem, muster_protocol::api::Order))
 )]
 struct Base;
 

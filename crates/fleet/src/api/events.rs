@@ -1,13 +1,15 @@
-//! `GET /api/v1/events` and `GET /api/v1/machines/{id}/events`: what happened, newest first.
+//! `GET /api/v1/events` and `GET /api/v1/machines/{id}/events`: what happened, newest or oldest first.
 //!
-//! The log has no index besides its order and the links within a machine's stream. A search goes back through it and has a
-//! limit per call; a page that ended by the limit has a cursor all the same.
+//! The log has no index besides its order and the links back within a machine's stream. A search goes back through it, or
+//! forward, and has a limit per call; a page that ended by the limit has a cursor all the same.
+
+use std::ops::ControlFlow;
 
 use axum::Json;
 use axum::extract::State;
 use muster_model::{LogPosition, MachineEntry, MachineId, Severity, Timestamp};
-use muster_protocol::api::{Event, EventPage, Problem};
-use muster_store::{EventLog, LogError, StreamName};
+use muster_protocol::api::{Event, EventPage, Order, Problem};
+use muster_store::{EventLog, EventRef, LogError, StreamName};
 use serde::{Deserialize, Serialize};
 
 use super::error::ApiError;
@@ -47,6 +49,8 @@ pub struct EventParams {
     cursor: Option<String>,
     /// Events on a page: 1 to 1,000, 100 by default.
     limit: Option<u32>,
+    /// Which come first: the newest (`desc`, the default) or the oldest (`asc`).
+    order: Option<Order>,
 }
 
 /// What is asked for of the whole fleet.
@@ -71,11 +75,19 @@ pub struct FleetEventParams {
     cursor: Option<String>,
     /// Events on a page: 1 to 1,000, 100 by default.
     limit: Option<u32>,
+    /// Which come first: the newest (`desc`, the default) or the oldest (`asc`).
+    order: Option<Order>,
+}
+
+impl EventParams {
+    fn order(&self) -> Order {
+        self.order.unwrap_or_default()
+    }
 }
 
 /// List events
 #[utoipa::path(get, path = "/api/v1/events", tag = "events", params(FleetEventParams), responses(
-    (status = 200, description = "A page of events, newest first", body = EventPage),
+    (status = 200, description = "A page of events, in the order that was asked for", body = EventPage),
     (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "There is no such machine", body = Problem, content_type = "application/problem+json"),
     (status = 503, description = "The store cannot do it now", body = Problem, content_type = "application/problem+json"),
@@ -92,6 +104,7 @@ pub async fn list(
         to,
         cursor,
         limit,
+        order,
     } = params;
     let params = EventParams {
         severity,
@@ -100,9 +113,11 @@ pub async fn list(
         to,
         cursor,
         limit,
+        order,
     };
     match machine {
         Some(machine) => page_of_machine(&state, machine, params).await,
+        None if params.order() == Order::Asc => page_forward(&state, None, params).await,
         None => page(&state, params).await,
     }
 }
@@ -110,7 +125,7 @@ pub async fn list(
 /// List events of one machine
 #[utoipa::path(get, path = "/api/v1/machines/{id}/events", tag = "machines",
     params(("id" = String, Path, description = "The machine", format = Uuid), EventParams), responses(
-    (status = 200, description = "A page of events, newest first", body = EventPage),
+    (status = 200, description = "A page of events, in the order that was asked for", body = EventPage),
     (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "There is no such machine", body = Problem, content_type = "application/problem+json"),
     (status = 503, description = "The store cannot do it now", body = Problem, content_type = "application/problem+json"),
@@ -127,15 +142,19 @@ pub async fn of_machine(
 #[derive(Serialize, Deserialize)]
 struct Cursor {
     next: LogPosition,
+    #[serde(default)]
+    order: Order,
 }
 
-/// A search through the log, newest first.
+/// A search through the log, back or forward.
 struct Search {
     fleet: Fleet,
     params: EventParams,
     limit: usize,
     found: Vec<Event>,
     searched_to: Timestamp,
+    /// Where the log ended when the search began: nothing behind it is looked at.
+    head: LogPosition,
 }
 
 impl Search {
@@ -150,29 +169,47 @@ impl Search {
             ));
         }
         let cursor = params.cursor.as_deref().map(paging::read::<Cursor>).transpose()?;
+        if cursor
+            .as_ref()
+            .is_some_and(|cursor| cursor.order != params.order())
+        {
+            return Err(ApiError::bad_parameter(
+                "cursor",
+                "it belongs to another order: start again without it",
+            ));
+        }
         let searched_to = state.fleet.now().wall;
+        let head = state.fleet.log().head();
         let search = Self {
             fleet: state.fleet.clone(),
             params,
             limit,
             found: Vec::new(),
             searched_to,
+            head,
         };
         Ok((search, cursor.map(|cursor| cursor.next)))
     }
 
-    /// Looks at one entry. False once the page is full, or the entries are older than what was asked for.
-    fn look(&mut self, event: &muster_store::Event) -> bool {
-        if self.found.len() >= self.limit || self.params.from.is_some_and(|from| event.recorded_at < from) {
+    /// Looks at one entry. False once the page is full, or the entries are beyond what was asked for.
+    fn look(&mut self, event: &EventRef<'_>) -> bool {
+        let ascending = self.params.order() == Order::Asc;
+        let too_old = self.params.from.is_some_and(|from| event.recorded_at < from);
+        let too_new = self.params.to.is_some_and(|to| event.recorded_at > to);
+        let beyond = if ascending { too_new } else { too_old };
+        if self.found.len() >= self.limit || beyond {
             return false;
         }
+        if event.position > self.head {
+            return true;
+        }
         self.searched_to = event.recorded_at;
-        if self.params.to.is_some_and(|to| event.recorded_at > to) || is_state(&event.body) {
+        if too_old || too_new || is_state(event.body) {
             return true;
         }
         let (Some(machine), Ok(entry)) = (
             event.stream.as_machine(),
-            serde_json::from_slice::<MachineEntry>(&event.body),
+            serde_json::from_slice::<MachineEntry>(event.body),
         ) else {
             return true;
         };
@@ -203,31 +240,86 @@ impl Search {
         true
     }
 
+    /// Passes over an entry of another machine.
+    fn pass(&mut self, event: &EventRef<'_>) {
+        self.searched_to = event.recorded_at;
+    }
+
+    /// The page. `next` is where to go on; without it, all that was asked for was searched.
     fn finish(self, next: Option<LogPosition>) -> EventPage {
+        let order = self.params.order();
+        let end = match order {
+            Order::Desc => self.params.from,
+            // Up to now, as far as this page goes.
+            Order::Asc => Some(self.params.to.unwrap_or(self.fleet.now().wall)),
+        };
         EventPage {
             items: self.found,
-            next_cursor: next.map(|next| paging::write(&Cursor { next })),
-            searched_to: self
-                .params
-                .from
-                .filter(|_| next.is_none())
-                .unwrap_or(self.searched_to),
+            next_cursor: next.map(|next| paging::write(&Cursor { next, order })),
+            searched_to: end.filter(|_| next.is_none()).unwrap_or(self.searched_to),
+            position: self.head,
         }
     }
+}
+
+/// The oldest first, of all machines or of one. A machine's stream is linked back only, so that also for one machine the
+/// log is gone through, from the moment the fleet met it.
+async fn page_forward(
+    state: &GatewayState,
+    machine: Option<(MachineId, Timestamp)>,
+    params: EventParams,
+) -> Result<Json<EventPage>, ApiError> {
+    let (mut search, cursor) = Search::new(state, params)?;
+    let log = state.fleet.log().clone();
+    let page = state.fleet.searches().run(move || {
+        let stream = machine.map(|(machine, _)| StreamName::machine(machine));
+        let begin = match (search.params.from, machine) {
+            (Some(from), Some((_, met))) => Some(from.max(met)),
+            (from, met) => from.or(met.map(|(_, met)| met)),
+        };
+        let first = match (cursor, begin) {
+            (Some(cursor), _) => cursor,
+            // Behind the last entry that is older.
+            (None, Some(begin)) => log.position_at(begin.plus_millis(-1))?.next(),
+            (None, None) => LogPosition::ZERO.next(),
+        };
+        let head = search.head;
+        let last = LogPosition(head.0.min(first.0.saturating_add(SEARCHED_MAX - 1)));
+        let mut next = None;
+        if first <= last {
+            next = Some(last.next()).filter(|next| *next <= head);
+            log.scan(first, last, &mut |event| {
+                if stream.as_ref().is_some_and(|stream| stream != event.stream) {
+                    search.pass(&event);
+                    return ControlFlow::Continue(());
+                }
+                if search.look(&event) {
+                    return ControlFlow::Continue(());
+                }
+                // Full: go on here. Too new: there is nothing more.
+                let full = search.found.len() >= search.limit;
+                next = full.then_some(event.position);
+                ControlFlow::Break(())
+            })?;
+        }
+        Ok::<_, LogError>(search.finish(next))
+    });
+    let page = page.await?.map_err(|error| ApiError::log(&error))?;
+    Ok(Json(page))
 }
 
 async fn page(state: &GatewayState, params: EventParams) -> Result<Json<EventPage>, ApiError> {
     let (mut search, cursor) = Search::new(state, params)?;
     let log = state.fleet.log().clone();
     let page = state.fleet.searches().run(move || {
-        let mut next = start(&*log, search.params.to, cursor)?;
+        let mut next = start(&*log, search.params.to, cursor, search.head)?;
         let mut left = SEARCHED_MAX;
         while next > LogPosition::ZERO && left > 0 {
             let count = READ_AT_ONCE.min(left as usize);
             let events = log.read_backward(Some(next), count)?;
             left = left.saturating_sub(count as u64);
             for event in &events {
-                if !search.look(event) {
+                if !search.look(&event.as_ref()) {
                     // Full: go on here. Too old: there is nothing more.
                     let full = search.found.len() >= search.limit;
                     return Ok(search.finish(full.then_some(event.position)));
@@ -248,8 +340,11 @@ async fn page_of_machine(
     machine: MachineId,
     params: EventParams,
 ) -> Result<Json<EventPage>, ApiError> {
-    if state.fleet.view(machine).is_none() {
+    let Some(view) = state.fleet.view(machine) else {
         return Err(ApiError::no_such_machine(machine));
+    };
+    if params.order() == Order::Asc {
+        return page_forward(state, Some((machine, view.registered_at)), params).await;
     }
     let (mut search, cursor) = Search::new(state, params)?;
     let log = state.fleet.log().clone();
@@ -261,7 +356,7 @@ async fn page_of_machine(
             let events = log.read_stream_backward(&stream, next, READ_AT_ONCE.min(left))?;
             left = left.saturating_sub(events.len());
             for event in &events {
-                if !search.look(event) {
+                if !search.look(&event.as_ref()) {
                     let full = search.found.len() >= search.limit;
                     return Ok(search.finish(full.then_some(event.position)));
                 }
@@ -291,11 +386,12 @@ fn start(
     log: &dyn EventLog,
     to: Option<Timestamp>,
     cursor: Option<LogPosition>,
+    head: LogPosition,
 ) -> Result<LogPosition, LogError> {
     match (cursor, to) {
-        (Some(cursor), _) => Ok(cursor.min(log.head())),
-        (None, Some(to)) => log.position_at(to),
-        (None, None) => Ok(log.head()),
+        (Some(cursor), _) => Ok(cursor.min(head)),
+        (None, Some(to)) => log.position_at(to).map(|position| position.min(head)),
+        (None, None) => Ok(head),
     }
 }
 

@@ -204,8 +204,27 @@ async fn events_are_paged_newest_first_with_their_filters() {
         for limit in [3, 1000] {
             let found = site.all(&format!("/api/v1/events?limit={limit}&{query}")).await;
             assert_eq!(found.len(), expected, "{query} by {limit}");
+            let mut oldest_first = site
+                .all(&format!("/api/v1/events?order=asc&limit={limit}&{query}"))
+                .await;
+            oldest_first.reverse();
+            assert_eq!(oldest_first, found, "{query} by {limit}, the other way round");
         }
     }
+    let mut oldest_first = site
+        .all(&format!("/api/v1/machines/{machine}/events?order=asc&limit=5"))
+        .await;
+    oldest_first.reverse();
+    assert_eq!(
+        oldest_first,
+        site.all(&format!("/api/v1/machines/{machine}/events")).await
+    );
+    // A cursor goes on in its own order only, and where it points does not matter.
+    let page = site.get("/api/v1/events?order=asc&limit=1").await;
+    let cursor = page["next_cursor"].as_str().unwrap();
+    let (status, problem) = site.ask(&format!("/api/v1/events?cursor={cursor}")).await;
+    assert_eq!(status, 400, "{problem}");
+    assert!(page["position"].as_u64() >= Some(64), "{page}");
     assert_eq!(
         site.all(&format!("/api/v1/machines/{machine}/events?limit=5"))
             .await

@@ -36,6 +36,11 @@ async fn foreign_cursors_are_refused_and_harmless() {
             200,
             "{position}"
         );
+        let forward = hex(&format!("{{\"next\":{position},\"order\":\"asc\"}}"));
+        for path in ["/api/v1/events", of_two.as_str()] {
+            let asked = site.ask(&format!("{path}?order=asc&cursor={forward}")).await;
+            assert_eq!(asked.0, 200, "{path} {position}: {}", asked.1);
+        }
     }
     assert_eq!(
         site.ask(&format!("{of_two}?cursor={}", hex("{\"next\":0}")))

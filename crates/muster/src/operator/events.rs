@@ -2,8 +2,8 @@
 
 use clap::Args;
 use muster_client::{EventQuery, LiveEvent, Subscription};
-use muster_model::{LogPosition, MachineId, Severity, TopicPattern};
-use muster_protocol::api::Event;
+use muster_model::{MachineId, Severity, TopicPattern};
+use muster_protocol::api::{Event, Order};
 
 use super::error::OperatorError;
 use super::find::find;
@@ -41,17 +41,31 @@ pub struct EventSelection {
     )]
     pub to: Option<String>,
 
-    /// Show at most so many of the newest
+    /// Which come first. `asc` begins with the oldest of those that were asked for, `desc` with the newest
+    #[arg(long, value_name = "ORDER", default_value = "desc", value_parser = order, conflicts_with = "follow")]
+    pub order: Order,
+
+    /// Show at most so many: the newest, or with `--order asc` the oldest
     #[arg(long, short, value_name = "N", default_value_t = LIMIT_DEFAULT, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub limit: u32,
 }
 
+/// The order that a word names.
+fn order(word: &str) -> Result<Order, String> {
+    [Order::Asc, Order::Desc]
+        .into_iter()
+        .find(|order| order.as_str() == word)
+        .ok_or_else(|| "accepted are asc and desc".to_owned())
+}
+
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The newest come last, so that what follows continues the list. JSON and YAML documents hold the newest first.
+In the table the newest always come last, so that what follows continues the list. JSON and YAML documents hold them in the
+order that is asked for: the newest first, or with --order asc the oldest.
 
 Examples:
   muster events
+  muster events --order asc --from '10m ago'
   muster events --follow --severity warning
   muster events --kind presence --machine frida --from yesterday
   muster events --follow --output json | jq -r .message")]
@@ -85,17 +99,13 @@ pub(super) async fn show(
         machine,
         from: session.moment(selection.from.as_deref())?,
         to: session.moment(selection.to.as_deref())?,
+        order: Some(selection.order).filter(|order| *order != Order::default()),
         ..EventQuery::default()
     };
     let subscription = if selection.follow {
         Some(subscription(&query)?)
     } else {
         None
-    };
-    // What happens after this position is followed, so that nothing is lost between list and stream.
-    let mut position = match subscription {
-        Some(_) => session.client.fleet_summary(None).await?.position,
-        None => LogPosition::ZERO,
     };
     let limit = selection.limit as usize;
     let page = match machine.filter(|_| of_one) {
@@ -109,8 +119,11 @@ pub(super) async fn show(
     if subscription.is_none() && !session.is_table() {
         return session.document(&page);
     }
-    for event in page.items.iter().rev() {
-        position = position.max(event.position);
+    let mut in_time: Vec<&Event> = page.items.iter().collect();
+    if selection.order == Order::Desc {
+        in_time.reverse();
+    }
+    for event in in_time {
         write(event, &mut table, of_one, session)?;
     }
     let lines = table.take_lines(session.look);
@@ -119,20 +132,31 @@ pub(super) async fn show(
     }
     match subscription {
         Some(subscription) => {
+            // What happens after the list is followed, so that nothing is lost between list and stream.
             let subscription = Subscription {
-                resume_after: Some(position),
+                resume_after: Some(page.position),
                 ..subscription
             };
             follow(subscription, &query, table, of_one, session).await
         }
         None => {
             if page.items.is_empty() {
-                let since = local_time(page.searched_to, session.zone());
-                session.note(&format!("there are no such events since {since}"));
+                let reached = local_time(page.searched_to, session.zone());
+                session.note(&match selection.order {
+                    Order::Desc => format!("there are no such events since {reached}"),
+                    Order::Asc => format!("there are no such events until {reached}"),
+                });
             } else if page.next_cursor.is_some() {
-                session.note(&format!(
-                    "there are older ones: --limit shows more than {limit}, --to goes further back"
-                ));
+                session.note(&match selection.order {
+                    Order::Desc => {
+                        format!(
+                            "there are older ones: --limit shows more than {limit}, --to goes further back"
+                        )
+                    }
+                    Order::Asc => {
+                        format!("there are newer ones: --limit shows more than {limit}, --from begins later")
+                    }
+                });
             }
             Ok(())
         }

@@ -24,6 +24,7 @@ pub struct Problem {
     pub errors: Vec<ProblemField>,
     /// The trace this request belongs to, where the caller gave one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(nullable = false))]
     pub trace_id: Option<String>,
 }
 

@@ -156,6 +156,20 @@ pub struct EventRef<'a> {
     pub body: &'a [u8],
 }
 
+impl Event {
+    /// The event, borrowed.
+    pub fn as_ref(&self) -> EventRef<'_> {
+        EventRef {
+            position: self.position,
+            stream: &self.stream,
+            version: self.version,
+            previous: self.previous,
+            recorded_at: self.recorded_at,
+            body: &self.body,
+        }
+    }
+}
+
 impl EventRef<'_> {
     /// The event with a body of its own.
     pub fn to_event(&self) -> Event {

@@ -46,6 +46,8 @@ fn what_cannot_be_is_refused_with_what_is_accepted() {
         &["events", "--severity", "bad"],
         "debug, info, warning, error, critical",
     );
+    check(&["events", "--order", "up"], "asc and desc");
+    check(&["events", "--order", "asc", "--follow"], "cannot be used with");
     check(&["status", "--timeout", "soon"], "15s");
     check(&["status", "--output", "xml"], "table, json, yaml");
     check(&["machine", "label", "frida", "line"], "key=value");

@@ -181,6 +181,21 @@ async fn events_newest_last() {
 }
 
 #[tokio::test]
+async fn the_oldest_events_where_they_are_asked_for() {
+    golden!(
+        "the_oldest_events",
+        seen(
+            eventful(),
+            Some(100),
+            &["events", "--order", "asc", "--limit", "2"]
+        )
+        .await
+    );
+    let text = seen(Fleet::of(1), None, &["events", "--order", "asc"]).await;
+    assert!(text.contains("note: there are no such events until"), "{text}");
+}
+
+#[tokio::test]
 async fn events_as_documents() {
     golden!(
         "events_as_documents",
