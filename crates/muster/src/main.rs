@@ -3,6 +3,7 @@
 //! Each command is a module; what they do is decided in the crates. Called as `muster-machine`, or with `agent` as its first
 //! word, this executable is the runtime of a machine: that is how the demo makes this computer one.
 
+mod bench;
 mod demo;
 mod logging;
 mod operator;
@@ -41,6 +42,11 @@ enum Command {
     /// Look after what a server keeps
     #[command(subcommand)]
     Store(store::StoreCommand),
+    /// Measure how fast and how small Muster is on this computer, also beside other servers
+    Bench(bench::BenchOptions),
+    /// Become a program that `bench` measures
+    #[command(hide = true)]
+    BenchChild(bench::ChildOptions),
     /// Run the runtime of this machine, as muster-machine does
     #[command(hide = true)]
     Agent {
@@ -66,13 +72,15 @@ fn main() -> ExitCode {
     }
     let Arguments { global, command } = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(error) => return refuse(&error, arguments.next().as_deref()),
+        Err(error) => return rundown::refuse(&error, arguments.next().as_deref()),
     };
     match command {
         Command::Demo(options) => demo::run(options),
         Command::Serve(options) => serve::run(options),
         Command::Sim(command) => sim::run(command),
         Command::Store(command) => store::run(command),
+        Command::Bench(options) => bench::run(options, global.output),
+        Command::BenchChild(options) => bench::become_program(options),
         Command::Agent { arguments } => {
             muster_machine::main_with_args(std::iter::once(OsString::from("muster-machine")).chain(arguments))
         }
@@ -83,16 +91,5 @@ fn main() -> ExitCode {
                 Err(_) => ExitCode::FAILURE,
             }
         }
-    }
-}
-
-/// A line that is not accepted: for what runs for long it is its configuration, for the operator's commands their usage.
-fn refuse(error: &clap::Error, command: Option<&std::ffi::OsStr>) -> ExitCode {
-    // Help and version come this way, too. Nobody may be there to read.
-    let _ = error.print();
-    match (error.exit_code(), command.and_then(std::ffi::OsStr::to_str)) {
-        (0, _) => ExitCode::SUCCESS,
-        (_, Some("demo" | "serve" | "sim" | "store")) => ExitCode::from(rundown::EXIT_CONFIGURATION),
-        _ => ExitCode::from(2),
     }
 }

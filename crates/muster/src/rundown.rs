@@ -37,6 +37,17 @@ pub(crate) fn fail(code: &str, error: &dyn Error, exit: u8) -> ExitCode {
     ExitCode::from(exit)
 }
 
+/// A line that is not accepted: for what runs for long it is its configuration, for the operator's commands their usage.
+pub(crate) fn refuse(error: &clap::Error, command: Option<&std::ffi::OsStr>) -> ExitCode {
+    // Help and version come this way, too. Nobody may be there to read.
+    let _ = error.print();
+    match (error.exit_code(), command.and_then(std::ffi::OsStr::to_str)) {
+        (0, _) => ExitCode::SUCCESS,
+        (_, Some("bench" | "demo" | "serve" | "sim" | "store")) => ExitCode::from(EXIT_CONFIGURATION),
+        _ => ExitCode::from(2),
+    }
+}
+
 /// Turns signals into a request to end. Comes back only where that is not possible.
 pub(crate) async fn signals(shutdown: muster_runtime::Shutdown) -> ExitCode {
     if let Err(error) = shutdown.on_signals().await {

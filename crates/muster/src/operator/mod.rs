@@ -50,7 +50,7 @@ use clap::Subcommand;
 
 pub use completions::{CompletionsOptions, write_completions};
 pub use error::OperatorError;
-pub use options::GlobalOptions;
+pub use options::{GlobalOptions, OutputFormat};
 
 use session::Session;
 

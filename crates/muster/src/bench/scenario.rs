@@ -1,0 +1,70 @@
+//! The scenarios: their names, and what each is about.
+
+use clap::ValueEnum;
+
+use super::context::Context;
+use super::error::Result;
+use super::run;
+
+/// One kind of measurement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Scenario {
+    /// Machines that are connected and idle: how soon they are in session, and the memory that each takes
+    Connections,
+    /// Every machine sends ten measurements a second, one a write: processor time of each message
+    FleetIngest,
+    /// Few connections send all that is taken, 64 messages a write: messages for each second of a core
+    Pipelined,
+    /// Events that are acknowledged after they are on disk, 64 on the way on each connection
+    DurableEvents,
+    /// All machines connect at the same moment: time until all are in session, and the most memory held
+    Storm,
+    /// One machine's state and a filtered list by the API while the fleet sends
+    Api,
+}
+
+impl Scenario {
+    /// As on the command line.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Connections => "connections",
+            Self::FleetIngest => "fleet-ingest",
+            Self::Pipelined => "pipelined",
+            Self::DurableEvents => "durable-events",
+            Self::Storm => "storm",
+            Self::Api => "api",
+        }
+    }
+
+    /// What it is about, as in the help.
+    pub(super) fn about(self) -> String {
+        let value = self.to_possible_value();
+        value
+            .and_then(|value| value.get_help().map(ToString::to_string))
+            .unwrap_or_default()
+    }
+
+    /// How its figures are taken.
+    pub(super) const fn methods(self) -> &'static [&'static str] {
+        match self {
+            Self::Connections => &[run::connections::JOIN_METHOD, run::connections::MEMORY_METHOD],
+            Self::FleetIngest => &[run::ingest::METHOD],
+            Self::Pipelined => &[run::pipelined::METHOD],
+            Self::DurableEvents => &[run::durable::METHOD],
+            Self::Storm => &[run::storm::METHOD],
+            Self::Api => &[run::api::METHOD],
+        }
+    }
+
+    /// Takes its figures.
+    pub(super) fn run(self, context: &mut Context) -> Result<()> {
+        match self {
+            Self::Connections => run::connections::run(context),
+            Self::FleetIngest => run::ingest::run(context),
+            Self::Pipelined => run::pipelined::run(context),
+            Self::DurableEvents => run::durable::run(context),
+            Self::Storm => run::storm::run(context),
+            Self::Api => run::api::run(context),
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! The servers that are measured: Muster's own, and the brokers it is compared with.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use super::context::Context;
+use super::error::{BenchError, Result};
+use super::load::Maker;
+use super::options::Broker;
+use super::process::{Program, free_address};
+use super::wire::{Mqtt, Muster, Nats, WebSocket};
+
+/// Who is measured, and over which transport.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Subject {
+    Muster,
+    MosquittoTcp,
+    MosquittoWebSocket,
+    NatsTcp,
+    NatsWebSocket,
+}
+
+impl Subject {
+    /// The ways to speak to a broker.
+    pub(super) fn of(broker: Broker) -> [Self; 2] {
+        match broker {
+            Broker::Mosquitto => [Self::MosquittoTcp, Self::MosquittoWebSocket],
+            Broker::Nats => [Self::NatsTcp, Self::NatsWebSocket],
+        }
+    }
+
+    /// As in the report.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Muster => "muster",
+            Self::MosquittoTcp => "mosquitto TCP",
+            Self::MosquittoWebSocket => "mosquitto WebSocket",
+            Self::NatsTcp => "nats TCP",
+            Self::NatsWebSocket => "nats WebSocket",
+        }
+    }
+
+    const fn program(self) -> &'static str {
+        match self {
+            Self::Muster => "muster",
+            Self::MosquittoTcp | Self::MosquittoWebSocket => "mosquitto",
+            Self::NatsTcp | Self::NatsWebSocket => "nats-server",
+        }
+    }
+}
+
+/// How a server is started.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Setup {
+    /// Flags of `muster serve` besides addresses and data.
+    pub(super) flags: Vec<&'static str>,
+    /// The data directory of a server that was started before.
+    pub(super) data: Option<PathBuf>,
+    /// Whether what is sent is to be acknowledged.
+    pub(super) acknowledged: bool,
+}
+
+/// A server that runs.
+pub(super) struct Target {
+    pub(super) subject: Subject,
+    pub(super) program: Program,
+    pub(super) address: SocketAddr,
+    #[expect(dead_code, reason = "for the scenarios that come next")]
+    /// Where Muster tells of its health.
+    pub(super) admin: SocketAddr,
+    /// What it keeps.
+    pub(super) directory: PathBuf,
+}
+
+impl Target {
+    /// Starts a server and waits until it takes connections.
+    pub(super) fn start(context: &mut Context, subject: Subject, setup: &Setup) -> Result<Self> {
+        let mut target = Self::spawn(context, subject, setup)?;
+        target.program.wait_for_port(target.address, &context.stop)?;
+        Ok(target)
+    }
+
+    /// Starts a server.
+    pub(super) fn spawn(context: &mut Context, subject: Subject, setup: &Setup) -> Result<Self> {
+        let directory = match &setup.data {
+            Some(data) => data.clone(),
+            None => context.fresh_directory(subject.program())?,
+        };
+        let (address, admin) = (free_address()?, free_address()?);
+        let core = context.cores.server;
+        let (executable, arguments) = match subject {
+            Subject::Muster => muster(&directory, address, admin, setup)?,
+            Subject::MosquittoTcp | Subject::MosquittoWebSocket => {
+                mosquitto(&directory, address, admin, subject)?
+            }
+            Subject::NatsTcp | Subject::NatsWebSocket => nats(&directory, address, admin, subject, setup)?,
+        };
+        let program = Program::start(subject.program(), core, &directory, &executable, &arguments)?;
+        Ok(Self {
+            subject,
+            program,
+            address,
+            admin,
+            directory,
+        })
+    }
+
+    /// Makes what its clients speak.
+    pub(super) fn speakers(&self, acknowledged: bool) -> Maker {
+        let host = self.address.to_string();
+        match self.subject {
+            Subject::Muster => Box::new(move |index| Box::new(Muster::connect(index, host.clone()))),
+            Subject::MosquittoTcp => Box::new(|index| Box::new(Mqtt::new(index))),
+            Subject::MosquittoWebSocket => Box::new(move |index| {
+                Box::new(WebSocket::binary(
+                    Mqtt::new(index),
+                    host.clone(),
+                    "/",
+                    Some("mqtt"),
+                ))
+            }),
+            Subject::NatsTcp => Box::new(move |index| Box::new(Nats::new(index, acknowledged))),
+            Subject::NatsWebSocket => Box::new(move |index| {
+                Box::new(WebSocket::binary(
+                    Nats::new(index, acknowledged),
+                    host.clone(),
+                    "/",
+                    None,
+                ))
+            }),
+        }
+    }
+
+    /// Ends it at once and removes what it kept.
+    pub(super) fn discard(self, context: &Context) {
+        self.program.kill();
+        context.remove(&self.directory);
+    }
+}
+
+type Line = (PathBuf, Vec<OsString>);
+
+fn muster(directory: &Path, address: SocketAddr, admin: SocketAddr, setup: &Setup) -> Result<Line> {
+    let own = std::env::current_exe().map_err(BenchError::system("this executable cannot be found"))?;
+    let mut arguments: Vec<OsString> = ["serve", "--log-level", "error", "--listen"]
+        .map(Into::into)
+        .to_vec();
+    arguments.push(address.to_string().into());
+    arguments.push("--admin-listen".into());
+    arguments.push(admin.to_string().into());
+    arguments.push("--data".into());
+    arguments.push(directory.join("data").into());
+    arguments.extend(setup.flags.iter().map(Into::into));
+    Ok((own, arguments))
+}
+
+fn mosquitto(directory: &Path, address: SocketAddr, other: SocketAddr, subject: Subject) -> Result<Line> {
+    let (plain, web) = match subject {
+        Subject::MosquittoWebSocket => (other.port(), address.port()),
+        _ => (address.port(), other.port()),
+    };
+    // As root it would become another user, who may not read the directory.
+    let user = if rustix::process::geteuid().is_root() {
+        "user root\n"
+    } else {
+        ""
+    };
+    // Version 2.0.11 does not start with a WebSocket listener alone, and without `socket_domain` that one is open to all.
+    let configuration = format!(
+        "{user}listener {plain} 127.0.0.1\nprotocol mqtt\n\
+         listener {web} 127.0.0.1\nsocket_domain ipv4\nprotocol websockets\n\
+         allow_anonymous true\npersistence false\nlog_dest stderr\nlog_type error\n\
+         max_connections -1\nmax_inflight_messages 0\nset_tcp_nodelay true\n"
+    );
+    let path = write(directory, "mosquitto.conf", &configuration)?;
+    Ok((find(Broker::Mosquitto)?, vec!["-c".into(), path.into()]))
+}
+
+fn nats(
+    directory: &Path,
+    address: SocketAddr,
+    other: SocketAddr,
+    subject: Subject,
+    setup: &Setup,
+) -> Result<Line> {
+    let (plain, web) = match subject {
+        Subject::NatsWebSocket => (other, Some(address)),
+        _ => (address, None),
+    };
+    let mut configuration = format!("listen: \"{plain}\"\nmax_connections: 200000\n");
+    if let Some(web) = web {
+        configuration += &format!("websocket {{ listen: \"{web}\", no_tls: true }}\n");
+    }
+    if setup.acknowledged {
+        configuration += &format!("jetstream {{ store_dir: {:?} }}\n", directory.join("jetstream"));
+    }
+    let path = write(directory, "nats.conf", &configuration)?;
+    Ok((find(Broker::Nats)?, vec!["-c".into(), path.into()]))
+}
+
+fn write(directory: &Path, name: &str, text: &str) -> Result<PathBuf> {
+    let path = directory.join(name);
+    std::fs::write(&path, text).map_err(|source| BenchError::File {
+        path: path.clone(),
+        done: "written",
+        source,
+    })?;
+    Ok(path)
+}
+
+/// Where a broker is installed. Debian keeps both where only root looks.
+pub(super) fn find(broker: Broker) -> Result<PathBuf> {
+    let (name, how) = match broker {
+        Broker::Mosquitto => (
+            "mosquitto",
+            "on Debian `apt-get install mosquitto`; elsewhere see mosquitto.org/download",
+        ),
+        Broker::Nats => (
+            "nats-server",
+            "on Debian `apt-get install nats-server`; elsewhere see docs.nats.io",
+        ),
+    };
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from))
+        .map(|directory| directory.join(name))
+        .find(|file| file.is_file())
+        .ok_or(BenchError::NotInstalled { name, how })
+}
