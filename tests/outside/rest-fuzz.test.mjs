@@ -1,0 +1,137 @@
+// The REST API under requests made up from its own document. `MUSTER_FUZZ_SEED` repeats a run, `MUSTER_FUZZ_REQUESTS` makes it
+// longer: 3,000 requests in the suite, as many as you like by hand.
+
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { createServer } from "node:http";
+import { after, before, describe, test } from "node:test";
+
+import { fuzz, newSeed } from "./lib/fuzz.mjs";
+import { Machine, payloads } from "./lib/machine.mjs";
+import { Server } from "./lib/server.mjs";
+
+const seed = Number(process.env.MUSTER_FUZZ_SEED ?? newSeed());
+const rounds = Number(process.env.MUSTER_FUZZ_REQUESTS ?? 3_000);
+
+const told = ({ index, made, fault }) => `request ${index} of seed ${seed}: ${JSON.stringify(made)}\n  → ${fault}`;
+
+describe("the API", () => {
+  let server;
+  let machine;
+  before(async () => {
+    server = await Server.start();
+    machine = await Machine.welcomed(server);
+    machine.record("state", payloads.state("frida"));
+    for (let i = 0; i < 40; i += 1) machine.record("event", payloads.event(`${i}`));
+    machine.say("telemetry", payloads.telemetry(100));
+    machine.say("log", payloads.log(20));
+    await machine.acknowledged();
+  });
+  after(async () => {
+    await machine.end();
+    await server.stop();
+  });
+
+  test("row 36: no request made up from the document is answered with 5xx, or otherwise than the document says", async (t) => {
+    const document = await server.json("/api/v1/openapi.json");
+    const cursors = [];
+    for (const path of ["machines?limit=1", "events?limit=1", "events?limit=1&order=asc", `machines/${machine.id}/logs?limit=1`]) {
+      cursors.push((await server.json(`/api/v1/${path}`)).next_cursor ?? "7b7d");
+    }
+    const known = {
+      uuids: [machine.id, machine.id, machine.id, randomUUID(), "00000000-0000-0000-0000-000000000000"],
+      parameters: {
+        filter: ["kind=host", "battery<20 status=ok", "name~fri", "label.line=3", "frida", "-kind=car", "cpu>50", "seen>10"],
+        sort: ["name", "-name", "battery", "-cpu", "status", "seen"],
+        cursor: cursors,
+        topics: [">", "machine.*.state", `machine.${machine.id}.>,fleet.summary`, "machine.*.event.>"],
+        machines: [machine.id],
+        metrics: ["cpu.percent", "cpu.percent,memory.percent"],
+        "If-Match": ["*", '"0"', '"1"', 'W/"1"'],
+      },
+    };
+    const { faults, seen, sent } = await fuzz(server.url, document, { seed, rounds, known });
+    t.diagnostic(`seed ${seed}: ${sent} requests, ${seen.size} different answers`);
+    assert.deepEqual(faults.map(told), []);
+    assert.equal(sent, rounds);
+    // It got behind the first check: every operation was also carried out.
+    for (const [path, item] of Object.entries(document.paths)) {
+      for (const method of Object.keys(item)) assert.ok(seen.has(`${method} ${path} 200`), `${method} ${path} was never answered with 200`);
+    }
+    assert.doesNotMatch(server.said, /panicked/);
+    await machine.settled();
+  });
+});
+
+// A server that says one thing and does another, in one way at a time.
+describe("the fuzzer finds", () => {
+  const document = {
+    openapi: "3.1.0",
+    info: { title: "liar", version: "1" },
+    components: {
+      schemas: {
+        Thing: { type: "object", required: ["name", "size"], properties: { name: { type: "string" }, size: { type: ["number", "null"] } } },
+        Problem: { type: "object", required: ["detail"], properties: { detail: { type: "string" } } },
+      },
+    },
+    paths: {
+      "/things/{id}": {
+        parameters: [{ name: "id", in: "path", required: true, schema: { type: "string", format: "uuid" } }],
+        get: {
+          parameters: [{ name: "limit", in: "query", schema: { type: "integer" } }],
+          responses: {
+            200: { content: { "application/json": { schema: { $ref: "#/components/schemas/Thing" } } } },
+            400: { content: { "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } } } },
+          },
+        },
+        put: {
+          requestBody: { content: { "application/json": { schema: { $ref: "#/components/schemas/Thing" } } } },
+          responses: {
+            200: { content: { "application/json": { schema: { $ref: "#/components/schemas/Thing" } } } },
+            400: { content: { "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } } } },
+          },
+        },
+      },
+    },
+  };
+
+  async function against(lie) {
+    const answer = (response, status, body, type = status === 200 ? "application/json" : "application/problem+json") => {
+      response.writeHead(status, { "content-type": type });
+      response.end(typeof body === "string" ? body : JSON.stringify(body));
+    };
+    const server = createServer(async (request, response) => {
+      let body = "";
+      for await (const chunk of request) body += chunk;
+      const limit = new URL(request.url, "http://x").searchParams.get("limit");
+      if (lie?.({ method: request.method, limit, body, response, answer })) return;
+      if (limit !== null && !/^\d{1,9}$/.test(limit)) answer(response, 400, { detail: "limit" });
+      else answer(response, 200, { name: "x", size: null });
+    });
+    await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const known = { uuids: [randomUUID()] };
+    const { faults } = await fuzz(`http://127.0.0.1:${server.address().port}`, document, { seed: 7, rounds: 1_500, known });
+    server.closeAllConnections();
+    server.close();
+    return faults.map(({ fault }) => fault);
+  }
+
+  test("row 36: nothing in a server that keeps its word", async () => {
+    assert.deepEqual(await against(undefined), []);
+  });
+
+  const lies = {
+    "a number that is too large and ends in 500": [({ limit, response, answer }) => Number(limit) > 2 ** 63 && (answer(response, 500, { detail: "?" }), true), /status 500/],
+    "a body that breaks the server off": [({ method, body, response }) => method === "PUT" && body.startsWith("[[") && (response.destroy(), true), /no answer/],
+    "a status that is not documented": [({ limit, response, answer }) => limit !== null && Number(limit) === 0 && (answer(response, 418, { detail: "tea" }), true), /418 is not documented/],
+    "a field that is sometimes left out": [({ method, response, answer }) => method === "PUT" && (answer(response, 200, { name: "x" }), true), /size/],
+    "a problem without its content type": [({ limit, response, answer }) => /\D/.test(limit ?? "") && (answer(response, 400, { detail: "x" }, "text/html"), true), /text\/html is not documented/],
+    "a body that is no JSON": [({ limit, response, answer }) => limit === "0" && (answer(response, 200, "{"), true), /no JSON/],
+  };
+  for (const [name, [lie, wanted]] of Object.entries(lies)) {
+    test(`row 36: ${name}`, async () => {
+      const faults = await against(lie);
+      assert.ok(faults.some((fault) => wanted.test(fault)), `found only ${JSON.stringify(faults)}`);
+    });
+  }
+});
