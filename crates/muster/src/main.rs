@@ -36,7 +36,7 @@ enum Command {
     Demo(demo::DemoOptions),
     /// Run the fleet's server
     Serve(serve::ServeOptions),
-    /// Run simulated machines
+    /// Run simulated machines, or whole fleets in virtual time
     #[command(subcommand)]
     Sim(sim::SimCommand),
     /// Look after what a server keeps
@@ -77,7 +77,7 @@ fn main() -> ExitCode {
     match command {
         Command::Demo(options) => demo::run(options),
         Command::Serve(options) => serve::run(options),
-        Command::Sim(command) => sim::run(command),
+        Command::Sim(command) => sim::run(command, global.output),
         Command::Store(command) => store::run(command),
         Command::Bench(options) => bench::run(options, global.output),
         Command::BenchChild(options) => bench::become_program(options),

@@ -10,6 +10,7 @@
 mod commit;
 mod disk;
 mod event;
+mod explain;
 mod faults;
 mod judge;
 mod links;
@@ -17,11 +18,14 @@ mod log;
 mod machine;
 mod network;
 mod planted;
+mod profile;
 mod random;
 mod sabotage;
 mod scenario;
 mod schedule;
 mod server;
+mod stream;
+mod timeline;
 mod trace;
 mod workload;
 
@@ -31,21 +35,25 @@ mod tests;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use muster_model::{MachineId, Presence};
-use muster_protocol::link::{Envelope, MachineMessage};
+use muster_reflex::link::LinkState;
 use uuid::Uuid;
 
 use event::Event;
-pub use faults::{Fault, Faults};
 use judge::Judge;
 pub use judge::{Check, Violation};
 use machine::Machine;
 use network::Network;
 pub use planted::Planted;
+pub use profile::{Fault, Faults, ProfileError, Strike, Wire};
 use random::Random;
-pub use scenario::{Counts, Report, Scenario};
+use sabotage::Sabotage;
+pub use scenario::{Counts, Pace, Report, Scenario};
 use schedule::{SECOND, Schedule, Time};
 use server::Server;
+pub use timeline::Stretch;
+use timeline::Timeline;
 use trace::Trace;
+pub use trace::{Telling, Told};
 use workload::Workload;
 
 /// The fleet must have come together so long after the faults have ended.
@@ -54,13 +62,41 @@ use workload::Workload;
 /// took over (60 s), waits its longest turn (30 s), and tries twice (10 s each).
 const COME_TOGETHER_WITHIN: Time = 180 * SECOND;
 
+/// How often progress is told, in virtual time.
+const PROGRESS_EVERY: Time = 10 * SECOND;
+/// How often the judge looks at what only time can show.
+const PATROL_EVERY: Time = 15 * SECOND;
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Virtual time, in seconds.
+    pub at_s: u64,
+    /// Machines with a session.
+    pub online: usize,
+    /// Entries in the log.
+    pub entries: u64,
+    /// Faults so far.
+    pub faults: u64,
+}
+
 /// Runs a world, and once more in words if something did not hold.
 pub fn run(scenario: &Scenario) -> Report {
-    let report = World::new(scenario.clone(), false).run();
+    let report = run_once(scenario, &mut |_| {});
     if report.violation.is_none() {
         return report;
     }
-    World::new(scenario.clone(), true).run()
+    tell(scenario, Telling::default())
+}
+
+/// Runs a world, and says how far it is.
+pub fn run_once(scenario: &Scenario, watch: &mut dyn FnMut(&Progress)) -> Report {
+    World::new(scenario.clone(), None).run(watch)
+}
+
+/// Runs a world and tells it in words.
+pub fn tell(scenario: &Scenario, telling: Telling) -> Report {
+    World::new(scenario.clone(), Some(telling)).run(&mut |_| {})
 }
 
 /// Chance, one stream for each of those who draw from it.
@@ -80,34 +116,43 @@ struct World {
     server: Server,
     judge: Judge,
     trace: Trace,
+    timeline: Timeline,
     random: Chances,
     counts: Counts,
+    /// So many machines, the first ones, may be struck.
+    exposed: usize,
     /// Whether the faults have ended, and nothing new is told.
     quiet: bool,
     ended_at: Time,
     together: bool,
-    /// For one of the planted bugs: what arrived on connections that are over.
-    stale: Vec<(usize, Envelope<MachineMessage>)>,
+    /// What the planted bugs remember.
+    sabotage: Sabotage,
 }
 
 impl World {
-    fn new(scenario: Scenario, explain: bool) -> Self {
+    fn new(scenario: Scenario, telling: Option<Telling>) -> Self {
         let seed = Random::new(scenario.seed);
         let count = scenario.machines;
         let machines = (0..count).map(|index| {
             let id = MachineId::from_uuid(Uuid::from_u128(index as u128 + 1));
-            Machine::new(id, Workload::new(index, seed.fork(100 + index as u64)))
+            Machine::new(
+                id,
+                Workload::new(index, scenario.pace, seed.fork(100 + index as u64)),
+            )
         });
         let mut network = Network::new(count, seed.fork(1));
-        network.hostile = scenario.faults.hostile;
-        network.keep_closed = scenario.planted == Some(Planted::StaleSessionRewritten);
+        network.wire = scenario.faults.wire;
+        let spared = count as u64 * scenario.faults.spared_percent / 100;
+        network.keep_closed = scenario.planted == Some(Planted::StaleSessionAccepted);
         Self {
             schedule: Schedule::new(seed.fork(2)),
             network,
             machines: machines.collect(),
             server: Server::new(count),
             judge: Judge::new(count),
-            trace: Trace::new(explain),
+            trace: Trace::new(telling),
+            timeline: Timeline::new(scenario.duration_s),
+            exposed: count - spared as usize,
             random: Chances {
                 machines: seed.fork(3),
                 server: seed.fork(4),
@@ -117,24 +162,33 @@ impl World {
             quiet: false,
             ended_at: 0,
             together: false,
-            stale: Vec::new(),
+            sabotage: Sabotage::default(),
             scenario,
         }
     }
 
-    fn run(mut self) -> Report {
+    fn run(mut self, watch: &mut dyn FnMut(&Progress)) -> Report {
         self.begin();
+        let until = self.trace.telling().and_then(|telling| telling.until_s);
+        let mut tell_at = 0;
         while !self.together
             && self.judge.violation().is_none()
             && let Some(event) = self.schedule.next()
         {
             let now = self.schedule.now();
+            if now >= tell_at {
+                tell_at = now + PROGRESS_EVERY;
+                watch(&self.progress());
+            }
+            if until.is_some_and(|until| now >= until * SECOND) {
+                break;
+            }
             self.counts.events += 1;
             self.judge.step(now);
             let result = catch_unwind(AssertUnwindSafe(|| self.handle(event)));
             if let Err(panic) = result {
                 let what = panic_words(&*panic);
-                self.judge.look(now, Check::NoPanic, false, || what);
+                self.judge.look(None, now, Check::NoPanic, false, || what);
             }
         }
         self.report()
@@ -149,10 +203,14 @@ impl World {
         let ends = self.scenario.duration_s * SECOND;
         self.schedule.at(ends, Event::FaultsEnd);
         self.schedule.after(10 * SECOND, Event::Ask);
-        self.next_fault();
+        self.schedule.after(PATROL_EVERY, Event::Patrol);
+        self.first_faults();
     }
 
     fn handle(&mut self, event: Event) {
+        let Some(event) = self.unless_it_stands_still(event) else {
+            return;
+        };
         match event {
             Event::Arrive {
                 connection,
@@ -197,7 +255,13 @@ impl World {
                     self.schedule.after(20 * SECOND, Event::Ask);
                 }
             }
-            Event::Fault => self.fault(),
+            Event::Fault(fault) => self.fault(fault),
+            Event::Resume { machine, life } => self.resume(machine, life),
+            Event::Release { connection } => self.release(connection),
+            Event::Patrol => {
+                self.patrol();
+                self.schedule.after(PATROL_EVERY, Event::Patrol);
+            }
             Event::Heal { machine, way } => {
                 if !self.quiet {
                     self.heal(machine, way);
@@ -222,10 +286,10 @@ impl World {
                 self.look_at_snapshot(machine);
             }
             self.counts.together_after_ms = (now - self.ended_at) / 1_000;
-            self.judge.look(now, Check::Converges, true, String::new);
+            self.judge.look(None, now, Check::Converges, true, String::new);
         } else if now - self.ended_at >= COME_TOGETHER_WITHIN {
-            self.judge
-                .look(now, Check::Converges, false, || unrest.unwrap_or_default());
+            let (machine, lacks) = unrest.unwrap_or_default();
+            self.judge.look(machine, now, Check::Converges, false, || lacks);
         } else {
             self.schedule.after(SECOND, Event::Look);
         }
@@ -235,29 +299,27 @@ impl World {
     fn look_at_snapshot(&mut self, machine: usize) {
         let (now, id) = (self.schedule.now(), self.machines[machine].id);
         let shown = self.server.shard_of(machine).and_then(|shard| shard.view(id));
-        let length = self.server.log.stream(machine).len();
-        let restored = self
-            .server
-            .log
-            .view(machine, id, self.random.server.index(length + 1));
+        let stream = self.server.log.stream(machine);
+        let snapshot_at = self.random.server.index(stream.tail().len() + 1);
+        let restored = stream.view(id, snapshot_at, 0);
         if let (Some(shown), Some(mut restored)) = (shown, restored) {
             // What is only heard is not in the log.
             (restored.last_seen, restored.vitals) = (shown.last_seen, shown.vitals);
             let same = restored == *shown;
-            self.judge.look(now, Check::ViewIsFold, same, || {
+            self.judge.look(Some(machine), now, Check::ViewIsFold, same, || {
                 format!("machine {machine} is shown otherwise than a snapshot and the log say")
             });
         }
     }
 
     /// What the fleet lacks to be together: every machine online, everything told, everything shown as it is.
-    fn unrest(&self) -> Option<String> {
+    fn unrest(&self) -> Option<(Option<usize>, String)> {
         if !self.server.is_settled() || !self.server.is_up() {
-            return Some("the server is still writing, or off".to_owned());
+            return Some((None, "the server is still writing, or off".to_owned()));
         }
         (0..self.machines.len()).find_map(|machine| {
             let lacks = self.unrest_of(machine)?;
-            Some(format!("machine {machine}: {lacks}"))
+            Some((Some(machine), format!("machine {machine}: {lacks}")))
         })
     }
 
@@ -290,8 +352,45 @@ impl World {
             .map(|token| format!("token {token} never arrived"))
     }
 
-    fn note(&mut self, kind: &str, numbers: &[u64], words: impl FnOnce() -> String) {
-        self.trace.note(self.schedule.now(), kind, numbers, words);
+    /// Notes a step in the trace: whom it concerns, what it is, and words for people.
+    fn note(&mut self, machine: Option<usize>, kind: &str, numbers: &[u64], words: impl FnOnce() -> String) {
+        self.trace
+            .note(self.schedule.now(), machine, kind, numbers, words);
+    }
+
+    fn progress(&self) -> Progress {
+        Progress {
+            at_s: self.schedule.now() / SECOND,
+            online: self.online(),
+            entries: self.counts.entries,
+            faults: self.counts.faults,
+        }
+    }
+
+    fn online(&self) -> usize {
+        let links = self.machines.iter().filter(|machine| machine.suspended.is_none());
+        links
+            .filter_map(|machine| machine.link.as_ref())
+            .filter(|link| link.state() == LinkState::Connected)
+            .count()
+    }
+
+    /// What only time can show: who is shown as online was heard of lately, and how the fleet is.
+    fn patrol(&mut self) {
+        let now = self.schedule.now();
+        let online = self.online();
+        self.timeline.looked(now, online, self.counts.entries);
+        if !self.server.is_up() {
+            return;
+        }
+        for machine in 0..self.machines.len() {
+            let id = self.machines[machine].id;
+            let view = self.server.shard_of(machine).and_then(|shard| shard.view(id));
+            if let Some(view) = view {
+                let online = view.presence == Presence::Online;
+                self.judge.present(now, machine, online);
+            }
+        }
     }
 
     fn report(mut self) -> Report {
@@ -302,13 +401,18 @@ impl World {
         }
         let violation = self.judge.violation().cloned();
         let trace_hash = self.trace.hash();
-        let steps = self.trace.into_words();
+        let told = self.trace.telling().map(|telling| {
+            let about = violation.as_ref().and_then(|violation| violation.machine);
+            self.stands(about.or(telling.machine))
+        });
         Report {
             seed: self.scenario.seed,
             trace_hash,
             counts: self.counts,
-            checks: self.judge.checks,
-            violation: violation.map(|violation| Violation { steps, ..violation }),
+            checks: self.judge.checks(),
+            timeline: self.timeline.into_stretches(),
+            violation,
+            told: told.and_then(|stands| self.trace.into_told(stands)),
         }
     }
 }

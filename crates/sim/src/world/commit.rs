@@ -1,10 +1,10 @@
 //! The way of a batch: from a shard to the log, and its answer back.
 
-use muster_brain::shard::{Append, Input};
-use muster_model::MachineEntry;
+use muster_brain::shard::Input;
 
 use super::World;
 use super::event::Event;
+use super::explain::append_words;
 use super::log::{Batch, Outcome};
 use super::planted::Planted;
 use super::sabotage;
@@ -15,11 +15,18 @@ impl World {
     /// The server hands a batch in to the log.
     pub(super) fn hand_in(&mut self, mut batch: Batch) {
         let now = self.schedule.now();
+        match self.scenario.planted {
+            Some(Planted::AcknowledgeBeforeCommit) => self.answer_early(&batch),
+            Some(Planted::StateSkipped) => sabotage::skip_states(&mut batch.entries),
+            Some(Planted::GapSkipped) => self.sabotage.number_again(&mut batch.entries),
+            _ => {}
+        }
         let machines = self.machines.len();
         for append in &batch.entries {
             let machine = index_of(append.machine, machines);
             self.judge.handed_in(now, machine, &append.entry);
             self.note(
+                Some(machine),
                 "append",
                 &[batch.ticket.0, machine as u64, append.expected.0],
                 || {
@@ -27,15 +34,10 @@ impl World {
                         "batch {} of shard {}, machine {machine}: {}",
                         batch.ticket.0,
                         batch.shard,
-                        entry_words(append)
+                        append_words(append)
                     )
                 },
             );
-        }
-        match self.scenario.planted {
-            Some(Planted::DurableTooEarly) => self.answer_early(&batch),
-            Some(Planted::StateSkipped) => sabotage::skip_states(&mut batch.entries),
-            _ => {}
         }
         if self.server.log.submit(batch) {
             self.log_writes();
@@ -74,7 +76,7 @@ impl World {
         for mut outcome in outcomes {
             self.judge_durable(&outcome);
             match self.scenario.planted {
-                Some(Planted::DurableTooEarly) => continue,
+                Some(Planted::AcknowledgeBeforeCommit) => continue,
                 Some(Planted::FailureHidden) => outcome = sabotage::hide_failure(outcome),
                 _ => {}
             }
@@ -90,9 +92,8 @@ impl World {
             Ok(_) => self.counts.batches += 1,
             Err(_) => self.counts.batches_failed += 1,
         }
-        for (machine, index) in &outcome.appended {
+        for (machine, logged) in &outcome.appended {
             self.counts.entries += 1;
-            let logged = &self.server.log.stream(*machine)[*index];
             self.judge.durable(now, *machine, logged);
         }
     }
@@ -103,13 +104,18 @@ impl World {
             return;
         }
         let (shard, ticket) = (outcome.shard, outcome.ticket);
-        self.note("log", &[ticket.0, u64::from(outcome.result.is_ok())], || {
-            format!(
-                "batch {} of shard {shard}: {:?}",
-                ticket.0,
-                outcome.result.as_ref().err()
-            )
-        });
+        self.note(
+            None,
+            "log",
+            &[ticket.0, u64::from(outcome.result.is_ok())],
+            || {
+                let came = match &outcome.result {
+                    Ok(_) => "is durable".to_owned(),
+                    Err(reason) => format!("is refused: {reason}"),
+                };
+                format!("shard {shard} hears that its batch {} {came}", ticket.0)
+            },
+        );
         let input = match outcome.result {
             Ok(placed) => Input::Persisted { ticket, placed },
             Err(reason) => Input::NotPersisted { ticket, reason },
@@ -117,15 +123,4 @@ impl World {
         self.server.hosts[shard].inbox.push(input);
         self.gather(shard);
     }
-}
-
-fn entry_words(append: &Append) -> String {
-    let words = match &*append.entry {
-        MachineEntry::StateReported { record, .. } => format!("state in record {record}"),
-        MachineEntry::EventReported { record, event } => {
-            format!("token {} in record {record}", event.message)
-        }
-        entry => format!("{entry:?}"),
-    };
-    format!("{words}, behind version {}", append.expected)
 }

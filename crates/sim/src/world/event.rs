@@ -2,6 +2,7 @@
 
 use super::log::Outcome;
 use super::network::{Packet, Way};
+use super::profile::Fault;
 
 /// Something that happens at its time. A `life` tells whether it still concerns the one it was meant for.
 #[derive(Debug)]
@@ -61,10 +62,16 @@ pub(super) enum Event {
     ServerBoot,
     /// A person changes the profile of a machine.
     Ask,
-    /// Something goes wrong.
-    Fault,
+    /// A fault of this kind strikes.
+    Fault(Fault),
+    /// A machine that stood still goes on.
+    Resume { machine: usize, life: u64 },
     /// A way is free again.
     Heal { machine: usize, way: Way },
+    /// What an old connection held back arrives.
+    Release { connection: u64 },
+    /// A look at what only time can show.
+    Patrol,
     /// From here on nothing goes wrong any more.
     FaultsEnd,
     /// Has the fleet come together?

@@ -1,226 +1,174 @@
-//! What goes wrong, and how often.
+//! Faults, carried out: what of a world breaks, and how it is mended.
+//!
+//! Begin with [`World::fault`]. What strikes and how often is in [`super::profile`].
 
 use muster_reflex::link::Input;
 
 use super::World;
 use super::event::Event;
 use super::network::Way;
-use super::schedule::{MILLISECOND, SECOND};
+use super::profile::{Fault, Strike};
+use super::schedule::{MILLISECOND, SECOND, Time};
 
-/// One kind of fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Fault {
-    /// A connection is cut for both ends; what was under way is lost.
-    Reset,
-    /// A connection is cut, and only one end notices.
-    HalfOpen,
-    /// A machine gives its connection up, and what it had said still arrives, late.
-    OldDelivers,
-    /// Nothing passes between a machine and the server, one way or both.
-    Partition,
-    /// A machine's link becomes slow, or fast again.
-    Latency,
-    /// A machine loses power.
-    MachineCrash,
-    /// A machine loses power between two effects of one decision.
-    MachineCrashAtEffect,
-    /// A machine loses power, and its disk.
-    DiskLoss,
-    /// A machine's disk is slow for a while.
-    SlowDisk,
-    /// A machine's wall clock jumps.
-    WallStep,
-    /// The server stops at once.
-    ServerCrash,
-    /// The server stops between two effects of one decision.
-    ServerCrashAtEffect,
-    /// The server is stopped in order, and started again.
-    Drain,
-    /// The log is slow for a while.
-    SlowLog,
-    /// The log refuses some batches.
-    FailingLog,
-}
-
-/// What goes wrong in a world, and how often.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Faults {
-    /// A name for people.
-    pub name: &'static str,
-    /// Mean time between two faults, in milliseconds.
-    pub every_ms: u64,
-    /// Which faults; those that are listed twice happen twice as often.
-    pub kinds: &'static [Fault],
-    /// Whether frames also come twice, out of order, or not at all, which TCP never does.
-    pub hostile: bool,
-}
-
-impl Faults {
-    /// Nothing goes wrong.
-    pub const NONE: Self = Self {
-        name: "none",
-        every_ms: 60_000,
-        kinds: &[],
-        hostile: false,
-    };
-    /// A bad radio link.
-    pub const RADIO: Self = Self {
-        name: "radio",
-        every_ms: 4_000,
-        kinds: &[
-            Fault::Reset,
-            Fault::Reset,
-            Fault::HalfOpen,
-            Fault::OldDelivers,
-            Fault::Partition,
-            Fault::Latency,
-        ],
-        hostile: false,
-    };
-    /// Power cuts and bad disks at the machines.
-    pub const POWER: Self = Self {
-        name: "power",
-        every_ms: 6_000,
-        kinds: &[
-            Fault::MachineCrash,
-            Fault::MachineCrashAtEffect,
-            Fault::MachineCrashAtEffect,
-            Fault::SlowDisk,
-            Fault::WallStep,
-            Fault::Reset,
-            Fault::DiskLoss,
-        ],
-        hostile: false,
-    };
-    /// A server that stops, and a log that is slow or refuses.
-    pub const SERVER: Self = Self {
-        name: "server",
-        every_ms: 8_000,
-        kinds: &[
-            Fault::ServerCrash,
-            Fault::ServerCrashAtEffect,
-            Fault::ServerCrashAtEffect,
-            Fault::Drain,
-            Fault::SlowLog,
-            Fault::FailingLog,
-            Fault::FailingLog,
-            Fault::Reset,
-        ],
-        hostile: false,
-    };
-    /// Everything at once.
-    pub const ALL: Self = Self {
-        name: "all",
-        every_ms: 3_000,
-        kinds: &[
-            Fault::Reset,
-            Fault::Reset,
-            Fault::HalfOpen,
-            Fault::OldDelivers,
-            Fault::Partition,
-            Fault::Latency,
-            Fault::MachineCrash,
-            Fault::MachineCrashAtEffect,
-            Fault::DiskLoss,
-            Fault::SlowDisk,
-            Fault::WallStep,
-            Fault::ServerCrash,
-            Fault::ServerCrashAtEffect,
-            Fault::Drain,
-            Fault::SlowLog,
-            Fault::FailingLog,
-        ],
-        hostile: false,
-    };
-    /// Everything, and frames that come twice, out of order or not at all.
-    pub const HOSTILE: Self = Self {
-        name: "hostile",
-        hostile: true,
-        ..Self::ALL
-    };
-    /// Each of them.
-    pub const PROFILES: &'static [Self] = &[
-        Self::RADIO,
-        Self::POWER,
-        Self::SERVER,
-        Self::ALL,
-        Self::HOSTILE,
-        Self::NONE,
-    ];
-}
+/// Effects after which something that stops in the middle has stopped, at most.
+const CRASH_WITHIN_EFFECTS: u64 = 12;
+/// A machine that stood still for longer has most likely lost its connection.
+const STANDSTILL_UNNOTICED: Time = 60 * SECOND;
 
 impl World {
-    pub(super) fn next_fault(&mut self) {
-        let faults = self.scenario.faults;
-        if !faults.kinds.is_empty() {
-            let wait = self.random.faults.around(faults.every_ms * MILLISECOND);
-            self.schedule.after(wait, Event::Fault);
+    /// Each kind of fault has its own next time.
+    pub(super) fn first_faults(&mut self) {
+        let kinds: Vec<Fault> = self.scenario.faults.strikes.keys().copied().collect();
+        for fault in kinds {
+            self.next_fault(fault);
         }
     }
 
-    pub(super) fn fault(&mut self) {
+    fn next_fault(&mut self, fault: Fault) {
+        let strike = self.scenario.faults.strikes.get(&fault);
+        let interval = strike.and_then(|strike| strike.interval(fault, self.exposed));
+        if let Some(mean) = interval.filter(|_| fault.is_of_server() || self.exposed > 0) {
+            // What is mostly near the typical wait is longer than it in the mean.
+            let wait = self.random.faults.around((mean / 17).saturating_mul(10).max(2));
+            self.schedule.after(wait, Event::Fault(fault));
+        }
+    }
+
+    /// The time has come for a fault of this kind.
+    pub(super) fn fault(&mut self, fault: Fault) {
         if self.quiet {
             return;
         }
-        self.next_fault();
-        let kinds = self.scenario.faults.kinds;
-        let kind = kinds[self.random.faults.index(kinds.len())];
-        let machine = self.random.faults.index(self.machines.len());
-        self.counts.faults += 1;
-        self.note("fault", &[machine as u64, kind as u64], || {
-            format!("{kind:?}, machine {machine} where it concerns one")
-        });
-        let now = self.schedule.now();
-        let random = &mut self.random.faults;
-        match kind {
-            Fault::Reset | Fault::HalfOpen | Fault::OldDelivers => self.cut(machine, kind),
-            Fault::Partition => self.partition(machine),
-            Fault::Latency => {
-                let slowest = if random.chance(300) { 3_000 } else { 60 };
-                self.network.latency[machine] = random.between(1, slowest) * MILLISECOND;
+        self.next_fault(fault);
+        let Some(strike) = self.scenario.faults.strikes.get(&fault).cloned() else {
+            return;
+        };
+        if fault.is_of_server() {
+            self.strike_server(fault, &strike);
+        } else if let Some(share) = strike.share_percent {
+            // Rounded up: who is hit together is at least one.
+            let many = (self.exposed as u64 * share).div_ceil(100) as usize;
+            let first = self.random.faults.index(self.exposed);
+            for step in 0..many {
+                self.strike_machine((first + step) % self.exposed, fault, &strike);
             }
+        } else {
+            let machine = self.random.faults.index(self.exposed);
+            self.strike_machine(machine, fault, &strike);
+        }
+    }
+
+    /// Something between the ends of a span: as likely to be near the short end as near the long one.
+    fn within(&mut self, (from, to): (Time, Time)) -> Time {
+        let random = &mut self.random.faults;
+        let mut most = from.max(1);
+        let mut doublings = 0;
+        while most < to {
+            most = most.saturating_mul(2);
+            doublings += 1;
+        }
+        let reach = from
+            .max(1)
+            .saturating_mul(1 << random.below(doublings + 1).min(62))
+            .min(to);
+        random.between(from, reach.max(from))
+    }
+
+    fn struck(&mut self, fault: Fault, machine: Option<usize>) {
+        self.counts.faults += 1;
+        self.timeline.struck(self.schedule.now(), fault);
+        let number = machine.map_or(u64::MAX, |machine| machine as u64);
+        self.note(machine, "fault", &[number, fault as u64], || match machine {
+            Some(machine) => format!("{fault:?} strikes machine {machine}"),
+            None => format!("{fault:?} strikes the server"),
+        });
+    }
+
+    fn strike_machine(&mut self, machine: usize, fault: Fault, strike: &Strike) {
+        self.struck(fault, Some(machine));
+        let now = self.schedule.now();
+        let span = self.within(strike.span);
+        let random = &mut self.random.faults;
+        match fault {
+            Fault::Reset | Fault::HalfOpen | Fault::OldDelivers => self.cut(machine, fault, span),
+            Fault::Partition => self.partition(machine, span, strike.one_way_percent),
+            Fault::Latency => self.network.latency[machine] = span,
             Fault::MachineCrash => {
                 // Sometimes it is stopped in order, and then switched off.
                 if random.chance(300) {
                     self.step_machine(machine, Input::Stop);
                 }
-                self.crash(machine, false);
+                self.crash(machine, false, span);
             }
             Fault::MachineCrashAtEffect => {
-                self.machines[machine].crash_in = Some(random.between(0, 12) as u32);
+                let after = random.between(0, CRASH_WITHIN_EFFECTS) as u32;
+                self.machines[machine].crash_in = Some((after, span));
             }
-            // Rare: a disk is not lost every minute.
-            Fault::DiskLoss => {
-                let lose = random.chance(300);
-                self.crash(machine, lose);
-            }
-            Fault::SlowDisk => {
-                self.machines[machine].disk_slow_until = now + random.between(1, 40) * SECOND;
-            }
+            Fault::DiskLoss => self.crash(machine, true, span),
+            Fault::SlowDisk => self.machines[machine].disk_slow_until = now + span,
+            Fault::FailingDisk => self.machines[machine].disk_fails = Some(span),
             Fault::WallStep => {
-                let years_ms = 10 * 365 * 86_400_000;
-                let step = random.between(0, 2 * years_ms) as i64 - years_ms as i64;
-                self.machines[machine].clock.wall_offset_ms = step;
+                let back = random.chance(500);
+                let step = (span / MILLISECOND) as i64;
+                self.machines[machine].clock.wall_offset_ms = if back { -step } else { step };
             }
-            Fault::ServerCrash => {
-                let down = random.between(20, 30_000) * MILLISECOND;
-                self.crash_server(down);
+            Fault::Drift => {
+                let most = strike.most_ppm as i64;
+                let drift = random.between(0, 2 * strike.most_ppm) as i64 - most;
+                self.machines[machine].clock.drift(now, drift);
             }
-            Fault::ServerCrashAtEffect => self.server.crash_in = Some(random.between(0, 12) as u32),
+            Fault::Suspend => self.suspend(machine, span),
+            Fault::ServerCrash
+            | Fault::ServerCrashAtEffect
+            | Fault::Drain
+            | Fault::SlowLog
+            | Fault::FailingLog
+            | Fault::ServerWallStep => {}
+        }
+    }
+
+    fn strike_server(&mut self, fault: Fault, strike: &Strike) {
+        self.struck(fault, None);
+        let now = self.schedule.now();
+        let span = self.within(strike.span);
+        let random = &mut self.random.faults;
+        match fault {
+            Fault::ServerCrash => self.crash_server(span),
+            Fault::ServerCrashAtEffect => {
+                self.server.crash_in = Some((random.between(0, CRASH_WITHIN_EFFECTS) as u32, span));
+            }
             Fault::Drain => {
                 let after = random.between(4, 20) as u32;
                 if !self.server.draining && self.server.is_up() {
                     self.drain();
-                    self.server.crash_in = Some(after);
+                    self.server.crash_in = Some((after, span));
                 }
             }
-            Fault::SlowLog => self.server.log_slow_until = now + random.between(1, 30) * SECOND,
+            Fault::SlowLog => self.server.log_slow_until = now + span,
             Fault::FailingLog => self.server.log.failing += random.between(1, 4),
+            Fault::ServerWallStep => {
+                let back = random.chance(500);
+                let step = (span / MILLISECOND) as i64;
+                self.server.wall_offset_ms = if back { -step } else { step };
+            }
+            Fault::Reset
+            | Fault::HalfOpen
+            | Fault::OldDelivers
+            | Fault::Partition
+            | Fault::Latency
+            | Fault::MachineCrash
+            | Fault::MachineCrashAtEffect
+            | Fault::DiskLoss
+            | Fault::SlowDisk
+            | Fault::FailingDisk
+            | Fault::WallStep
+            | Fault::Drift
+            | Fault::Suspend => {}
         }
     }
 
     /// Cuts a connection of a machine.
-    fn cut(&mut self, machine: usize, kind: Fault) {
+    fn cut(&mut self, machine: usize, kind: Fault, late: Time) {
         let Some(connection) = self.machines[machine].connection else {
             return;
         };
@@ -232,7 +180,8 @@ impl World {
         ends.down.cut();
         let (machine_notices, server_notices) = match kind {
             Fault::OldDelivers => {
-                ends.up.late = random.between(10, 20_000) * MILLISECOND;
+                ends.up.stalled = true;
+                self.schedule.after(late, Event::Release { connection });
                 (true, false)
             }
             Fault::HalfOpen => {
@@ -246,7 +195,8 @@ impl World {
             }
         };
         let reason = "connection reset".to_owned();
-        let wait = random.between(0, 200) * MILLISECOND;
+        let slow = if kind == Fault::OldDelivers { late / 2 } else { 0 };
+        let wait = random.between(0, (200 * MILLISECOND).max(slow));
         if machine_notices {
             let reason = reason.clone();
             let event = Event::LinkClosed {
@@ -263,15 +213,12 @@ impl World {
         }
     }
 
-    fn partition(&mut self, machine: usize) {
+    fn partition(&mut self, machine: usize, lasts: Time, one_way_percent: u64) {
         let random = &mut self.random.faults;
-        let (up, down) = match random.below(3) {
-            0 => (true, false),
-            1 => (false, true),
-            _ => (true, true),
+        let (up, down) = match (random.chance(one_way_percent * 10), random.chance(500)) {
+            (true, up) => (up, !up),
+            (false, _) => (true, true),
         };
-        let longest = if random.chance(200) { 150 } else { 25 };
-        let lasts = random.between(1, longest) * SECOND;
         for (way, blocked) in [(Way::Up, up), (Way::Down, down)] {
             if blocked {
                 match way {
@@ -283,10 +230,109 @@ impl World {
         }
     }
 
+    /// A machine stands still: nothing reaches it, nothing goes on in it. Its wall clock runs; its monotonic clock too, or
+    /// not, as for a stopped process or a sleeping computer.
+    fn suspend(&mut self, machine: usize, lasts: Time) {
+        let counts = self.random.faults.chance(500);
+        let now = self.schedule.now();
+        let this = &mut self.machines[machine];
+        if this.link.is_none() || this.suspended.is_some() {
+            return;
+        }
+        let life = this.life;
+        this.suspended = Some(super::machine::Standstill {
+            since: now,
+            clock_counts: counts,
+            waiting: Vec::new(),
+        });
+        self.counts.suspensions += 1;
+        self.schedule.after(lasts, Event::Resume { machine, life });
+    }
+
+    /// What happens to a machine that stands still waits until it goes on.
+    pub(super) fn unless_it_stands_still(&mut self, event: Event) -> Option<Event> {
+        let machine = match &event {
+            Event::Connected { machine, .. }
+            | Event::NotConnected { machine, .. }
+            | Event::LinkClosed { machine, .. }
+            | Event::Written { machine, .. }
+            | Event::Timer { machine, .. }
+            | Event::DiskDone { machine, .. }
+            | Event::Publish { machine, .. } => *machine,
+            Event::Arrive {
+                connection,
+                way: Way::Down,
+                ..
+            } => self.network.connections.get(connection)?.machine,
+            Event::Arrive { way: Way::Up, .. }
+            | Event::ServerClosed { .. }
+            | Event::Boot { .. }
+            | Event::ShardRun { .. }
+            | Event::ShardTick { .. }
+            | Event::LogDone { .. }
+            | Event::LogAnswer { .. }
+            | Event::Ping { .. }
+            | Event::ServerBoot
+            | Event::Ask
+            | Event::Fault(_)
+            | Event::Resume { .. }
+            | Event::Heal { .. }
+            | Event::Release { .. }
+            | Event::Patrol
+            | Event::FaultsEnd
+            | Event::Look => return Some(event),
+        };
+        match &mut self.machines[machine].suspended {
+            Some(standstill) => {
+                standstill.waiting.push(event);
+                None
+            }
+            None => Some(event),
+        }
+    }
+
+    /// A machine that stood still goes on; what would have happened meanwhile happens now.
+    pub(super) fn resume(&mut self, machine: usize, life: u64) {
+        let now = self.schedule.now();
+        let this = &mut self.machines[machine];
+        if this.life != life {
+            return;
+        }
+        let Some(standstill) = this.suspended.take() else {
+            return;
+        };
+        let stood = now - standstill.since;
+        if !standstill.clock_counts {
+            this.clock.stood(stood);
+        }
+        let connection = this.connection;
+        self.note(Some(machine), "resume", &[machine as u64, stood], || {
+            let clock = if standstill.clock_counts {
+                "went on"
+            } else {
+                "stood, too"
+            };
+            format!(
+                "machine {machine} goes on after {} s; its monotonic clock {clock}",
+                stood / SECOND
+            )
+        });
+        // After a while the other end sends no more, and what it sent is gone.
+        let forgotten = stood > STANDSTILL_UNNOTICED && self.random.faults.chance(500);
+        if let Some(ends) = connection.and_then(|connection| self.network.connections.get_mut(&connection))
+            && forgotten
+        {
+            ends.down.cut();
+        }
+        for (index, event) in standstill.waiting.into_iter().enumerate() {
+            self.schedule.after(index as Time + 1, event);
+        }
+    }
+
     /// From here on nothing goes wrong any more, but for a machine that is gone for good.
     pub(super) fn end_of_faults(&mut self) {
         self.quiet = true;
-        self.network.hostile = false;
+        self.network.wire = super::profile::Wire::default();
         self.server.log.failing = 0;
         self.server.log_slow_until = 0;
         self.server.crash_in = None;
@@ -294,11 +340,17 @@ impl World {
             let down = SECOND;
             self.crash_server(down);
         }
-        self.note("faults", &[], || "from here on nothing goes wrong".to_owned());
+        self.note(None, "faults", &[], || {
+            "from here on nothing goes wrong".to_owned()
+        });
         for machine in 0..self.machines.len() {
-            self.machines[machine].crash_in = None;
-            self.machines[machine].disk_slow_until = 0;
+            let this = &mut self.machines[machine];
+            this.crash_in = None;
+            this.disk_slow_until = 0;
+            this.disk_fails = None;
+            let life = this.life;
             self.network.latency[machine] = 20 * MILLISECOND;
+            self.resume(machine, life);
         }
         if let Some(machine) = self.scenario.gone.filter(|gone| *gone < self.machines.len()) {
             self.machines[machine].gone = true;
@@ -309,7 +361,7 @@ impl World {
                 self.heal_all_but(Some(machine));
                 return;
             }
-            self.crash(machine, false);
+            self.crash(machine, false, SECOND);
         }
         self.heal_all_but(None);
     }
@@ -319,6 +371,9 @@ impl World {
             if gone != Some(machine) {
                 self.heal(machine, Way::Up);
                 self.heal(machine, Way::Down);
+                for connection in self.network.of(machine) {
+                    self.release(connection);
+                }
             }
         }
     }

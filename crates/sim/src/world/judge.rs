@@ -5,14 +5,16 @@
 
 mod arrival;
 mod keeping;
+mod runs;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use muster_model::{MachineView, RecordNumber, SessionNumber};
 use muster_protocol::link::{Envelope, MachineMessage};
 
-use super::schedule::Time;
+use super::schedule::{SECOND, Time};
 use super::workload::Token;
+use runs::Runs;
 
 /// What is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,6 +33,8 @@ pub enum Check {
     ViewIsFold,
     /// Records are written off only where a disk was lost or an outbox was full.
     LossIsReal,
+    /// A machine is shown as online only if it was heard of lately.
+    PresenceIsHeard,
     /// After the faults the fleet comes together, with nothing missing.
     Converges,
     /// Where the network does what TCP promises, neither end accuses the other of breaking the protocol.
@@ -43,17 +47,36 @@ pub enum Check {
     NoPanic,
 }
 
+impl Check {
+    /// Each of them.
+    pub const ALL: [Self; 13] = [
+        Self::OnceAndInOrder,
+        Self::AcknowledgedIsDurable,
+        Self::SentIsKept,
+        Self::ForgottenIsHeld,
+        Self::SessionsAreFenced,
+        Self::ViewIsFold,
+        Self::LossIsReal,
+        Self::PresenceIsHeard,
+        Self::Converges,
+        Self::NobodyIsAccused,
+        Self::Bounded,
+        Self::Encoding,
+        Self::NoPanic,
+    ];
+}
+
 /// Something that must hold did not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     /// What was watched.
     pub check: Check,
+    /// Which machine it is about, if it is about one.
+    pub machine: Option<usize>,
     /// When it was seen, in microseconds of virtual time.
     pub at_us: u64,
     /// What was seen.
     pub what: String,
-    /// The last steps before it, in words.
-    pub steps: Vec<String>,
 }
 
 /// What the judge knows of one machine.
@@ -68,18 +91,22 @@ struct Known {
     session: SessionNumber,
     /// The highest record in the log, without holes.
     highest: RecordNumber,
-    tokens_logged: BTreeSet<Token>,
+    tokens_logged: Runs,
+    /// When anything of it last reached the server.
+    heard_at: Time,
     /// How often it was asked to send again in this session.
     asked: u64,
     /// Records that came in over the session in force at that time.
-    rightful: BTreeSet<RecordNumber>,
+    rightful: Runs,
     folded: Option<MachineView>,
 
     // The machine's side.
     /// Which records its disk has held, and what was in them.
-    tokens_kept: BTreeSet<Token>,
+    tokens_kept: Runs,
     /// Tokens that need not arrive: their disk was lost, or the outbox was full.
-    excused: BTreeSet<Token>,
+    excused: Runs,
+    /// Tokens that were kept, need to arrive and have not.
+    outstanding: BTreeSet<Token>,
     /// Records removed in this life which the server does not hold.
     given_up: u64,
     /// Whether its disk was ever lost, or its outbox ever full.
@@ -92,9 +119,14 @@ pub(super) struct Judge {
     machines: Vec<Known>,
     violation: Option<Violation>,
     steps_at: (Time, u64),
-    pub checks: BTreeMap<Check, u64>,
+    /// When the server was last started.
+    pub server_since: Time,
+    looks: [u64; Check::ALL.len()],
 }
 
+/// Who is shown as online was heard of within this time: it is degraded after 45 s, and the log may take a while to say
+/// so (a slow one 18 s a batch, with one before it).
+const ONLINE_WITHIN: Time = 100 * SECOND;
 /// Requests to send again in one session, beyond which they feed on themselves.
 const ASKED_IN_SESSION_MAX: u64 = 4;
 /// More steps than this at one moment mean that something goes round in circles.
@@ -106,7 +138,8 @@ impl Judge {
             machines: (0..machines).map(|_| Known::default()).collect(),
             violation: None,
             steps_at: (0, 0),
-            checks: BTreeMap::new(),
+            server_since: 0,
+            looks: [0; Check::ALL.len()],
         }
     }
 
@@ -115,15 +148,52 @@ impl Judge {
         self.violation.as_ref()
     }
 
+    /// How often each check was looked at.
+    pub(super) fn checks(&self) -> BTreeMap<Check, u64> {
+        let looks = Check::ALL.into_iter().zip(self.looks);
+        looks.filter(|(_, looks)| *looks > 0).collect()
+    }
+
+    /// What the judge knows of a machine, in words.
+    pub(super) fn stands(&self, machine: usize, shown: usize, words: &mut Vec<String>) {
+        let known = &self.machines[machine];
+        words.push(format!(
+            "the judge has seen in the log: records up to {}, session {}, tokens up to {}",
+            known.highest,
+            known.session,
+            known.tokens_logged.greatest().unwrap_or(0)
+        ));
+        if !known.outstanding.is_empty() {
+            let tokens: Vec<String> = known
+                .outstanding
+                .iter()
+                .take(shown)
+                .map(ToString::to_string)
+                .collect();
+            words.push(format!(
+                "{} tokens are kept by the machine and not in the log: {} …",
+                known.outstanding.len(),
+                tokens.join(", ")
+            ));
+        }
+    }
+
     /// Counts a look, and keeps what did not hold if it is the first.
-    pub(super) fn look(&mut self, now: Time, check: Check, holds: bool, what: impl FnOnce() -> String) {
-        *self.checks.entry(check).or_default() += 1;
+    pub(super) fn look(
+        &mut self,
+        machine: Option<usize>,
+        now: Time,
+        check: Check,
+        holds: bool,
+        what: impl FnOnce() -> String,
+    ) {
+        self.looks[check as usize] += 1;
         if !holds && self.violation.is_none() {
             self.violation = Some(Violation {
                 check,
+                machine,
                 at_us: now,
                 what: what(),
-                steps: Vec::new(),
             });
         }
     }
@@ -137,14 +207,38 @@ impl Judge {
         }
         let steps = self.steps_at.1;
         if steps > STEPS_AT_ONE_TIME_MAX {
-            self.look(now, Check::Bounded, false, || {
+            self.look(None, now, Check::Bounded, false, || {
                 format!("{steps} steps at one moment")
             });
         }
     }
 
+    /// Something of a machine reaches the server.
+    pub(super) fn heard(&mut self, now: Time, machine: usize) {
+        self.machines[machine].heard_at = now;
+    }
+
+    /// A machine is shown as online, or not.
+    pub(super) fn present(&mut self, now: Time, machine: usize, online: bool) {
+        let silent = now.saturating_sub(self.machines[machine].heard_at.max(self.server_since));
+        let holds = !online || silent <= ONLINE_WITHIN;
+        self.look(Some(machine), now, Check::PresenceIsHeard, holds, || {
+            format!(
+                "machine {machine} is shown as online, and nothing was heard of it for {} s",
+                silent / SECOND
+            )
+        });
+    }
+
     /// A frame reaches the server.
-    pub(super) fn frame(&mut self, machine: usize, connection: u64, frame: &Envelope<MachineMessage>) {
+    pub(super) fn frame(
+        &mut self,
+        now: Time,
+        machine: usize,
+        connection: u64,
+        frame: &Envelope<MachineMessage>,
+    ) {
+        self.heard(now, machine);
         let known = &mut self.machines[machine];
         if matches!(frame.message, MachineMessage::Hello(_)) {
             known.connection = Some(connection);
@@ -152,7 +246,7 @@ impl Judge {
             && known.connection == Some(connection)
             && frame.session == Some(known.session_given)
         {
-            known.rightful.insert(record);
+            known.rightful.insert(record.0);
         }
     }
 }

@@ -31,7 +31,7 @@ impl World {
         let connection = self.network.open(machine, life);
         self.machines[machine].connection = Some(connection);
         self.counts.connections += 1;
-        self.note("opened", &[machine as u64, connection], || {
+        self.note(Some(machine), "opened", &[machine as u64, connection], || {
             format!("connection {connection} of machine {machine} stands")
         });
         self.schedule.after(PING_EVERY, Event::Ping { connection });
@@ -87,7 +87,7 @@ impl World {
         match encoded {
             Ok(text) => Packet::Text(text),
             Err(error) => {
-                self.judge.look(now, Check::Encoding, false, || {
+                self.judge.look(None, now, Check::Encoding, false, || {
                     format!("{packet:?} cannot be written: {error}")
                 });
                 packet
@@ -106,7 +106,7 @@ impl World {
         };
         let now = self.schedule.now();
         let error = decoded.as_ref().err().map(ToString::to_string);
-        self.judge.look(now, Check::Encoding, error.is_none(), || {
+        self.judge.look(None, now, Check::Encoding, error.is_none(), || {
             format!("{text} cannot be read: {}", error.unwrap_or_default())
         });
         decoded.unwrap_or(Packet::Ping)
@@ -126,7 +126,7 @@ impl World {
         if pipe.cut {
             return;
         }
-        if blocked || !pipe.held.is_empty() {
+        if blocked || pipe.stalled || !pipe.held.is_empty() {
             pipe.held.push_back(packet);
             return;
         }
@@ -158,6 +158,7 @@ impl World {
             }
             Packet::Pong => {
                 ends.unanswered_pings = 0;
+                self.judge.heard(self.schedule.now(), machine);
                 self.server_input(
                     machine,
                     muster_brain::shard::Input::Heard(muster_brain::shard::ConnectionId(connection)),
@@ -184,7 +185,7 @@ impl World {
                     frame.session.map_or(0, |session| session.0),
                     frame.sequence.0,
                 ];
-                self.note(frame.message.type_name(), &numbers, || {
+                self.note(Some(machine), frame.message.type_name(), &numbers, || {
                     format!(
                         "machine {machine} hears on connection {connection}: {}",
                         down_words(&frame)
@@ -232,8 +233,8 @@ impl World {
         if let Some(ends) = self.network.connections.get_mut(&connection) {
             ends.machine_open = false;
         }
-        self.network.forget_closed();
-        self.note("closed", &[machine as u64, connection], || {
+        self.network.forget_closed(machine);
+        self.note(Some(machine), "closed", &[machine as u64, connection], || {
             format!("machine {machine} notices that connection {connection} is over: {reason}")
         });
         let entropy = self.random.machines.next();
@@ -242,17 +243,13 @@ impl World {
 
     /// The machine's computer is off: the server hears of it at once, or not at all.
     pub(super) fn machine_ends_vanish(&mut self, machine: usize) {
-        let open: Vec<u64> = self
-            .network
-            .connections
-            .iter_mut()
-            .filter(|(_, ends)| ends.machine == machine && ends.machine_open)
-            .map(|(id, ends)| {
-                ends.machine_open = false;
-                *id
-            })
-            .collect();
-        for connection in open {
+        for connection in self.network.of(machine) {
+            let Some(ends) = self.network.connections.get_mut(&connection) else {
+                continue;
+            };
+            if !std::mem::take(&mut ends.machine_open) {
+                continue;
+            }
             if self.random.faults.chance(500) {
                 let wait = self.network.latency[machine];
                 let reason = "connection reset".to_owned();
@@ -306,28 +303,37 @@ impl World {
         }
     }
 
+    /// What an old connection held back arrives, unless the way is blocked.
+    pub(super) fn release(&mut self, connection: u64) {
+        let Some(ends) = self.network.connections.get_mut(&connection) else {
+            return;
+        };
+        ends.up.stalled = false;
+        if !self.network.blocked_up[ends.machine] {
+            self.let_through(connection, Way::Up);
+        }
+    }
+
+    fn let_through(&mut self, connection: u64, way: Way) {
+        while let Some(packet) = self
+            .network
+            .connections
+            .get_mut(&connection)
+            .filter(|ends| way == Way::Down || !ends.up.stalled)
+            .and_then(|ends| ends.pipe(way).held.pop_front())
+        {
+            self.hand_over(connection, way, packet);
+        }
+    }
+
     /// A way is free again: what waited comes through at once, in order.
     pub(super) fn heal(&mut self, machine: usize, way: Way) {
         match way {
             Way::Up => self.network.blocked_up[machine] = false,
             Way::Down => self.network.blocked_down[machine] = false,
         }
-        let waiting: Vec<u64> = self
-            .network
-            .connections
-            .iter()
-            .filter(|(_, ends)| ends.machine == machine)
-            .map(|(id, _)| *id)
-            .collect();
-        for connection in waiting {
-            while let Some(packet) = self
-                .network
-                .connections
-                .get_mut(&connection)
-                .and_then(|ends| ends.pipe(way).held.pop_front())
-            {
-                self.hand_over(connection, way, packet);
-            }
+        for connection in self.network.of(machine) {
+            self.let_through(connection, way);
             if let Some(ends) = self.network.connections.get_mut(&connection)
                 && way == Way::Up
                 && std::mem::take(&mut ends.write_stalled)

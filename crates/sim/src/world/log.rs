@@ -4,19 +4,12 @@
 //! answered in the order in which batches came.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 
 use muster_brain::shard::{Append, Placed, Ticket};
-use muster_model::{LogPosition, MachineEntry, MachineId, MachineView, StreamVersion, Timestamp};
+use muster_model::{LogPosition, MachineId, StreamVersion, Timestamp};
 
 use super::random::Random;
-
-/// A fact that is durable.
-#[derive(Clone, Debug)]
-pub(super) struct Logged {
-    pub placed: Placed,
-    pub entry: Arc<MachineEntry>,
-}
+use super::stream::{Logged, Stream};
 
 /// A batch on its way.
 #[derive(Clone, Debug)]
@@ -33,15 +26,15 @@ pub(super) struct Outcome {
     pub shard: usize,
     pub ticket: Ticket,
     pub result: Result<Vec<Placed>, String>,
-    /// What became durable with it: index of the machine and place in its stream.
-    pub appended: Vec<(usize, usize)>,
+    /// What became durable with it, and the index of its machine.
+    pub appended: Vec<(usize, Logged)>,
     /// The batch, where it was refused.
     pub refused: Option<Batch>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Log {
-    streams: Vec<Vec<Logged>>,
+    streams: Vec<Stream>,
     position: u64,
     last_recorded: Timestamp,
     waiting: VecDeque<Batch>,
@@ -53,7 +46,7 @@ pub(super) struct Log {
 impl Log {
     pub(super) fn new(machines: usize) -> Self {
         Self {
-            streams: vec![Vec::new(); machines],
+            streams: vec![Stream::default(); machines],
             ..Self::default()
         }
     }
@@ -83,17 +76,18 @@ impl Log {
             .collect()
     }
 
-    /// The server is gone: of what was being written some batches are durable, though nobody was told.
+    /// The server is gone: of what was being written some batches are durable, though nobody
+    /// was told. The others are lost, and given back.
     pub(super) fn crash(
         &mut self,
         random: &mut Random,
         index_of: impl Fn(MachineId) -> usize,
-    ) -> Vec<Outcome> {
+    ) -> (Vec<Outcome>, Vec<Batch>) {
         self.writing = random.between(0, self.writing as u64) as usize;
         let outcomes = self.finish(index_of);
-        self.waiting.clear();
+        let lost = self.waiting.drain(..).collect();
         self.failing = 0;
-        outcomes
+        (outcomes, lost)
     }
 
     fn append(&mut self, batch: Batch, index_of: &impl Fn(MachineId) -> usize) -> Outcome {
@@ -114,7 +108,7 @@ impl Log {
             let machine = index_of(append.machine);
             let length = lengths
                 .entry(machine)
-                .or_insert_with(|| self.streams[machine].len() as u64);
+                .or_insert_with(|| self.streams[machine].len());
             if append.expected != StreamVersion(*length) {
                 let reason = format!("the stream is at version {length}, not {}", append.expected);
                 return refused(batch, reason);
@@ -136,14 +130,15 @@ impl Log {
             let stream = &mut self.streams[machine];
             let place = Placed {
                 position: LogPosition(self.position),
-                version: StreamVersion(stream.len() as u64 + 1),
+                version: StreamVersion(stream.len() + 1),
                 recorded_at: self.last_recorded,
             };
-            appended.push((machine, stream.len()));
-            stream.push(Logged {
+            let logged = Logged {
                 placed: place,
                 entry: append.entry,
-            });
+            };
+            stream.push(append.machine, logged.clone());
+            appended.push((machine, logged));
             placed.push(place);
         }
         Outcome {
@@ -156,34 +151,8 @@ impl Log {
     }
 
     /// Everything durable about one machine.
-    pub(super) fn stream(&self, machine: usize) -> &[Logged] {
+    pub(super) fn stream(&self, machine: usize) -> &Stream {
         &self.streams[machine]
-    }
-
-    /// The view that a new server folds from the log, sometimes from a snapshot and the tail.
-    pub(super) fn view(&self, machine: usize, id: MachineId, snapshot_at: usize) -> Option<MachineView> {
-        let stream = self.stream(machine);
-        let mut view = MachineView::new(id, stream.first()?.placed.recorded_at);
-        for (index, logged) in stream.iter().enumerate() {
-            if index == snapshot_at
-                && let Ok(bytes) = view.to_snapshot()
-                && let Ok(restored) = MachineView::from_snapshot(id, &bytes)
-            {
-                view = restored;
-            }
-            fold(&mut view, logged);
-        }
-        Some(view)
-    }
-
-    /// The view without the last fact of the log.
-    pub(super) fn stale_view(&self, machine: usize, id: MachineId) -> Option<MachineView> {
-        let stream = self.stream(machine);
-        let mut view = MachineView::new(id, stream.first()?.placed.recorded_at);
-        for logged in &stream[..stream.len() - 1] {
-            fold(&mut view, logged);
-        }
-        Some(view)
     }
 
     /// The first batch that is being written, once more.
@@ -195,10 +164,4 @@ impl Log {
     pub(super) fn is_idle(&self) -> bool {
         self.waiting.is_empty()
     }
-}
-
-/// Folds one fact into a view.
-pub(super) fn fold(view: &mut MachineView, logged: &Logged) {
-    let placed = &logged.placed;
-    view.apply(placed.position, placed.version, placed.recorded_at, &logged.entry);
 }

@@ -24,6 +24,8 @@ const ACCUSATIONS: [&str; 4] = [
     "is missing",
     "second welcome",
 ];
+/// For parts per million.
+const MILLION: u128 = 1_000_000;
 /// Effects of one step beyond which something is wrong.
 const EFFECTS_MAX: usize = 5_000;
 
@@ -50,17 +52,43 @@ pub(super) struct Machine {
     /// The connection that its link has, or is being told the end of.
     pub connection: Option<u64>,
     timer: (u64, u64),
-    /// The power goes after so many effects.
-    pub crash_in: Option<u32>,
+    /// The power goes after so many effects, for so long.
+    pub crash_in: Option<(u32, Time)>,
+    /// The disk refuses what comes next: the machine is off for so long.
+    pub disk_fails: Option<Time>,
+    /// It stands still.
+    pub suspended: Option<Standstill>,
     /// Cut off for good.
     pub gone: bool,
 }
 
+/// A machine that stands still.
+#[derive(Debug)]
+pub(super) struct Standstill {
+    pub since: Time,
+    /// Whether its monotonic clock goes on.
+    pub clock_counts: bool,
+    /// What is to reach it when it goes on.
+    pub waiting: Vec<Event>,
+}
+
 impl Drift {
+    /// From now on the clock runs otherwise.
+    pub(super) fn drift(&mut self, now: Time, parts_per_million: i64) {
+        self.base_ms = self.mono_ms(now);
+        self.began = now;
+        self.parts_per_million = parts_per_million;
+    }
+
+    /// The clock stood for so long.
+    pub(super) fn stood(&mut self, how_long: Time) {
+        self.began += how_long;
+    }
+
     pub(super) fn mono_ms(&self, now: Time) -> u64 {
-        let passed = now.saturating_sub(self.began) as i64;
-        let drifted = passed + passed / 1_000 * self.parts_per_million / 1_000;
-        self.base_ms + drifted.max(0) as u64 / MILLISECOND
+        let passed = u128::from(now.saturating_sub(self.began));
+        let drifted = passed * self.pace() / MILLION;
+        self.base_ms + drifted as u64 / MILLISECOND
     }
 
     fn now(&self, now: Time) -> Now {
@@ -72,9 +100,14 @@ impl Drift {
 
     /// When the monotonic clock will show this.
     fn when(&self, mono_ms: u64) -> Time {
-        let passed = (mono_ms.saturating_sub(self.base_ms) * MILLISECOND) as i64;
-        let undrifted = passed - passed / 1_000 * self.parts_per_million / 1_000;
-        self.began + undrifted.max(0) as u64 + MILLISECOND
+        let drifted = u128::from(mono_ms.saturating_sub(self.base_ms) * MILLISECOND);
+        let passed = (drifted * MILLION).div_ceil(self.pace());
+        self.began + passed as u64 + MILLISECOND
+    }
+
+    /// Of this clock's time, how much passes in a million of the world's.
+    fn pace(&self) -> u128 {
+        (MILLION as i64 + self.parts_per_million).unsigned_abs().into()
     }
 }
 
@@ -91,6 +124,8 @@ impl Machine {
             connection: None,
             timer: (0, 0),
             crash_in: None,
+            disk_fails: None,
+            suspended: None,
             gone: false,
         }
     }
@@ -134,7 +169,7 @@ impl World {
         let pause = this.workload.pause();
         let state = this.workload.state();
         self.judge.booted(machine);
-        self.note("boot", &[machine as u64, life], || {
+        self.note(Some(machine), "boot", &[machine as u64, life], || {
             format!("machine {machine} starts for the {life}. time")
         });
         self.step_machine(machine, Input::Start);
@@ -143,10 +178,12 @@ impl World {
     }
 
     /// The power goes: what was not written is lost.
-    pub(super) fn crash(&mut self, machine: usize, lose_disk: bool) {
+    pub(super) fn crash(&mut self, machine: usize, lose_disk: bool, down: Time) {
         let now = self.schedule.now();
         let this = &mut self.machines[machine];
         this.crash_in = None;
+        this.disk_fails = None;
+        this.suspended = None;
         if this.link.take().is_none() {
             return;
         }
@@ -161,12 +198,16 @@ impl World {
             self.judge.disk_lost(machine, records);
             self.machines[machine].disk = Disk::default();
         }
-        self.note("crash", &[machine as u64, u64::from(lose_disk)], || {
-            let disk = if lose_disk { ", and its disk is lost" } else { "" };
-            format!("machine {machine} stops{disk}")
-        });
+        self.note(
+            Some(machine),
+            "crash",
+            &[machine as u64, u64::from(lose_disk)],
+            || {
+                let disk = if lose_disk { ", and its disk is lost" } else { "" };
+                format!("machine {machine} stops{disk}")
+            },
+        );
         self.machine_ends_vanish(machine);
-        let down = self.random.faults.between(50, 20_000) * MILLISECOND;
         self.schedule.after(down, Event::Boot { machine });
     }
 
@@ -177,10 +218,13 @@ impl World {
         let Some(link) = &mut this.link else { return };
         let effects = link.step(this.clock.now(now), input);
         let figures = link.figures();
-        self.judge
-            .look(now, super::Check::Bounded, effects.len() <= EFFECTS_MAX, || {
-                format!("machine {machine} has {} effects in one step", effects.len())
-            });
+        self.judge.look(
+            Some(machine),
+            now,
+            super::Check::Bounded,
+            effects.len() <= EFFECTS_MAX,
+            || format!("machine {machine} has {} effects in one step", effects.len()),
+        );
         let mut transaction = Vec::new();
         let instead: BTreeSet<_> = effects
             .iter()
@@ -190,26 +234,32 @@ impl World {
             })
             .collect();
         for effect in effects {
-            if let Some(left) = &mut self.machines[machine].crash_in {
+            if let Some((left, down)) = &mut self.machines[machine].crash_in {
                 if *left == 0 {
-                    return self.crash(machine, false);
+                    let down = *down;
+                    return self.crash(machine, false, down);
                 }
                 *left -= 1;
             }
             match effect {
                 Effect::Persist { stored, remember } => {
-                    self.note("persist", &[machine as u64, stored.record.0], || {
-                        let kind = stored.message.type_name();
-                        format!(
-                            "machine {machine} wants record {} on disk: {kind} {:?}",
-                            stored.record,
-                            token_of(&stored.message)
-                        )
-                    });
+                    self.note(
+                        Some(machine),
+                        "persist",
+                        &[machine as u64, stored.record.0],
+                        || {
+                            let kind = stored.message.type_name();
+                            format!(
+                                "machine {machine} wants record {} on disk: {kind} {:?}",
+                                stored.record,
+                                token_of(&stored.message)
+                            )
+                        },
+                    );
                     transaction.push(Operation::Persist(stored, remember));
                 }
                 Effect::Trim(up_to) => {
-                    self.note("trim", &[machine as u64, up_to.0], || {
+                    self.note(Some(machine), "trim", &[machine as u64, up_to.0], || {
                         format!("machine {machine} forgets up to record {up_to}")
                     });
                     let disk = &self.machines[machine].disk;
@@ -238,18 +288,19 @@ impl World {
             }
             Effect::Disconnect { reason } => {
                 let accuses = ACCUSATIONS.iter().any(|words| reason.contains(words));
-                let fair = self.scenario.faults.hostile || !accuses;
+                let fair = self.scenario.faults.is_hostile() || !accuses;
                 let now = self.schedule.now();
-                self.judge.look(now, super::Check::NobodyIsAccused, fair, || {
-                    format!("machine {machine} ends its connection: {reason}")
-                });
+                self.judge
+                    .look(Some(machine), now, super::Check::NobodyIsAccused, fair, || {
+                        format!("machine {machine} ends its connection: {reason}")
+                    });
                 self.machine_hangs_up(machine, reason);
             }
             Effect::Write(frames) => {
                 let Some(connection) = self.machines[machine].connection else {
                     return;
                 };
-                if self.scenario.planted == Some(Planted::TrimmedTooEarly)
+                if self.scenario.planted == Some(Planted::OutboxTrimmedEarly)
                     && let Some(last) = frames.iter().filter_map(|frame| frame.record).max()
                 {
                     self.submit(machine, vec![Operation::Trim(last)]);
@@ -278,7 +329,7 @@ impl World {
                 }
             }
             Effect::StateChanged { state, reason } => {
-                self.note("link", &[machine as u64, state as u64], || {
+                self.note(Some(machine), "link", &[machine as u64, state as u64], || {
                     format!("the link of machine {machine} is {}: {reason}", state.as_str())
                 });
             }
@@ -304,7 +355,7 @@ impl World {
         if self.machines[machine].disk.submit(transaction) {
             self.disk_writes(machine);
         }
-        if self.scenario.planted == Some(Planted::RecordTooEarly)
+        if self.scenario.planted == Some(Planted::SentBeforeKept)
             && let Some(highest) = highest
         {
             self.step_machine(machine, Input::Persisted(highest));
@@ -325,6 +376,13 @@ impl World {
         if self.machines[machine].life != life || self.machines[machine].link.is_none() {
             return;
         }
+        if let Some(down) = self.machines[machine].disk_fails.take() {
+            self.note(Some(machine), "disk", &[machine as u64], || {
+                format!("the disk of machine {machine} refuses, and its process ends")
+            });
+            self.crash(machine, false, down);
+            return;
+        }
         let done = self.machines[machine].disk.finish();
         if self.machines[machine].disk.begin() {
             self.disk_writes(machine);
@@ -333,7 +391,7 @@ impl World {
             self.judge.kept(now, machine, &applied);
             let highest = applied.persisted.iter().map(|stored| stored.record).max();
             if let Some(highest) = highest {
-                self.note("persisted", &[machine as u64, highest.0], || {
+                self.note(Some(machine), "persisted", &[machine as u64, highest.0], || {
                     format!("machine {machine} has record {highest} on disk")
                 });
                 self.step_machine(machine, Input::Persisted(highest));
@@ -366,10 +424,13 @@ impl World {
         let held = link.figures().outbox;
         // What is not on disk yet cannot be given up.
         let unwritten = this.disk.unwritten() as u64;
-        self.judge
-            .look(now, super::Check::Bounded, held <= bound + unwritten + 1, || {
-                format!("machine {machine} holds {held} records, at most {bound} are meant to be held")
-            });
+        self.judge.look(
+            Some(machine),
+            now,
+            super::Check::Bounded,
+            held <= bound + unwritten + 1,
+            || format!("machine {machine} holds {held} records, at most {bound} are meant to be held"),
+        );
     }
 
     /// What a machine that is on and reachable lacks to be at rest.

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use muster_protocol::link::{Envelope, MachineMessage, ServerMessage};
 
+use super::profile::Wire;
 use super::random::Random;
 use super::schedule::{MILLISECOND, Time};
 
@@ -40,8 +41,8 @@ pub(super) struct Pipe {
     pub cut: bool,
     /// What waits because the way is blocked.
     pub held: VecDeque<Packet>,
-    /// How much later than usual things arrive.
-    pub late: Time,
+    /// What arrives waits, whether the way is blocked or not.
+    pub stalled: bool,
 }
 
 #[derive(Debug)]
@@ -61,12 +62,14 @@ pub(super) struct Connection {
 pub(super) struct Network {
     pub connections: BTreeMap<u64, Connection>,
     opened: u64,
+    /// The connections of each machine, the oldest first.
+    of_machine: Vec<Vec<u64>>,
     /// How long a frame travels, per machine.
     pub latency: Vec<Time>,
     pub blocked_up: Vec<bool>,
     pub blocked_down: Vec<bool>,
-    /// Whether frames come twice, out of order, or not at all.
-    pub hostile: bool,
+    /// How often frames come twice, out of order, or not at all.
+    pub wire: Wire,
     /// Whether connections are remembered after both ends have closed them.
     pub keep_closed: bool,
     pub random: Random,
@@ -94,12 +97,13 @@ impl Network {
         Self {
             connections: BTreeMap::new(),
             opened: 0,
+            of_machine: vec![Vec::new(); machines],
             latency: (0..machines)
                 .map(|_| random.between(1, 80) * MILLISECOND)
                 .collect(),
             blocked_up: vec![false; machines],
             blocked_down: vec![false; machines],
-            hostile: false,
+            wire: Wire::default(),
             keep_closed: false,
             random,
         }
@@ -118,7 +122,13 @@ impl Network {
             write_stalled: false,
         };
         self.connections.insert(self.opened, connection);
+        self.of_machine[machine].push(self.opened);
         self.opened
+    }
+
+    /// The connections of a machine that are not over for both ends, the oldest first.
+    pub(super) fn of(&self, machine: usize) -> Vec<u64> {
+        self.of_machine[machine].clone()
     }
 
     pub(super) fn blocked(&self, machine: usize, way: Way) -> bool {
@@ -135,29 +145,44 @@ impl Network {
         };
         let typical = self.latency[connection.machine];
         let pipe = connection.pipe(way);
-        let wait = self.random.around(typical) + pipe.late;
-        if self.hostile && !is_end && self.random.chance(60) {
-            return match self.random.below(3) {
-                0 => Vec::new(),
-                1 => vec![now + wait],
-                _ => {
-                    let at = (pipe.last_at + 1).max(now + wait);
-                    pipe.last_at = at;
-                    vec![at, at + self.random.around(typical)]
-                }
+        let wait = self.random.around(typical);
+        let wire = self.wire;
+        if !is_end && wire != Wire::default() {
+            if self.random.chance(wire.loss_percent * 10) {
+                return Vec::new();
+            }
+            let overtakes = self.random.chance(wire.reordered_percent * 10);
+            let at = if overtakes {
+                now + wait
+            } else {
+                (pipe.last_at + 1).max(now + wait)
             };
+            pipe.last_at = pipe.last_at.max(at);
+            let mut arrivals = vec![at];
+            if self.random.chance(wire.duplicates_percent * 10) {
+                arrivals.push(at + self.random.around(typical));
+            }
+            return arrivals;
         }
         let at = (pipe.last_at + 1).max(now + wait);
         pipe.last_at = at;
         vec![at]
     }
 
-    /// Connections that neither end has open can be forgotten.
-    pub(super) fn forget_closed(&mut self) {
+    /// Connections of a machine that neither end has open can be forgotten.
+    pub(super) fn forget_closed(&mut self, machine: usize) {
         if self.keep_closed {
             return;
         }
-        self.connections
-            .retain(|_, connection| connection.machine_open || connection.server_open);
+        let connections = &mut self.connections;
+        self.of_machine[machine].retain(|id| {
+            let open = connections
+                .get(id)
+                .is_some_and(|connection| connection.machine_open || connection.server_open);
+            if !open {
+                connections.remove(id);
+            }
+            open
+        });
     }
 }

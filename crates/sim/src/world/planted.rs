@@ -1,26 +1,32 @@
 //! Bugs put on purpose into what surrounds the pure crates, so that the judge proves that it would notice.
 
-/// A bug in the simulated surroundings of the pure crates.
+/// A bug in the simulated surroundings of the pure crates. Seen from outside, links and shards have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Planted {
-    /// The server is told that a batch is durable when it has only been handed in.
-    DurableTooEarly,
-    /// The server is told that a batch is durable which the log refused.
-    FailureHidden,
+    /// The server is told that a batch is durable when it has only been handed in, and acknowledges it.
+    AcknowledgeBeforeCommit,
+    /// What an old connection still delivers is taken as said in the session in force.
+    StaleSessionAccepted,
     /// A restarted server forgets which records it holds.
     DedupForgotten,
+    /// Where messages are missing, the server takes what comes next as if nothing were.
+    GapSkipped,
+    /// A machine's disk forgets records as soon as they were sent.
+    OutboxTrimmedEarly,
+    /// A restarted server shows what was on its way to the log and never got there.
+    SnapshotAhead,
+    /// The server's clock for presence never ticks.
+    PresenceNeverExpires,
+    /// A connection that a newer one took over from is not ended where it still delivers.
+    FenceMissing,
+    /// The server is told that a batch is durable which the log refused.
+    FailureHidden,
     /// A restarted server lacks the last fact of each machine.
-    SnapshotStale,
+    SnapshotBehind,
     /// The log writes a batch a second time.
     WrittenTwice,
-    /// A machine's disk forgets records as soon as they were sent.
-    TrimmedTooEarly,
     /// A machine is told that a record is on disk when it has only been handed in.
-    RecordTooEarly,
-    /// What an old connection still delivers is passed off as said in the new session.
-    StaleSessionRewritten,
-    /// The server's clock for presence never ticks.
-    PresenceNeverJudged,
+    SentBeforeKept,
     /// State reports reach the log without their last change.
     StateSkipped,
 }
@@ -28,15 +34,42 @@ pub enum Planted {
 impl Planted {
     /// All of them.
     pub const ALL: &'static [Self] = &[
-        Self::DurableTooEarly,
-        Self::FailureHidden,
+        Self::AcknowledgeBeforeCommit,
+        Self::StaleSessionAccepted,
         Self::DedupForgotten,
-        Self::SnapshotStale,
+        Self::GapSkipped,
+        Self::OutboxTrimmedEarly,
+        Self::SnapshotAhead,
+        Self::PresenceNeverExpires,
+        Self::FenceMissing,
+        Self::FailureHidden,
+        Self::SnapshotBehind,
         Self::WrittenTwice,
-        Self::TrimmedTooEarly,
-        Self::RecordTooEarly,
-        Self::StaleSessionRewritten,
-        Self::PresenceNeverJudged,
+        Self::SentBeforeKept,
         Self::StateSkipped,
     ];
+
+    /// Its name on a command line and in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AcknowledgeBeforeCommit => "acknowledge-before-commit",
+            Self::StaleSessionAccepted => "stale-session-accepted",
+            Self::DedupForgotten => "dedup-forgotten-after-restart",
+            Self::GapSkipped => "gap-skipped",
+            Self::OutboxTrimmedEarly => "outbox-trimmed-early",
+            Self::SnapshotAhead => "snapshot-ahead-of-log",
+            Self::PresenceNeverExpires => "presence-never-expiring",
+            Self::FenceMissing => "fence-missing-on-one-path",
+            Self::FailureHidden => "failed-commit-hidden",
+            Self::SnapshotBehind => "snapshot-behind-log",
+            Self::WrittenTwice => "batch-written-twice",
+            Self::SentBeforeKept => "sent-before-kept",
+            Self::StateSkipped => "state-change-skipped",
+        }
+    }
+
+    /// The bug of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|planted| planted.name() == name)
+    }
 }

@@ -3,11 +3,25 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::faults::Faults;
+use super::explain::moment;
 use super::judge::{Check, Violation};
 use super::planted::Planted;
+use super::profile::{Faults, Wire};
 use super::random::Random;
-use super::trace::Clock;
+use super::timeline::Stretch;
+use super::trace::Told;
+
+/// How much machines have to tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Several things a second now and then: much happens in a short world.
+    Dense,
+    /// As machines do: something every ten seconds or so.
+    Steady,
+}
+
+/// Shards of a whole fleet.
+const FLEET_SHARDS: usize = 4;
 
 /// What a world is like. The same scenario gives the same run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,32 +44,70 @@ pub struct Scenario {
     pub small: bool,
     /// The machine that is cut off for good when the faults end.
     pub gone: Option<usize>,
+    /// How much machines have to tell.
+    pub pace: Pace,
     /// A bug put in on purpose.
     pub planted: Option<Planted>,
 }
 
 impl Scenario {
-    /// The world of a seed: its size, its faults and its habits follow from it.
+    /// The small, dense world of a seed: its size, its faults and its habits follow from it.
     pub fn of_seed(seed: u64) -> Self {
         let mut random = Random::new(seed ^ 0x5eed);
         let machines = random.between(1, 4) as usize;
         let calm = random.chance(40);
-        let profiles = &Faults::PROFILES[..Faults::PROFILES.len() - 1];
-        let faults = if calm {
-            Faults::NONE
+        // Calm worlds have their own chance.
+        let dense = &Faults::NAMES[1..];
+        let name = if calm {
+            "none"
         } else {
-            profiles[random.index(profiles.len())]
+            dense[random.index(dense.len())]
         };
+        let long = name == "suspend" || random.chance(20);
+        let (duration_s, every_ms) = match (long, name) {
+            (true, _) => (random.between(3_600, 5 * 3_600), random.between(60_000, 600_000)),
+            (false, "radio") => (random.between(60, 240), 4_000),
+            (false, "all" | "hostile") => (random.between(60, 240), 3_000),
+            (false, _) => (random.between(60, 240), random.between(4_000, 8_000)),
+        };
+        let mut faults = Faults::built_in(name)
+            .unwrap_or_default()
+            .dense(machines, every_ms);
+        if faults.is_hostile() {
+            faults.wire = Wire {
+                loss_percent: random.below(31),
+                duplicates_percent: random.below(51),
+                reordered_percent: random.below(51),
+            };
+        }
         Self {
             seed,
             machines,
             shards: random.between(1, 2) as usize,
-            duration_s: random.between(60, 240),
+            duration_s,
             faults,
             wire: random.chance(250),
             together: random.chance(500),
             small: random.chance(250),
             gone: random.chance(250).then(|| random.index(machines)),
+            pace: if long { Pace::Steady } else { Pace::Dense },
+            planted: None,
+        }
+    }
+
+    /// A whole fleet over hours, as people run it.
+    pub fn fleet(seed: u64, machines: usize, duration_s: u64, faults: Faults) -> Self {
+        Self {
+            seed,
+            machines,
+            shards: FLEET_SHARDS.min(machines),
+            duration_s,
+            faults,
+            wire: false,
+            together: true,
+            small: false,
+            gone: None,
+            pace: Pace::Steady,
             planted: None,
         }
     }
@@ -89,7 +141,31 @@ pub struct Counts {
     pub machine_crashes: u64,
     pub server_crashes: u64,
     pub disks_lost: u64,
+    pub suspensions: u64,
     pub resyncs: u64,
+}
+
+impl Counts {
+    /// Adds another run's. The time to come together becomes the longest.
+    pub fn add(&mut self, other: &Self) {
+        self.events += other.events;
+        self.steps += other.steps;
+        self.virtual_ms += other.virtual_ms;
+        self.together_after_ms = self.together_after_ms.max(other.together_after_ms);
+        self.published += other.published;
+        self.frames_up += other.frames_up;
+        self.frames_down += other.frames_down;
+        self.connections += other.connections;
+        self.entries += other.entries;
+        self.batches += other.batches;
+        self.batches_failed += other.batches_failed;
+        self.faults += other.faults;
+        self.machine_crashes += other.machine_crashes;
+        self.server_crashes += other.server_crashes;
+        self.disks_lost += other.disks_lost;
+        self.suspensions += other.suspensions;
+        self.resyncs += other.resyncs;
+    }
 }
 
 /// What came of a run.
@@ -103,33 +179,36 @@ pub struct Report {
     pub counts: Counts,
     /// How often each check looked.
     pub checks: BTreeMap<Check, u64>,
+    /// What struck when.
+    pub timeline: Vec<Stretch>,
     /// The first thing that did not hold.
     pub violation: Option<Violation>,
+    /// The run in words, where it was told.
+    pub told: Option<Told>,
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(violation) = &self.violation else {
-            return write!(
+        if let Some(told) = &self.told {
+            told.fmt(f)?;
+        }
+        match &self.violation {
+            None => write!(
                 f,
                 "seed {}: holds, trace {:016x}, {} events in {} s of virtual time",
                 self.seed,
                 self.trace_hash,
                 self.counts.events,
                 self.counts.virtual_ms / 1_000
-            );
-        };
-        writeln!(
-            f,
-            "seed {}: {:?} does not hold at {}: {}",
-            self.seed,
-            violation.check,
-            Clock(violation.at_us),
-            violation.what
-        )?;
-        for step in &violation.steps {
-            writeln!(f, "  {step}")?;
+            ),
+            Some(violation) => write!(
+                f,
+                "seed {}: {:?} does not hold at {}: {}",
+                self.seed,
+                violation.check,
+                moment(violation.at_us),
+                violation.what
+            ),
         }
-        Ok(())
     }
 }

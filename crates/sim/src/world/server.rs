@@ -13,6 +13,7 @@ use super::links::up_words;
 use super::log::{Batch, Log};
 use super::network::{Packet, Way};
 use super::planted::Planted;
+use super::sabotage;
 use super::schedule::{MILLISECOND, Time};
 
 /// The fleet's time when the world began.
@@ -40,8 +41,10 @@ pub(super) struct Server {
     requests: u64,
     pub log: Log,
     pub log_slow_until: Time,
-    /// It stops after so many effects.
-    pub crash_in: Option<u32>,
+    /// It stops after so many effects, for so long.
+    pub crash_in: Option<(u32, Time)>,
+    /// How far its wall clock is off.
+    pub wall_offset_ms: i64,
     /// Being stopped in order.
     pub draining: bool,
 }
@@ -63,6 +66,7 @@ impl Server {
             log: Log::new(machines),
             log_slow_until: 0,
             crash_in: None,
+            wall_offset_ms: 0,
             draining: false,
         }
     }
@@ -74,7 +78,7 @@ impl Server {
     fn now(&self, now: Time) -> Now {
         Now {
             mono_ms: self.base_ms + (now - self.began) / MILLISECOND,
-            wall: wall(now),
+            wall: wall(now).plus_millis(self.wall_offset_ms),
         }
     }
 
@@ -96,15 +100,16 @@ impl World {
         let now = self.schedule.now();
         self.server.life += 1;
         self.server.began = now;
+        self.judge.server_since = now;
         self.server.base_ms = self.random.server.below(1_000_000);
         self.server.draining = false;
         let options = Options::default();
         let at = self.server.now(now);
         for index in 0..self.scenario.shards {
-            let machines = (index..self.machines.len()).step_by(self.scenario.shards);
-            let views: Vec<_> = machines
-                .filter_map(|machine| self.view_from_log(machine))
-                .collect();
+            let mut views = Vec::new();
+            for machine in (index..self.machines.len()).step_by(self.scenario.shards) {
+                views.extend(self.view_from_log(machine));
+            }
             self.server.hosts.push(Host {
                 shard: Shard::new(options.clone(), at, views),
                 inbox: Vec::new(),
@@ -113,7 +118,7 @@ impl World {
             });
         }
         let life = self.server.life;
-        self.note("server", &[life], || {
+        self.note(None, "server", &[life], || {
             format!("the server starts for the {life}. time")
         });
         for shard in 0..self.scenario.shards {
@@ -122,14 +127,19 @@ impl World {
     }
 
     fn view_from_log(&mut self, machine: usize) -> Option<muster_model::MachineView> {
-        let length = self.server.log.stream(machine).len();
-        let snapshot_at = self.random.server.index(length * 2 + 1);
         let id = self.machines[machine].id;
-        let mut view = self.server.log.view(machine, id, snapshot_at)?;
-        match self.scenario.planted {
-            Some(Planted::DedupForgotten) => view.highest_record = muster_model::RecordNumber::ZERO,
-            Some(Planted::SnapshotStale) => view = self.server.log.stale_view(machine, id)?,
-            _ => {}
+        let stream = self.server.log.stream(machine);
+        let snapshot_at = self.random.server.index(stream.tail().len() * 2 + 1);
+        let left_out = usize::from(self.scenario.planted == Some(Planted::SnapshotBehind));
+        let mut view = stream.view(id, snapshot_at, left_out)?;
+        if self.scenario.planted == Some(Planted::SnapshotAhead) {
+            sabotage::fold_lost(&self.sabotage.lost, &mut view);
+        }
+        let now = self.schedule.now();
+        self.judge.view(now, machine, stream, &view);
+        // What it shows is right, what it goes by is not.
+        if self.scenario.planted == Some(Planted::DedupForgotten) {
+            view.highest_record = muster_model::RecordNumber::ZERO;
         }
         Some(view)
     }
@@ -143,14 +153,15 @@ impl World {
         self.counts.server_crashes += 1;
         self.server.hosts.clear();
         let machines = self.machines.len();
-        let outcomes = self
+        let (outcomes, lost) = self
             .server
             .log
             .crash(&mut self.random.server, |id| index_of(id, machines));
+        self.sabotage.lost = lost;
         for outcome in &outcomes {
             self.judge_durable(outcome);
         }
-        self.note("server", &[outcomes.len() as u64], || {
+        self.note(None, "server", &[outcomes.len() as u64], || {
             format!(
                 "the server stops; {} batches became durable unheard",
                 outcomes.len()
@@ -183,7 +194,9 @@ impl World {
                 self.schedule.after(wait, event);
             }
         }
-        self.network.forget_closed();
+        for machine in 0..self.machines.len() {
+            self.network.forget_closed(machine);
+        }
         self.schedule.after(down, Event::ServerBoot);
     }
 
@@ -196,14 +209,15 @@ impl World {
             frame.sequence.0,
             frame.record.map_or(0, |record| record.0),
         ];
-        self.note(frame.message.type_name(), &numbers, || {
+        self.note(Some(machine), frame.message.type_name(), &numbers, || {
             format!(
                 "the server hears machine {machine} on connection {connection}: {}",
                 up_words(&frame)
             )
         });
-        self.judge.frame(machine, connection, &frame);
+        self.judge.frame(self.schedule.now(), machine, connection, &frame);
         let connection = ConnectionId(connection);
+        let (connection, frame) = self.tamper_above(machine, connection, frame);
         self.server_input(machine, Input::Frame { connection, frame });
     }
 
@@ -224,8 +238,8 @@ impl World {
             return;
         }
         let machine = ends.machine;
-        self.network.forget_closed();
-        self.note("closed", &[connection], || {
+        self.network.forget_closed(machine);
+        self.note(Some(machine), "closed", &[connection], || {
             format!("the server notices that connection {connection} is over: {reason}")
         });
         let connection = ConnectionId(connection);
@@ -280,7 +294,7 @@ impl World {
     }
 
     pub(super) fn shard_tick(&mut self, life: u64, shard: usize, generation: u64) {
-        if self.server.life != life || self.scenario.planted == Some(Planted::PresenceNeverJudged) {
+        if self.server.life != life || self.scenario.planted == Some(Planted::PresenceNeverExpires) {
             return;
         }
         if let Some(host) = self.server.hosts.get_mut(shard)
@@ -329,7 +343,8 @@ impl World {
         }
         for view in changed {
             let machine = index_of(view.id, machines);
-            self.judge.view(now, machine, &self.server.log, &view);
+            self.judge
+                .view(now, machine, self.server.log.stream(machine), &view);
         }
     }
 
@@ -338,9 +353,9 @@ impl World {
         let now = self.schedule.now();
         let at = self.server.now(now);
         for effect in self.server.hosts[shard].shard.take_effects(at) {
-            if let Some(left) = &mut self.server.crash_in {
+            if let Some((left, down)) = &mut self.server.crash_in {
                 if *left == 0 {
-                    let down = self.random.faults.between(20, 30_000) * MILLISECOND;
+                    let down = *down;
                     self.crash_server(down);
                     return false;
                 }
@@ -364,6 +379,9 @@ impl World {
                 Effect::Close {
                     connection, reason, ..
                 } => {
+                    if self.keeps_fenced(connection.0) {
+                        continue;
+                    }
                     self.send(connection.0, Way::Down, Packet::End(reason));
                     if let Some(ends) = self.network.connections.get_mut(&connection.0) {
                         ends.server_open = false;
@@ -378,12 +396,13 @@ impl World {
         true
     }
 
-    fn server_says(&mut self, connection: u64, frame: Envelope<ServerMessage>) {
+    fn server_says(&mut self, connection: u64, mut frame: Envelope<ServerMessage>) {
         let now = self.schedule.now();
         let machine = index_of(frame.machine_id, self.machines.len());
+        self.tamper_below(machine, connection, &mut frame);
         self.counts.frames_down += 1;
         self.judge.said(now, machine, &frame.message);
-        if !self.scenario.faults.hostile {
+        if !self.scenario.faults.is_hostile() {
             self.judge_manners(machine, connection, &frame.message);
         }
         if let ServerMessage::Welcome(welcome) = &frame.message {

@@ -10,7 +10,8 @@ use muster_protocol::link::{EventReport, LogReport, MachineMessage, Telemetry, W
 use muster_reflex::link::Publication;
 
 use super::random::Random;
-use super::schedule::{MILLISECOND, Time};
+use super::scenario::Pace;
+use super::schedule::{MILLISECOND, SECOND, Time};
 
 /// Tells one event of one machine apart from all others, for ever: 1, 2, 3 …
 pub(super) type Token = u64;
@@ -21,11 +22,12 @@ pub(super) struct Workload {
     /// How the machine really is.
     pub state: ReportedState,
     tokens: Token,
+    pace: Pace,
     random: Random,
 }
 
 impl Workload {
-    pub(super) fn new(machine: usize, random: Random) -> Self {
+    pub(super) fn new(machine: usize, pace: Pace, random: Random) -> Self {
         let identity = Identity {
             name: format!("machine {machine}"),
             kind: "pi".to_owned(),
@@ -37,16 +39,18 @@ impl Workload {
                 ..ReportedState::default()
             },
             tokens: 0,
+            pace,
             random,
         }
     }
 
     /// How long until there is something to tell again.
     pub(super) fn pause(&mut self) -> Time {
-        match self.random.below(20) {
-            0 => self.random.between(0, 5) * MILLISECOND,
-            1..=3 => self.random.between(10, 400) * MILLISECOND,
-            _ => self.random.between(500, 8_000) * MILLISECOND,
+        match (self.pace, self.random.below(20)) {
+            (Pace::Steady, 1..) => self.random.between(2, 20) * SECOND,
+            (_, 0) => self.random.between(0, 5) * MILLISECOND,
+            (Pace::Dense, 1..=3) => self.random.between(10, 400) * MILLISECOND,
+            (Pace::Dense, _) => self.random.between(500, 8_000) * MILLISECOND,
         }
     }
 

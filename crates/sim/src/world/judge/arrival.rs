@@ -3,8 +3,8 @@
 use muster_model::{MachineEntry, MachineView, RecordNumber};
 use muster_protocol::link::{Bye, ByeReason, ServerMessage};
 
-use super::super::log::{Log, Logged, fold};
 use super::super::schedule::Time;
+use super::super::stream::{Logged, Stream, fold};
 use super::{ASKED_IN_SESSION_MAX, Check, Judge};
 
 impl Judge {
@@ -16,8 +16,8 @@ impl Judge {
             known.asked = 0;
         }
         if let Some(record) = entry.record() {
-            let rightful = known.rightful.contains(&record);
-            self.look(now, Check::SessionsAreFenced, rightful, || {
+            let rightful = known.rightful.contains(record.0);
+            self.look(Some(machine), now, Check::SessionsAreFenced, rightful, || {
                 format!("record {record} of machine {machine} was taken from a session that is over")
             });
         }
@@ -28,9 +28,13 @@ impl Judge {
         match &*logged.entry {
             MachineEntry::SessionOpened { session, .. } => {
                 let (session, last) = (*session, self.machines[machine].session);
-                self.look(now, Check::SessionsAreFenced, session > last, || {
-                    format!("session {session} of machine {machine} follows session {last}")
-                });
+                self.look(
+                    Some(machine),
+                    now,
+                    Check::SessionsAreFenced,
+                    session > last,
+                    || format!("session {session} of machine {machine} follows session {last}"),
+                );
                 self.machines[machine].session = session;
             }
             MachineEntry::RecordsLost { first, last } => self.written_off(now, machine, *first, *last),
@@ -38,9 +42,10 @@ impl Judge {
                 self.record(now, machine, *record);
                 let known = &mut self.machines[machine];
                 if let Ok(token) = event.message.parse() {
-                    let before = known.tokens_logged.last().copied().unwrap_or(0);
+                    let before = known.tokens_logged.greatest().unwrap_or(0);
                     known.tokens_logged.insert(token);
-                    self.look(now, Check::OnceAndInOrder, token > before, || {
+                    known.outstanding.remove(&token);
+                    self.look(Some(machine), now, Check::OnceAndInOrder, token > before, || {
                         format!("token {token} of machine {machine} is in the log after token {before}")
                     });
                 }
@@ -59,7 +64,7 @@ impl Judge {
         let known = &mut self.machines[machine];
         let next = known.highest.next();
         known.highest = known.highest.max(record);
-        self.look(now, Check::OnceAndInOrder, record == next, || {
+        self.look(Some(machine), now, Check::OnceAndInOrder, record == next, || {
             format!("record {record} of machine {machine} is in the log where {next} belongs")
         });
     }
@@ -69,10 +74,14 @@ impl Judge {
         let next = known.highest.next();
         let may_have_lost = known.may_have_lost;
         known.highest = known.highest.max(last);
-        self.look(now, Check::OnceAndInOrder, first == next && last >= first, || {
-            format!("records {first} to {last} of machine {machine} are written off where {next} belongs")
-        });
-        self.look(now, Check::LossIsReal, may_have_lost, || {
+        self.look(
+            Some(machine),
+            now,
+            Check::OnceAndInOrder,
+            first == next && last >= first,
+            || format!("records {first} to {last} of machine {machine} are written off where {next} belongs"),
+        );
+        self.look(Some(machine), now, Check::LossIsReal, may_have_lost, || {
             format!("records {first} to {last} of machine {machine} are written off, but it lost none")
         });
     }
@@ -81,7 +90,7 @@ impl Judge {
     pub(in super::super) fn accused(&mut self, now: Time, machine: usize, connection: u64, bye: &Bye) {
         let in_session = self.machines[machine].connection == Some(connection);
         let fair = bye.reason != ByeReason::Violation || !in_session;
-        self.look(now, Check::NobodyIsAccused, fair, || {
+        self.look(Some(machine), now, Check::NobodyIsAccused, fair, || {
             format!(
                 "machine {machine} is accused on connection {connection}: {}",
                 bye.message
@@ -93,9 +102,13 @@ impl Judge {
     pub(in super::super) fn asked(&mut self, now: Time, machine: usize) {
         self.machines[machine].asked += 1;
         let asked = self.machines[machine].asked;
-        self.look(now, Check::Bounded, asked <= ASKED_IN_SESSION_MAX, || {
-            format!("machine {machine} is asked for the {asked}. time in one session to send again")
-        });
+        self.look(
+            Some(machine),
+            now,
+            Check::Bounded,
+            asked <= ASKED_IN_SESSION_MAX,
+            || format!("machine {machine} is asked for the {asked}. time in one session to send again"),
+        );
     }
 
     /// The server says this.
@@ -109,23 +122,30 @@ impl Judge {
             | ServerMessage::Bye(_) => return,
         };
         let durable = self.machines[machine].highest;
-        self.look(now, Check::AcknowledgedIsDurable, acknowledged <= durable, || {
-            format!("record {acknowledged} of machine {machine} is acknowledged, the log has {durable}")
-        });
+        self.look(
+            Some(machine),
+            now,
+            Check::AcknowledgedIsDurable,
+            acknowledged <= durable,
+            || format!("record {acknowledged} of machine {machine} is acknowledged, the log has {durable}"),
+        );
         if let ServerMessage::Welcome(welcome) = message {
             let (session, durable) = (welcome.session, self.machines[machine].session);
-            self.look(now, Check::AcknowledgedIsDurable, session <= durable, || {
-                format!("session {session} of machine {machine} is welcomed, the log has {durable}")
-            });
+            self.look(
+                Some(machine),
+                now,
+                Check::AcknowledgedIsDurable,
+                session <= durable,
+                || format!("session {session} of machine {machine} is welcomed, the log has {durable}"),
+            );
         }
     }
 
     /// The server shows this of a machine.
-    pub(in super::super) fn view(&mut self, now: Time, machine: usize, log: &Log, view: &MachineView) {
-        let stream = log.stream(machine);
-        let version = view.version.0 as usize;
+    pub(in super::super) fn view(&mut self, now: Time, machine: usize, stream: &Stream, view: &MachineView) {
+        let version = view.version.0;
         if version > stream.len() {
-            self.look(now, Check::ViewIsFold, false, || {
+            self.look(Some(machine), now, Check::ViewIsFold, false, || {
                 format!(
                     "machine {machine} is shown at version {version}, its log has {}",
                     stream.len()
@@ -133,30 +153,32 @@ impl Judge {
             });
             return;
         }
-        let Some(first) = stream.first().filter(|_| version > 0) else {
+        if version == 0 {
             return;
-        };
-        let known = &mut self.machines[machine];
-        let folded = known
-            .folded
-            .get_or_insert_with(|| MachineView::new(view.id, first.placed.recorded_at));
-        if folded.version > view.version {
-            // The server started anew from an older fold: so does the judge.
-            *folded = MachineView::new(view.id, first.placed.recorded_at);
         }
-        for logged in &stream[folded.version.0 as usize..version] {
+        let known = &mut self.machines[machine];
+        let usable = known
+            .folded
+            .as_ref()
+            .is_some_and(|folded| folded.version <= view.version && folded.version.0 >= stream.folded());
+        if !usable {
+            // The server started anew from an older fold: so does the judge.
+            known.folded = stream.beginning(view.id);
+        }
+        let Some(folded) = &mut known.folded else { return };
+        let behind = stream.between(folded.version.0, version);
+        for logged in behind.unwrap_or_default() {
             fold(folded, logged);
         }
         // What is only heard is not in the log.
-        let mut shown = view.clone();
-        shown.last_seen = folded.last_seen;
-        shown.vitals = folded.vitals;
-        let same = shown == *folded;
+        folded.last_seen = view.last_seen;
+        folded.vitals = view.vitals;
+        let same = behind.is_some() && *view == *folded;
         let words = if same {
             String::new()
         } else {
-            format!("machine {machine} is shown as {shown:?}, its log folds to {folded:?}")
+            format!("machine {machine} is shown as {view:?}, its log folds to {folded:?}")
         };
-        self.look(now, Check::ViewIsFold, same, || words);
+        self.look(Some(machine), now, Check::ViewIsFold, same, || words);
     }
 }

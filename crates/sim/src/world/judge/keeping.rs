@@ -20,8 +20,8 @@ impl Judge {
     /// A machine sends this.
     pub(in super::super) fn sent(&mut self, now: Time, machine: usize, frame: &Envelope<MachineMessage>) {
         if let Some(token) = token_of(&frame.message) {
-            let kept = self.machines[machine].tokens_kept.contains(&token);
-            self.look(now, Check::SentIsKept, kept, || {
+            let kept = self.machines[machine].tokens_kept.contains(token);
+            self.look(Some(machine), now, Check::SentIsKept, kept, || {
                 format!("machine {machine} sends token {token}, which is not on its disk")
             });
         }
@@ -45,10 +45,11 @@ impl Judge {
                 let known = &mut self.machines[machine];
                 known.given_up += 1;
                 known.excused.insert(token);
+                known.outstanding.remove(&token);
             }
         }
         let unheld = self.machines[machine].given_up;
-        self.look(now, Check::ForgottenIsHeld, unheld <= given_up, || {
+        self.look(Some(machine), now, Check::ForgottenIsHeld, unheld <= given_up, || {
             format!(
                 "machine {machine} forgets {unheld} records that the server does not hold, and had to give up {given_up}"
             )
@@ -68,13 +69,20 @@ impl Judge {
             };
             let held = persisted.contains(&token) || self.accounted_for(machine, token);
             let record = stored.record;
-            self.look(now, Check::ForgottenIsHeld, held, || {
+            self.look(Some(machine), now, Check::ForgottenIsHeld, held, || {
                 format!(
                     "the disk of machine {machine} forgets record {record}, and the server has not got token {token}"
                 )
             });
         }
-        self.machines[machine].tokens_kept.extend(persisted);
+        for token in persisted {
+            let expected = !self.accounted_for(machine, token);
+            let known = &mut self.machines[machine];
+            known.tokens_kept.insert(token);
+            if expected {
+                known.outstanding.insert(token);
+            }
+        }
     }
 
     /// A machine's disk is gone, with these records.
@@ -85,21 +93,19 @@ impl Judge {
     ) {
         let known = &mut self.machines[machine];
         known.may_have_lost = true;
-        known
-            .excused
-            .extend(records.filter_map(|stored| token_of(&stored.message)));
+        for token in records.filter_map(|stored| token_of(&stored.message)) {
+            known.excused.insert(token);
+            known.outstanding.remove(&token);
+        }
     }
 
     fn accounted_for(&self, machine: usize, token: Token) -> bool {
         let known = &self.machines[machine];
-        known.tokens_logged.contains(&token) || known.excused.contains(&token)
+        known.tokens_logged.contains(token) || known.excused.contains(token)
     }
 
     /// What should have arrived and did not.
     pub(in super::super) fn missing(&self, machine: usize) -> Option<Token> {
-        let kept = &self.machines[machine].tokens_kept;
-        kept.iter()
-            .find(|token| !self.accounted_for(machine, **token))
-            .copied()
+        self.machines[machine].outstanding.first().copied()
     }
 }

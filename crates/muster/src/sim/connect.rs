@@ -1,23 +1,16 @@
-//! `muster sim`: simulated machines.
+//! `muster sim connect`: simulated machines in real time, over real sockets.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use muster_machine::ServerUrl;
 use muster_runtime::{Clock, Shutdown};
 use muster_sim::fleet::{FleetOptions, run as run_fleet};
 
 use crate::logging::LogOptions;
 use crate::rundown::{EXIT_CONFIGURATION, EXIT_DATA, block_on, fail};
-
-/// Simulated machines.
-#[derive(Clone, Debug, Subcommand)]
-pub(crate) enum SimCommand {
-    /// Run many simulated machines in this process and connect them to a server
-    Connect(ConnectOptions),
-}
 
 /// Which machines, and where they connect.
 #[derive(Clone, Debug, Args)]
@@ -48,14 +41,8 @@ pub(crate) struct ConnectOptions {
 /// Most machines in one process.
 const MACHINES_MAX: usize = 100_000;
 
-/// Carries the command out.
-pub(crate) fn run(command: SimCommand) -> ExitCode {
-    match command {
-        SimCommand::Connect(options) => connect(options),
-    }
-}
-
-fn connect(options: ConnectOptions) -> ExitCode {
+/// `muster sim connect`.
+pub(super) fn run(options: ConnectOptions) -> ExitCode {
     if let Err(code) = options.log.start("warn,muster_sim=info") {
         return code;
     }
