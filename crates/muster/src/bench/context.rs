@@ -7,7 +7,7 @@ use muster_runtime::Shutdown;
 
 use super::error::{BenchError, Result};
 use super::host::{self, CoreWatch, Cores};
-use super::load::{Load, Sent};
+use super::load::{Load, Maker, Sent};
 use super::options::Plan;
 use super::process::Program;
 use super::progress::Progress;
@@ -87,6 +87,19 @@ impl Context {
         self.source = self.source.wrapping_add(SOURCES_PER_LOAD);
         let make = target.speakers(acknowledged);
         Load::new(target.address, self.source, make, self.stop.clone())
+    }
+
+    /// The same, where every connection from this one on listens to all the others.
+    pub(super) fn load_with_subscribers(&mut self, target: &Target, first: usize) -> Result<Load> {
+        self.source = self.source.wrapping_add(SOURCES_PER_LOAD);
+        let (senders, subject, host) = (target.speakers(false), target.subject, target.address.to_string());
+        let make: Maker = Box::new(move |index| match index < first {
+            true => senders(index),
+            false => Target::subscriber(subject, &host, index),
+        });
+        let mut load = Load::new(target.address, self.source, make, self.stop.clone())?;
+        load.limit_senders(first);
+        Ok(load)
     }
 
     /// Fails if somebody ended the run.

@@ -54,7 +54,6 @@ impl Http {
             .map_err(BenchError::system("the API does not answer"))
     }
 
-    #[expect(dead_code, reason = "for the scenarios that come next")]
     /// The answer as JSON, if it is one that was hoped for.
     pub(super) fn json(&mut self, path: &str) -> Result<serde_json::Value> {
         let answer = self.get(path)?.expect_ok(path)?;

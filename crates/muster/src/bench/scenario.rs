@@ -19,8 +19,20 @@ pub(super) enum Scenario {
     DurableEvents,
     /// All machines connect at the same moment: time until all are in session, and the most memory held
     Storm,
+    /// A heartbeat of any machine while the fleet sends five messages a second of each: how soon it is answered
+    Heartbeat,
     /// One machine's state and a filtered list by the API while the fleet sends
     Api,
+    /// People who look at all machines: processor time of everything that reaches them
+    FanOut,
+    /// A server with a million events in its log starts again: how soon it answers
+    Restart,
+    /// The server is killed among events: how soon all machines are back, with nothing lost
+    Recovery,
+    /// The runtime of a machine that has nothing to do: memory, processor and network
+    Agent,
+    /// What a machine leaves on the server's disk in a month
+    Storage,
 }
 
 impl Scenario {
@@ -33,6 +45,12 @@ impl Scenario {
             Self::DurableEvents => "durable-events",
             Self::Storm => "storm",
             Self::Api => "api",
+            Self::Heartbeat => "heartbeat",
+            Self::FanOut => "fan-out",
+            Self::Restart => "restart",
+            Self::Recovery => "recovery",
+            Self::Agent => "agent",
+            Self::Storage => "storage",
         }
     }
 
@@ -53,6 +71,12 @@ impl Scenario {
             Self::DurableEvents => &[run::durable::METHOD],
             Self::Storm => &[run::storm::METHOD],
             Self::Api => &[run::api::METHOD],
+            Self::Heartbeat => &[run::heartbeat::METHOD],
+            Self::FanOut => &[run::fanout::METHOD],
+            Self::Restart => &[run::restart::METHOD],
+            Self::Recovery => &[run::recovery::METHOD],
+            Self::Agent => &[run::agent::METHOD],
+            Self::Storage => &[run::storage::METHOD],
         }
     }
 
@@ -65,6 +89,12 @@ impl Scenario {
             Self::DurableEvents => run::durable::run(context),
             Self::Storm => run::storm::run(context),
             Self::Api => run::api::run(context),
+            Self::Heartbeat => run::heartbeat::run(context),
+            Self::FanOut => run::fanout::run(context),
+            Self::Restart => run::restart::run(context),
+            Self::Recovery => run::recovery::run(context),
+            Self::Agent => run::agent::run(context),
+            Self::Storage => run::storage::run(context),
         }
     }
 }

@@ -3,13 +3,19 @@
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::context::Context;
 use super::error::{BenchError, Result};
+use super::host;
+use super::http::Http;
 use super::load::Maker;
 use super::options::Broker;
 use super::process::{Program, free_address};
-use super::wire::{Mqtt, Muster, Nats, WebSocket};
+use super::wire::{Live, Mqtt, Muster, Nats, Speaker, WebSocket};
+
+/// How long a server may take to be ready.
+const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// Who is measured, and over which transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +63,8 @@ pub(super) struct Setup {
     pub(super) flags: Vec<&'static str>,
     /// The data directory of a server that was started before.
     pub(super) data: Option<PathBuf>,
+    /// The addresses of a server that was started before.
+    pub(super) addresses: Option<(SocketAddr, SocketAddr)>,
     /// Whether what is sent is to be acknowledged.
     pub(super) acknowledged: bool,
 }
@@ -66,7 +74,6 @@ pub(super) struct Target {
     pub(super) subject: Subject,
     pub(super) program: Program,
     pub(super) address: SocketAddr,
-    #[expect(dead_code, reason = "for the scenarios that come next")]
     /// Where Muster tells of its health.
     pub(super) admin: SocketAddr,
     /// What it keeps.
@@ -87,7 +94,10 @@ impl Target {
             Some(data) => data.clone(),
             None => context.fresh_directory(subject.program())?,
         };
-        let (address, admin) = (free_address()?, free_address()?);
+        let (address, admin) = match setup.addresses {
+            Some(addresses) => addresses,
+            None => (free_address()?, free_address()?),
+        };
         let core = context.cores.server;
         let (executable, arguments) = match subject {
             Subject::Muster => muster(&directory, address, admin, setup)?,
@@ -129,6 +139,50 @@ impl Target {
                     None,
                 ))
             }),
+        }
+    }
+
+    /// Makes what clients speak that listen to all the others.
+    pub(super) fn subscriber(subject: Subject, host: &str, index: usize) -> Box<dyn Speaker> {
+        let host = host.to_owned();
+        match subject {
+            Subject::Muster => Box::new(Live::connect(host)),
+            Subject::MosquittoTcp => Box::new(Mqtt::subscriber(index)),
+            Subject::MosquittoWebSocket => Box::new(WebSocket::binary(
+                Mqtt::subscriber(index),
+                host,
+                "/",
+                Some("mqtt"),
+            )),
+            Subject::NatsTcp => Box::new(Nats::subscriber(index)),
+            Subject::NatsWebSocket => Box::new(WebSocket::binary(Nats::subscriber(index), host, "/", None)),
+        }
+    }
+
+    /// Waits until Muster says that it is ready.
+    pub(super) fn wait_until_ready(&mut self, context: &Context) -> Result<()> {
+        let began = Instant::now();
+        loop {
+            let answer = Http::connect(self.admin).and_then(|mut http| http.get("/readyz"));
+            if answer.is_ok_and(|answer| answer.status == 200) {
+                return Ok(());
+            }
+            self.program.check()?;
+            context.check()?;
+            if began.elapsed() > READY_WITHIN {
+                return Err(self.program.error("is not ready within its time"));
+            }
+            host::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// How it is started again: with the same data, at the same addresses.
+    pub(super) fn again(&self, flags: &[&'static str]) -> Setup {
+        Setup {
+            flags: flags.to_vec(),
+            data: Some(self.directory.clone()),
+            addresses: Some((self.address, self.admin)),
+            acknowledged: false,
         }
     }
 

@@ -3,6 +3,7 @@
 //! Begin with [`Load`]. What a connection says and understands is a [`Speaker`]; `super::wire` has one for each kind of
 //! server. Everything here is bounded in time and ends when the run is to end.
 
+mod comeback;
 mod connection;
 mod phases;
 
@@ -15,8 +16,9 @@ use rustix::event::{Timespec, epoll};
 
 use super::error::{BenchError, Result};
 use super::wire::{Clock, Heard, Speaker};
+use comeback::Comebacks;
 use connection::{Connection, Phase};
-pub(super) use phases::{Joined, Sent};
+pub(super) use phases::{Enough, Joined, Sent};
 
 /// Connections that share a source address, so that ports do not run out.
 const CONNECTIONS_PER_SOURCE: usize = 5_000;
@@ -48,8 +50,10 @@ pub(super) struct Load {
     /// Connections that ended though nobody asked for it, and why the last one did.
     lost: usize,
     why_lost: String,
-    /// Whether a connection that ends is made again.
-    reconnects: bool,
+    /// How connections that end are made again; none: they are not.
+    comebacks: Option<Comebacks>,
+    /// How many of the connections send; the others listen.
+    senders: usize,
 }
 
 impl Load {
@@ -72,7 +76,8 @@ impl Load {
             up: 0,
             lost: 0,
             why_lost: String::new(),
-            reconnects: false,
+            comebacks: None,
+            senders: usize::MAX,
         })
     }
 
@@ -81,11 +86,29 @@ impl Load {
         self.up
     }
 
+    /// From now on connections that end are made again, as machines do it.
+    pub(super) fn let_them_come_back(&mut self) {
+        self.comebacks = Some(Comebacks::default());
+    }
+
+    /// Only so many of the connections send.
+    pub(super) fn limit_senders(&mut self, senders: usize) {
+        self.senders = senders;
+    }
+
+    /// Publications that reached subscribers since this was asked last.
+    pub(super) fn take_delivered(&mut self) -> u64 {
+        std::mem::take(&mut self.heard.delivered)
+    }
+
     fn check(&self) -> Result<()> {
         if self.stop.is_requested() {
             return Err(BenchError::Stopped);
         }
-        if self.lost > 0 && !self.reconnects {
+        if let Some(broken) = &self.heard.broken {
+            return Err(BenchError::Load(format!("the server broke a promise: {broken}")));
+        }
+        if self.lost > 0 && self.comebacks.is_none() {
             return Err(BenchError::Load(format!(
                 "{} of {} connections were lost; the last one: {}",
                 self.lost,
@@ -122,6 +145,12 @@ impl Load {
             self.attend(data.u64(), flags);
         }
         self.events = events;
+        if let Some(comebacks) = &mut self.comebacks {
+            let now = Instant::now();
+            for index in comebacks.due(now) {
+                self.open(index)?;
+            }
+        }
         self.clock = Clock::now();
         Ok(())
     }
@@ -138,7 +167,12 @@ impl Load {
         let was_up = connection.phase == Phase::Up;
         let result = connection.attend(flags, &mut self.buffer, &mut self.out, &mut self.heard);
         match result {
-            Ok(()) if !was_up && connection.phase == Phase::Up => self.up += 1,
+            Ok(()) if !was_up && connection.phase == Phase::Up => {
+                self.up += 1;
+                if let Some(comebacks) = &mut self.comebacks {
+                    comebacks.came(index);
+                }
+            }
             Ok(()) => {}
             Err(why) => self.lose(index, why),
         }
@@ -152,7 +186,9 @@ impl Load {
         connection.hang_up();
         self.lost += 1;
         self.why_lost = why;
-        self.heard.lost.push(index);
+        if let Some(comebacks) = &mut self.comebacks {
+            comebacks.plan(index);
+        }
     }
 
     /// Opens the connection with this index, or opens it again.

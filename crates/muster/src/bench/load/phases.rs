@@ -11,6 +11,8 @@ use crate::bench::wire::What;
 const JOIN_WITHIN: Duration = Duration::from_secs(120);
 /// How long a server may take to read what was sent to it.
 const DRAIN_WITHIN: Duration = Duration::from_secs(60);
+/// Signs of life come from connections that lie so far apart, so that each time it is another one.
+const BEAT_STRIDE: usize = 7_919;
 /// Messages that an open load sends in a row before it listens.
 const ROW_MAX: u64 = 256;
 
@@ -26,6 +28,23 @@ pub(in crate::bench) struct Sent {
     pub(in crate::bench) messages: u64,
     /// How long was sent; for an acknowledged load until the last acknowledgement.
     pub(in crate::bench) seconds: f64,
+}
+
+/// When an acknowledged load ends: whichever comes first.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::bench) struct Enough {
+    pub(in crate::bench) time: Duration,
+    pub(in crate::bench) messages: u64,
+}
+
+impl Enough {
+    /// After so long.
+    pub(in crate::bench) const fn after(time: Duration) -> Self {
+        Self {
+            time,
+            messages: u64::MAX,
+        }
+    }
 }
 
 impl Sent {
@@ -75,6 +94,26 @@ impl Load {
         Ok(())
     }
 
+    /// Waits until all that there ever were are in session again. They come back by themselves.
+    pub(in crate::bench) fn wait_for_all(&mut self, progress: &mut dyn FnMut(usize)) -> Result<()> {
+        let (began, count) = (Instant::now(), self.connections.len());
+        while self.up < count {
+            self.turn(TICK)?;
+            self.heard.forget();
+            self.check()?;
+            progress(self.up);
+            if began.elapsed() > JOIN_WITHIN {
+                return Err(BenchError::Load(format!(
+                    "only {} of {count} came back within {} s; the last that did not: {}",
+                    self.up,
+                    JOIN_WITHIN.as_secs(),
+                    self.why_lost
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// Sends so many messages a second, one a write, over all connections in turn, whether the server keeps up or not.
     pub(in crate::bench) fn send_openly(
         &mut self,
@@ -83,15 +122,25 @@ impl Load {
         time: Duration,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Sent> {
-        let (began, total, connections) = (
-            Instant::now(),
-            self.connections.len(),
-            self.connections.len() as u64,
-        );
-        if total == 0 {
+        self.send_and_beat(what, per_second, time, None, progress)
+            .map(|(sent, _)| sent)
+    }
+
+    /// The same, and every `beat_every` one connection gives a sign of life. How long each took to be answered, in
+    /// milliseconds; it fails if one is not answered at all.
+    pub(in crate::bench) fn send_and_beat(
+        &mut self,
+        what: What,
+        per_second: f64,
+        time: Duration,
+        beat_every: Option<Duration>,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(Sent, Vec<f64>)> {
+        let (began, senders) = (Instant::now(), self.connections.len().min(self.senders));
+        if senders == 0 {
             return Err(BenchError::Load("nobody is connected".to_owned()));
         }
-        let mut sent = 0u64;
+        let (mut sent, mut beats, mut answered_ms) = (0u64, 0u32, Vec::new());
         loop {
             let elapsed = began.elapsed();
             if elapsed >= time {
@@ -100,19 +149,54 @@ impl Load {
             let due = (elapsed.as_secs_f64() * per_second) as u64;
             let row = (due - sent).min(ROW_MAX);
             for _ in 0..row {
-                let index = (sent % connections) as usize;
+                let index = (sent % senders as u64) as usize;
                 self.say(index, |speaker, clock, out| speaker.say(what, clock, out));
                 sent += 1;
             }
+            if beat_every.is_some_and(|every| elapsed >= every * beats) {
+                self.beat(beats as usize * BEAT_STRIDE % senders);
+                beats += 1;
+            }
             self.turn(if sent < due { Duration::ZERO } else { TICK })?;
+            answered_ms.extend(self.answers_ms());
             self.heard.forget();
             self.check()?;
             progress(sent);
         }
-        Ok(Sent {
+        let sent = Sent {
             messages: sent,
             seconds: seconds_since(began),
-        })
+        };
+        let ended = Instant::now();
+        while self
+            .connections
+            .iter()
+            .any(|connection| connection.asked_at.is_some())
+        {
+            self.turn(TICK)?;
+            answered_ms.extend(self.answers_ms());
+            self.heard.forget();
+            self.check()?;
+            if ended.elapsed() > DRAIN_WITHIN {
+                return Err(BenchError::Load("a sign of life was never answered".to_owned()));
+            }
+        }
+        Ok((sent, answered_ms))
+    }
+
+    /// One connection gives a sign of life, unless it still waits for the answer to its last one.
+    fn beat(&mut self, index: usize) {
+        if self.connections[index].asked_at.is_none() {
+            self.connections[index].asked_at = Some(Instant::now());
+            self.say(index, |speaker, clock, out| speaker.beat(clock, out));
+        }
+    }
+
+    fn answers_ms(&self) -> impl Iterator<Item = f64> {
+        self.heard
+            .answers
+            .iter()
+            .map(|(_, took)| took.as_secs_f64() * 1e3)
     }
 
     /// Sends `batch` messages a write on every connection that takes them, for so long.
@@ -152,12 +236,12 @@ impl Load {
         &mut self,
         what: What,
         in_flight: u32,
-        time: Duration,
+        enough: Enough,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Sent> {
         let (began, mut sent) = (Instant::now(), 0u64);
         loop {
-            let sending = began.elapsed() < time;
+            let sending = began.elapsed() < enough.time && sent < enough.messages;
             let mut waiting = 0u64;
             for index in 0..self.connections.len() {
                 let connection = &mut self.connections[index];
@@ -177,7 +261,7 @@ impl Load {
                     seconds: seconds_since(began),
                 });
             }
-            if began.elapsed() > time + DRAIN_WITHIN {
+            if began.elapsed() > enough.time.saturating_add(DRAIN_WITHIN) {
                 return Err(BenchError::Load(format!(
                     "{waiting} of {sent} messages were not acknowledged within {} s",
                     DRAIN_WITHIN.as_secs()

@@ -2,6 +2,7 @@
 
 use super::super::context::Context;
 use super::super::error::Result;
+use super::super::load::Enough;
 use super::super::progress::thousands;
 use super::super::report::{Better, Figure};
 use super::super::servers::{Setup, Subject, Target};
@@ -35,7 +36,7 @@ pub(in crate::bench) fn run(context: &mut Context) -> Result<()> {
             .step(&format!("{name}: acknowledged events for {} s", time.as_secs()));
         let watch = context.watch(&target.program)?;
         let progress = &mut context.progress;
-        let sent = load.send_acknowledged(What::Event, IN_FLIGHT, time, &mut |sent| {
+        let sent = load.send_acknowledged(What::Event, IN_FLIGHT, Enough::after(time), &mut |sent| {
             progress.go_on(|| format!("{name}: {} events acknowledged", thousands(sent)));
         })?;
         let watched = watch.finish(&target.program)?;

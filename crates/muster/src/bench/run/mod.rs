@@ -1,10 +1,16 @@
 //! The scenarios, one a file: each starts what it measures, loads it, and adds its figures to the report.
 
+pub(super) mod agent;
 pub(super) mod api;
 pub(super) mod connections;
 pub(super) mod durable;
+pub(super) mod fanout;
+pub(super) mod heartbeat;
 pub(super) mod ingest;
 pub(super) mod pipelined;
+pub(super) mod recovery;
+pub(super) mod restart;
+pub(super) mod storage;
 pub(super) mod storm;
 
 use super::context::Context;

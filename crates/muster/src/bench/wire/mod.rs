@@ -1,5 +1,6 @@
 //! What the load's connections speak: just enough of each protocol to send, to be answered and to be acknowledged.
 
+mod live;
 mod mqtt;
 mod muster;
 mod nats;
@@ -12,6 +13,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use muster_model::Timestamp;
 
+pub(super) use live::Live;
 pub(super) use mqtt::Mqtt;
 pub(super) use muster::{Muster, machine_id};
 pub(super) use nats::Nats;
@@ -36,6 +38,10 @@ pub(super) trait Speaker {
     fn say(&mut self, what: What, clock: &Clock, out: &mut Vec<u8>);
     /// A ping, which the server answers after all that was said before.
     fn ask(&mut self, out: &mut Vec<u8>);
+    /// A sign of life that is answered: the protocol's own, where it has one above pings.
+    fn beat(&mut self, _clock: &Clock, out: &mut Vec<u8>) {
+        self.ask(out);
+    }
 }
 
 /// The next frame or packet: its kind, its content, and its length as a whole. None: not all of it is there yet.
@@ -50,10 +56,12 @@ pub(super) struct Heard {
     pub(super) answered: bool,
     /// Messages that were acknowledged on it.
     pub(super) acknowledged: u32,
+    /// Publications that reached subscribers.
+    pub(super) delivered: u64,
+    /// A promise of the server that was seen broken.
+    pub(super) broken: Option<String>,
     /// Which connections were answered since they were last forgotten, and after how long.
     pub(super) answers: Vec<(usize, Duration)>,
-    /// Which connections ended.
-    pub(super) lost: Vec<usize>,
 }
 
 impl Heard {
@@ -69,7 +77,6 @@ impl Heard {
 
     pub(super) fn forget(&mut self) {
         self.answers.clear();
-        self.lost.clear();
     }
 }
 
@@ -106,26 +113,20 @@ impl Text {
         }
     }
 
+    /// A heartbeat of Muster's link.
+    pub(super) fn write_heartbeat(&mut self, clock: &Clock, out: &mut Vec<u8>) {
+        self.head(b"heartbeat", false, clock, out);
+        out.extend_from_slice(
+            b"\",\"payload\":{\"uptime_s\":60,\"link\":{\"connects\":1,\"outbox\":0,\"dropped\":0},\
+              \"safety\":\"operational\",\"authority\":\"none\"}}",
+        );
+    }
+
     pub(super) fn write(&mut self, what: What, clock: &Clock, out: &mut Vec<u8>) {
-        self.sequence += 1;
-        out.extend_from_slice(b"{\"version\":1,\"type\":\"");
-        out.extend_from_slice(match what {
-            What::Sample => b"telemetry",
-            What::Event => b"event",
-        });
-        out.extend_from_slice(b"\",\"machine_id\":\"");
-        out.extend_from_slice(self.machine.as_bytes());
-        out.extend_from_slice(b"\",\"session\":");
-        digits(self.session, out);
-        out.extend_from_slice(b",\"sequence\":");
-        digits(self.sequence, out);
-        if what == What::Event {
-            self.record += 1;
-            out.extend_from_slice(b",\"record\":");
-            digits(self.record, out);
+        match what {
+            What::Sample => self.head(b"telemetry", false, clock, out),
+            What::Event => self.head(b"event", true, clock, out),
         }
-        out.extend_from_slice(b",\"timestamp\":\"");
-        out.extend_from_slice(clock.text.as_bytes());
         match what {
             What::Sample => {
                 out.extend_from_slice(b"\",\"payload\":{\"samples\":[{\"metric\":\"cpu.percent\",\"value\":");
@@ -136,6 +137,28 @@ impl Text {
                 b"\",\"payload\":{\"kind\":\"bench.event\",\"severity\":\"info\",\"message\":\"something happened\"}}",
             ),
         }
+    }
+}
+
+impl Text {
+    /// Everything before the payload, up to the timestamp's last digit.
+    fn head(&mut self, kind: &[u8], is_record: bool, clock: &Clock, out: &mut Vec<u8>) {
+        self.sequence += 1;
+        out.extend_from_slice(b"{\"version\":1,\"type\":\"");
+        out.extend_from_slice(kind);
+        out.extend_from_slice(b"\",\"machine_id\":\"");
+        out.extend_from_slice(self.machine.as_bytes());
+        out.extend_from_slice(b"\",\"session\":");
+        digits(self.session, out);
+        out.extend_from_slice(b",\"sequence\":");
+        digits(self.sequence, out);
+        if is_record {
+            self.record += 1;
+            out.extend_from_slice(b",\"record\":");
+            digits(self.record, out);
+        }
+        out.extend_from_slice(b",\"timestamp\":\"");
+        out.extend_from_slice(clock.text.as_bytes());
     }
 }
 

@@ -9,6 +9,8 @@ pub(in crate::bench) struct Mqtt {
     text: Text,
     packet_id: u16,
     scratch: Vec<u8>,
+    /// Whether it listens to what all others publish.
+    subscribes: bool,
 }
 
 impl Mqtt {
@@ -19,6 +21,15 @@ impl Mqtt {
             text: Text::new(super::machine_id(index), 1),
             packet_id: 0,
             scratch: Vec::new(),
+            subscribes: false,
+        }
+    }
+
+    /// A client that listens to what all others publish.
+    pub(in crate::bench) fn subscriber(index: usize) -> Self {
+        Self {
+            subscribes: true,
+            ..Self::new(index)
         }
     }
 }
@@ -34,15 +45,26 @@ impl Speaker for Mqtt {
         packet(0x10, &body, out);
     }
 
-    fn hear(&mut self, input: &[u8], _out: &mut Vec<u8>, heard: &mut Heard) -> Result<usize, String> {
+    fn hear(&mut self, input: &[u8], out: &mut Vec<u8>, heard: &mut Heard) -> Result<usize, String> {
         let mut taken = 0;
         while let Some((kind, body, whole)) = next_packet(&input[taken..])? {
             match kind >> 4 {
                 // CONNACK
                 2 => match body {
+                    // Source: MQTT 3.1.1, 3.8: packet id, topic filter, QoS 0.
+                    [_, 0] if self.subscribes => {
+                        let mut body = vec![0, 1];
+                        text("m/+/telemetry", &mut body);
+                        body.push(0);
+                        packet(0x82, &body, out);
+                    }
                     [_, 0] => heard.joined = true,
                     _ => return Err("the broker refused the connection".to_owned()),
                 },
+                // PUBLISH
+                3 => heard.delivered += 1,
+                // SUBACK
+                9 => heard.joined = true,
                 // PUBACK
                 4 => heard.acknowledged += 1,
                 // PINGRESP

@@ -84,6 +84,12 @@ impl Speaker for Muster {
             ServerMessage::Welcome(welcome) => {
                 self.text.session = welcome.session.0;
                 let highest = welcome.highest_record.0;
+                if highest < self.acknowledged {
+                    let (machine, acknowledged) = (&self.machine, self.acknowledged);
+                    heard.broken = Some(format!(
+                        "{machine} was acknowledged record {acknowledged}, and the server holds {highest} now"
+                    ));
+                }
                 (self.text.record, self.acknowledged) = (highest, highest);
                 heard.joined = true;
             }
@@ -103,6 +109,10 @@ impl Speaker for Muster {
 
     fn say(&mut self, what: What, clock: &Clock, out: &mut Vec<u8>) {
         self.text.write(what, clock, out);
+    }
+
+    fn beat(&mut self, clock: &Clock, out: &mut Vec<u8>) {
+        self.text.write_heartbeat(clock, out);
     }
 
     /// The WebSocket around it asks.

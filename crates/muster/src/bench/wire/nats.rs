@@ -13,6 +13,8 @@ pub(in crate::bench) struct Nats {
     scratch: Vec<u8>,
     /// Whether it asks for acknowledgements, and so needs the stream.
     acknowledged: bool,
+    /// Whether it listens to what all others publish.
+    subscribes: bool,
     /// Whether the answer to the first ping is still to come.
     greeting: bool,
 }
@@ -25,7 +27,16 @@ impl Nats {
             text: Text::new(super::machine_id(index), 1),
             scratch: Vec::new(),
             acknowledged,
+            subscribes: false,
             greeting: true,
+        }
+    }
+
+    /// A client that listens to what all others publish.
+    pub(in crate::bench) fn subscriber(index: usize) -> Self {
+        Self {
+            subscribes: true,
+            ..Self::new(index, false)
         }
     }
 }
@@ -52,6 +63,9 @@ impl Speaker for Nats {
                 .as_bytes(),
             );
             self.subject = self.subject.replacen("m.", "e.", 1);
+        }
+        if self.subscribes {
+            out.extend_from_slice(b"SUB m.*.telemetry 9\r\n");
         }
         out.extend_from_slice(b"PING\r\n");
     }
@@ -119,12 +133,16 @@ impl Speaker for Nats {
 
 impl Nats {
     fn answer(&self, head: &str, body: &[u8], heard: &mut Heard) -> Result<(), String> {
-        // Errors are JSON with an `error`; the stream that is there already is none.
-        let text = String::from_utf8_lossy(body);
         let made = head
             .split(' ')
             .nth(1)
             .is_some_and(|subject| subject.ends_with(".made"));
+        if self.subscribes {
+            heard.delivered += 1;
+            return Ok(());
+        }
+        // Errors are JSON with an `error`; a stream that is there already is none.
+        let text = String::from_utf8_lossy(body);
         if text.contains("\"error\"") {
             return Err(format!("JetStream: {text}"));
         }

@@ -137,3 +137,21 @@ fn nats_counts_what_is_acknowledged() {
     let length = body.len() - 2;
     assert_eq!(head, format!("PUB e.3.telemetry _INBOX.3 {length}"));
 }
+
+#[test]
+fn a_heartbeat_is_of_the_link() {
+    let mut out = Vec::new();
+    Text::new(machine_id(7), 12).write_heartbeat(&clock(), &mut out);
+    let frame = Decoder::default()
+        .machine(std::str::from_utf8(&out).unwrap())
+        .unwrap();
+    assert!(matches!(frame.message, MachineMessage::Heartbeat(_)), "{frame:?}");
+    assert_eq!((frame.sequence.0, frame.record), (1, None));
+}
+
+#[test]
+fn items_of_an_update_are_counted() {
+    let text = br#"{"type":"update","id":"all","items":[{"topic":"machine.a.state","data":{"topic":1}},{"topic":"machine.b.state","data":{}}]}"#;
+    assert_eq!(live::items(text), 2);
+    assert_eq!(live::items(br#"{"type":"update","id":"all","items":[]}"#), 0);
+}

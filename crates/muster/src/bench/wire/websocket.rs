@@ -149,6 +149,14 @@ impl<S: Speaker> Speaker for WebSocket<S> {
         self.pack(out);
     }
 
+    fn beat(&mut self, clock: &Clock, out: &mut Vec<u8>) {
+        self.inner.beat(clock, &mut self.scratch);
+        if self.scratch.is_empty() {
+            frame(0x9, b"", out);
+        }
+        self.pack(out);
+    }
+
     fn ask(&mut self, out: &mut Vec<u8>) {
         self.inner.ask(&mut self.scratch);
         if self.scratch.is_empty() {

@@ -1,0 +1,160 @@
+//! A machine's runtime that has nothing to do.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown as Direction, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::super::context::Context;
+use super::super::error::{BenchError, Result};
+use super::super::host;
+use super::super::http::Http;
+use super::super::process::{Program, free_address};
+use super::super::report::Figure;
+use super::super::servers::{Setup, Subject, Target};
+
+/// How long it is left alone before it is measured, and how long it is measured: heartbeats come every 30 s.
+const TIMES: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(60));
+/// The same with `--quick`.
+const TIMES_QUICK: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(1));
+/// How long the agent may take to be known to the server.
+const KNOWN_WITHIN: Duration = Duration::from_secs(20);
+
+pub(in crate::bench) const METHOD: &str = "`muster agent run` (this executable, which holds everything; `muster-machine` for devices is \
+    smaller) reads this computer's own hardware and is connected through a proxy that counts. After 20 s alone, for 60 s: VmRSS, \
+    time of its threads on a processor, and bytes of TCP payload both ways. A busy computer has more to tell of.";
+
+pub(in crate::bench) fn run(context: &mut Context) -> Result<()> {
+    let (settle, time) = if context.plan.quick { TIMES_QUICK } else { TIMES };
+    let target = Target::start(context, Subject::Muster, &Setup::default())?;
+    let proxy = Proxy::start(target.address)?;
+    let directory = context.fresh_directory("agent")?;
+    let own = std::env::current_exe().map_err(BenchError::system("this executable cannot be found"))?;
+    let server = format!("ws://{}", proxy.address);
+    let arguments = [
+        "agent",
+        "run",
+        "--log-level",
+        "error",
+        "--server",
+        &server,
+        "--data",
+    ]
+    .map(Into::into);
+    let mut arguments = arguments.to_vec();
+    arguments.push(directory.join("data").into());
+    context.progress.step("an agent connects");
+    let mut agent = Program::start("agent", context.cores.server, &directory, &own, &arguments)?;
+    wait_until_known(context, &target, &mut agent)?;
+    context.pause(settle)?;
+    context
+        .progress
+        .step(&format!("an idle agent for {} s", time.as_secs()));
+    let (cpu_s, bytes, began) = (agent.threads_cpu_s()?, proxy.bytes(), Instant::now());
+    context.pause(time)?;
+    agent.check()?;
+    let seconds = began.elapsed().as_secs_f64();
+    let share_percent = (agent.threads_cpu_s()? - cpu_s) / seconds * 100.0;
+    let per_second = (proxy.bytes() - bytes) as f64 / seconds;
+    let resident_mb = agent.resident_kib()? as f64 * 1_024.0 / 1e6;
+    for (key, what, value, unit, goal) in [
+        ("agent.memory", "memory", resident_mb, "MB", 10.0),
+        ("agent.cpu", "share of a core", share_percent, "%", 0.05),
+        ("agent.network", "on the wire, both ways", per_second, "B/s", 60.0),
+    ] {
+        context
+            .report
+            .add(Figure::new(key, Subject::Muster, what, value, unit, METHOD).at_most(goal));
+    }
+    agent.kill();
+    context.remove(&directory);
+    drop(proxy);
+    target.discard(context);
+    Ok(())
+}
+
+fn wait_until_known(context: &Context, target: &Target, agent: &mut Program) -> Result<()> {
+    let began = Instant::now();
+    let mut http = Http::connect(target.address)?;
+    loop {
+        if http.json("/api/v1/fleet/summary")?["by_presence"]["online"].as_u64() == Some(1) {
+            return Ok(());
+        }
+        agent.check()?;
+        if began.elapsed() > KNOWN_WITHIN {
+            return Err(agent.error("is not known to the server within its time"));
+        }
+        context.pause(Duration::from_millis(20))?;
+    }
+}
+
+/// Passes bytes on and counts them. Ends with its connections.
+struct Proxy {
+    address: SocketAddr,
+    bytes: Arc<AtomicU64>,
+    done: Arc<AtomicBool>,
+}
+
+impl Proxy {
+    fn start(to: SocketAddr) -> Result<Self> {
+        let failed = "the counting proxy cannot be started";
+        let address = free_address()?;
+        let listener = TcpListener::bind(address).map_err(BenchError::system(failed))?;
+        listener
+            .set_nonblocking(true)
+            .map_err(BenchError::system(failed))?;
+        let (bytes, done) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let (counted, ended) = (bytes.clone(), done.clone());
+        std::thread::Builder::new()
+            .name("counting proxy".to_owned())
+            .spawn(move || {
+                while !ended.load(Ordering::Relaxed) {
+                    match listener.accept() {
+                        // A connection that fails is the agent's to make again.
+                        Ok((from, _)) => {
+                            let _ = pass(from, to, &counted);
+                        }
+                        Err(_) => host::sleep(Duration::from_millis(10)),
+                    }
+                }
+            })
+            .map_err(BenchError::system(failed))?;
+        Ok(Self { address, bytes, done })
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.done.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Two threads, one each way.
+fn pass(from: TcpStream, to: SocketAddr, counted: &Arc<AtomicU64>) -> std::io::Result<()> {
+    from.set_nonblocking(false)?;
+    from.set_nodelay(true)?;
+    let to = TcpStream::connect(to)?;
+    to.set_nodelay(true)?;
+    for (mut from, mut to) in [(from.try_clone()?, to.try_clone()?), (to, from)] {
+        let counted = counted.clone();
+        std::thread::Builder::new()
+            .name("counting proxy".to_owned())
+            .spawn(move || {
+                let mut buffer = [0; 16 * 1_024];
+                while let Ok(length @ 1..) = from.read(&mut buffer) {
+                    counted.fetch_add(length as u64, Ordering::Relaxed);
+                    if to.write_all(&buffer[..length]).is_err() {
+                        break;
+                    }
+                }
+                // The other end learns that this one is over, however it ended.
+                let _ = (from.shutdown(Direction::Both), to.shutdown(Direction::Both));
+            })?;
+    }
+    Ok(())
+}

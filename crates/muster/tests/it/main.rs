@@ -1,0 +1,3 @@
+//! The executable as people start it.
+
+mod bench;
