@@ -1,7 +1,11 @@
-//! Trains the dictionary of the link's compression, from messages made by the types and a seed, and writes it to a file:
-//! `cargo run -p muster-protocol --example train-dictionary -- crates/protocol/src/link/compression/dictionary.bin`.
+//! Trains the dictionary of the link's compression from messages of a seed, as the types write them, and writes it to a
+//! file; the same code gives the same bytes:
 //!
-//! A dictionary that was shipped is not trained again: machines in the field have it.
+//! `cargo run -p muster-protocol --example train-dictionary -- crates/protocol/src/link/compression/dictionary.bin`
+//!
+//! Every sample went through the decoder and the encoder: what is no message ends the training. Without a file it measures
+//! what the dictionary that is built in makes of other messages, and how long that takes (with `--release`). A dictionary
+//! that was shipped is not trained again: machines in the field have it.
 
 #![expect(
     clippy::disallowed_methods,
@@ -9,7 +13,11 @@
     reason = "a tool that writes a file; the crate itself does not"
 )]
 
+use std::time::Instant;
+
 use muster_model::Timestamp;
+use muster_protocol::link::compression::{self, DICTIONARY_ID};
+use muster_protocol::link::{Decoder, Limits, encode};
 use serde_json::{Value, json};
 
 /// Larger ones gain little on messages of this size.
@@ -30,8 +38,14 @@ impl Chance {
         self.next() % bound
     }
 
+    /// As machines tell figures: some rounded, some as they were measured.
     fn real(&mut self, most: f64) -> f64 {
-        (self.below(10_000) as f64 / 10_000.0 * most * 10.0).round() / 10.0
+        let value = self.below(1 << 40) as f64 / (1_u64 << 40) as f64 * most;
+        match self.below(3) {
+            0 => value,
+            1 => (value * 10.0).round() / 10.0,
+            _ => (value * 100.0).round() / 100.0,
+        }
     }
 
     fn pick<'a>(&mut self, words: &[&'a str]) -> &'a str {
@@ -55,27 +69,63 @@ impl Chance {
 }
 
 fn main() -> std::io::Result<()> {
-    let file = std::env::args()
-        .nth(1)
-        .ok_or_else(|| std::io::Error::other("name the file to write"))?;
     let mut chance = Chance(0x6d75_7374_6572);
-    let samples: Vec<String> = (0..6_000).map(|_| message(&mut chance).to_string()).collect();
+    let Some(file) = std::env::args().nth(1) else {
+        return measure(Chance(0x0072_6573_7465));
+    };
+    let samples: Vec<String> = (0..6_000).map(|_| message(&mut chance).1).collect();
     let dictionary = zstd::dict::from_samples(&samples, DICTIONARY_BYTES)?;
-    let mut compressor = zstd::bulk::Compressor::with_dictionary(3, &dictionary)?;
-    let (mut before, mut after) = (0, 0);
-    for text in (0..2_000).map(|_| message(&mut chance).to_string()) {
-        before += text.len();
-        after += compressor.compress(text.as_bytes())?.len();
-    }
     println!(
-        "{} bytes of dictionary; messages become {} %",
+        "{} bytes of dictionary from {} messages",
         dictionary.len(),
-        after * 100 / before
+        samples.len()
     );
     std::fs::write(file, dictionary)
 }
 
-fn message(chance: &mut Chance) -> Value {
+/// What becomes of messages that the dictionary was not trained with.
+fn measure(mut chance: Chance) -> std::io::Result<()> {
+    let mut messages: Vec<(&str, String)> = (0..20_000).map(|_| message(&mut chance)).collect();
+    messages.sort();
+    println!("dictionary {DICTIONARY_ID}");
+    println!(
+        "{:>10} {:>8} {:>7} {:>7} {:>9} {:>9}",
+        "", "messages", "text", "frame", "pack", "unpack"
+    );
+    for of_a_kind in messages.chunk_by(|one, other| one.0 == other.0) {
+        let began = Instant::now();
+        let frames: Vec<_> = of_a_kind
+            .iter()
+            .map(|(_, text)| compression::pack(text))
+            .collect();
+        let packed = began.elapsed();
+        let limits = Limits::default();
+        let began = Instant::now();
+        for frame in frames.iter().flatten() {
+            compression::unpack(frame, &limits).map_err(std::io::Error::other)?;
+        }
+        let unpacked = began.elapsed();
+        let count = of_a_kind.len();
+        let text: usize = of_a_kind.iter().map(|(_, text)| text.len()).sum();
+        let frame: usize = of_a_kind
+            .iter()
+            .zip(&frames)
+            .map(|((_, text), frame)| frame.as_ref().map_or(text.len(), Vec::len))
+            .sum();
+        println!(
+            "{:>10} {count:>8} {:>6}B {:>6}B {:>7.1}us {:>7.1}us",
+            of_a_kind[0].0,
+            text / count,
+            frame / count,
+            packed.as_secs_f64() * 1e6 / count as f64,
+            unpacked.as_secs_f64() * 1e6 / count as f64,
+        );
+    }
+    Ok(())
+}
+
+/// A message as the types write it, and its type.
+fn message(chance: &mut Chance) -> (&'static str, String) {
     let (kind, payload, durable) = payload(chance);
     let at = 1_790_000_000_000 + chance.below(200_000_000_000);
     let mut message = json!({
@@ -83,18 +133,41 @@ fn message(chance: &mut Chance) -> Value {
         "type": kind,
         "machine_id": chance.uuid(),
         "session": chance.below(500),
-        "sequence": chance.below(100_000),
+        "sequence": 1 + chance.below(100_000),
         "timestamp": Timestamp::from_millis(at as i64),
         "payload": payload,
     });
     if durable {
-        message["record"] = chance.below(1_000_000).into();
+        message["record"] = (1 + chance.below(1_000_000)).into();
     }
-    message
+    let (decoder, text) = (Decoder::default(), message.to_string());
+    let written = match kind {
+        "ack" | "resync" => encode(&decoder.server(&text).expect("a message of the server")),
+        _ => encode(&decoder.machine(&text).expect("a message of a machine")),
+    };
+    (kind, written.expect("was JSON before"))
 }
 
 fn payload(chance: &mut Chance) -> (&'static str, Value, bool) {
-    match chance.below(12) {
+    match chance.below(16) {
+        12..=14 => {
+            let mut ack = json!({ "record": chance.below(1_000_000) });
+            if chance.below(2) == 0 {
+                ack["heartbeat"] = (1 + chance.below(100_000)).into();
+            }
+            ("ack", ack, false)
+        }
+        15 => {
+            let reason = chance.pick(&[
+                "a record is missing",
+                "the state of this version is not known here",
+            ]);
+            (
+                "resync",
+                json!({ "reason": reason, "next_record": chance.below(1_000_000) }),
+                false,
+            )
+        }
         0..=2 => ("heartbeat", heartbeat(chance), false),
         3..=5 => ("telemetry", telemetry(chance), false),
         6..=7 => ("state", state(chance), true),
@@ -104,11 +177,7 @@ fn payload(chance: &mut Chance) -> (&'static str, Value, bool) {
             let answer = json!({ "command_id": chance.uuid(), "outcome": chance.pick(&["accepted", "duplicate", "expired", "refused"]), "reason": "this runtime does not carry out commands of this kind" });
             ("response", answer, true)
         }
-        _ => (
-            "ack",
-            json!({ "record": chance.below(1_000_000), "heartbeat": chance.below(100_000) }),
-            false,
-        ),
+        _ => ("state", state(chance), true),
     }
 }
 

@@ -1,9 +1,11 @@
 //! Messages made small: zstd with a dictionary that both ends have.
 //!
 //! A binary frame holds the same message as a text frame would, compressed with the dictionary whose id was agreed in
-//! `hello` and `welcome`. Each frame stands for itself, so a connection keeps nothing between two of them: one
-//! [`Compressor`] and one [`Decompressor`] serve all connections of a thread. The dictionary is trained by the example
-//! `train-dictionary`; a dictionary that was ever shipped is never changed, a new one gets a new id.
+//! `hello` and `welcome`. Each frame stands for itself, so a connection keeps nothing between two of them: [`pack`] and
+//! [`unpack`] share one [`Compressor`] and one [`Decompressor`] among all connections of a thread. The dictionary is
+//! trained by the example `train-dictionary`; a dictionary that was ever shipped is never changed, a new one gets a new id.
+
+use std::cell::RefCell;
 
 use zstd::zstd_safe;
 
@@ -25,6 +27,40 @@ pub const DICTIONARY_ID: u32 = {
 
 /// Messages are short: more effort gains little.
 const LEVEL: i32 = 3;
+
+/// Messages below this are sent as text: what surrounds a compressed frame would eat what is gained.
+pub const COMPRESS_MIN_BYTES: usize = 64;
+
+thread_local! {
+    // Nothing is carried from one message to the next, so what comes out depends on what goes in alone.
+    static PACKING: RefCell<Option<Compressor>> = const { RefCell::new(None) };
+    static UNPACKING: RefCell<Option<Decompressor>> = const { RefCell::new(None) };
+}
+
+/// A binary frame that holds this message; none where text is as short, or where zstd failed: then text is sent.
+pub fn pack(text: &str) -> Option<Vec<u8>> {
+    if text.len() < COMPRESS_MIN_BYTES {
+        return None;
+    }
+    PACKING.with_borrow_mut(|packing| {
+        if packing.is_none() {
+            *packing = Compressor::new().ok();
+        }
+        let frame = packing.as_mut()?.compress(text).ok()?;
+        (frame.len() < text.len()).then_some(frame)
+    })
+}
+
+/// The message in a binary frame.
+pub fn unpack(frame: &[u8], limits: &Limits) -> Result<String, CompressionError> {
+    UNPACKING.with_borrow_mut(|unpacking| {
+        let decompressor = match unpacking {
+            Some(decompressor) => decompressor,
+            None => unpacking.insert(Decompressor::new()?),
+        };
+        decompressor.decompress(frame, limits)
+    })
+}
 
 /// Why bytes are no compressed message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,11 +94,24 @@ pub enum CompressionError {
 }
 
 impl CompressionError {
+    /// A word for metrics.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::TooLarge { .. } => "too_large",
+            Self::LengthMissing
+            | Self::Dictionary { .. }
+            | Self::Damaged
+            | Self::NotText
+            | Self::Failed(_) => "compression",
+        }
+    }
+
     /// The WebSocket close code that says it. Source: RFC 6455, 7.4.1.
     pub const fn close_code(&self) -> u16 {
         match self {
             Self::TooLarge { .. } => 1009,
-            Self::LengthMissing | Self::Dictionary { .. } => 1008,
+            Self::Dictionary { .. } => 1003,
+            Self::LengthMissing => 1008,
             Self::Damaged | Self::NotText => 1007,
             Self::Failed(_) => 1011,
         }

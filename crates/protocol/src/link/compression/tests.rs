@@ -79,7 +79,50 @@ fn a_frame_without_its_length_is_refused() {
 #[test]
 fn another_dictionary_is_refused_by_its_id() {
     let plain = zstd::bulk::compress(b"{}", LEVEL).unwrap();
-    assert_eq!(unpacked(&plain), Err(CompressionError::Dictionary { given: 0 }));
+    let error = unpacked(&plain).unwrap_err();
+    assert_eq!(error, CompressionError::Dictionary { given: 0 });
+    assert_eq!(error.close_code(), 1003);
+}
+
+#[test]
+fn what_gains_nothing_stays_text() {
+    assert_eq!(pack("{}"), None);
+    let short = "x".repeat(COMPRESS_MIN_BYTES - 1);
+    assert_eq!(pack(&short), None);
+    // Characters that follow no rule: zstd cannot make them shorter.
+    let mut chance = 0x6d75_7374_6572_u64;
+    let odd = (0..100).map(|_| {
+        chance ^= chance << 13;
+        chance ^= chance >> 7;
+        chance ^= chance << 17;
+        char::from_u32(0x4e00 + (chance % 20_000) as u32).unwrap()
+    });
+    assert_eq!(pack(&odd.collect::<String>()), None);
+    let frame = pack(&" ".repeat(COMPRESS_MIN_BYTES)).expect("shorter");
+    assert_eq!(
+        unpack(&frame, &Limits::default()),
+        Ok(" ".repeat(COMPRESS_MIN_BYTES))
+    );
+}
+
+#[test]
+fn a_bad_frame_does_not_spoil_the_next() {
+    let good = pack(&" ".repeat(1_000)).expect("shorter");
+    for bad in [&good[..good.len() - 1], b"nonsense", &good[4..], &[]] {
+        assert!(unpack(bad, &Limits::default()).is_err());
+        assert_eq!(unpack(&good, &Limits::default()), Ok(" ".repeat(1_000)));
+    }
+}
+
+#[test]
+fn what_is_longer_than_the_limit_says_is_refused() {
+    let limits = Limits {
+        state_frame_max_bytes: 1_000,
+        ..Limits::default()
+    };
+    assert!(unpack(&packed(&" ".repeat(1_000)), &limits).is_ok());
+    let error = unpack(&packed(&" ".repeat(1_001)), &limits).unwrap_err();
+    assert_eq!(error.close_code(), 1009);
 }
 
 #[test]
@@ -93,6 +136,10 @@ proptest! {
     #[test]
     fn every_machine_message_survives(message in any_machine_message()) {
         let text = encode(&envelope(message, None)).expect("json");
+        if let Some(frame) = pack(&text) {
+            prop_assert!(frame.len() < text.len());
+            prop_assert_eq!(unpack(&frame, &Limits::default()), Ok(text.clone()));
+        }
         prop_assert_eq!(unpacked(&packed(&text)), Ok(text));
     }
 
