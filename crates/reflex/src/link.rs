@@ -111,6 +111,19 @@ impl Link {
         self.phase.state()
     }
 
+    /// The compression dictionary that was agreed for this session: both ends may send binary frames. None: text only.
+    pub fn dictionary(&self) -> Option<u32> {
+        match &self.phase {
+            Phase::Connected(session) => session.dictionary,
+            Phase::Initializing
+            | Phase::Connecting { .. }
+            | Phase::Registering { .. }
+            | Phase::Dismissed { .. }
+            | Phase::Waiting { .. }
+            | Phase::Stopped => None,
+        }
+    }
+
     /// Figures about the link.
     pub fn figures(&self) -> Figures {
         Figures {
@@ -154,7 +167,7 @@ impl Link {
             agent_version: self.identity.agent_version.clone(),
             boot_id: self.identity.boot_id,
             capabilities: vec!["events".into(), "logs".into(), "state".into(), "telemetry".into()],
-            dictionaries: Vec::new(),
+            dictionaries: self.options.dictionaries.clone(),
             last_session: self.last_session,
             desired_version: 0,
             records: self
@@ -279,6 +292,12 @@ impl Link {
         else {
             return;
         };
+        if let Some(dictionary) = welcome.dictionary
+            && !self.options.dictionaries.contains(&dictionary)
+        {
+            self.give_up("the server chose a dictionary that was not offered");
+            return;
+        }
         self.clock.observe(
             now,
             welcome.server_time,
@@ -297,6 +316,7 @@ impl Link {
             next_heartbeat_ms: now.mono_ms,
             heartbeat_sent: None,
             limits: welcome.limits,
+            dictionary: welcome.dictionary,
             // A tenth below the limits: two clocks are never quite equal.
             bucket: TokenBucket::new(
                 (welcome.limits.messages_per_s * 9 / 10).max(1),

@@ -17,6 +17,7 @@ pub(super) struct Greeting {
     pub machine: MachineId,
     pub session: SessionNumber,
     pub version: u16,
+    pub dictionary: Option<u32>,
 }
 
 impl Shard {
@@ -103,11 +104,13 @@ impl Shard {
                 said_sequence: SequenceNumber::ZERO,
             },
         );
+        let mine = self.options.dictionaries.iter();
         self.batch.greetings.push(Greeting {
             connection: id,
             machine,
             session,
             version,
+            dictionary: mine.copied().find(|mine| hello.dictionaries.contains(mine)),
         });
     }
 
@@ -191,7 +194,7 @@ impl Shard {
             server_time: now.wall,
             heartbeat_interval_ms: self.options.heartbeat_interval_ms,
             limits: self.options.limits,
-            dictionary: None,
+            dictionary: greeting.dictionary,
             highest_record: slot.view.highest_record,
             state_version: slot.view.state_version,
             desired_version: 0,

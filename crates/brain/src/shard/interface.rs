@@ -41,6 +41,8 @@ pub struct Options {
     pub sessions_burst: u32,
     /// What machines may send.
     pub limits: Limits,
+    /// Compression dictionaries this server has, the best first. None: text only.
+    pub dictionaries: Vec<u32>,
 }
 
 impl Default for Options {
@@ -55,6 +57,7 @@ impl Default for Options {
             sessions_per_s: 1,
             sessions_burst: 60,
             limits: Limits::default(),
+            dictionaries: Vec::new(),
         }
     }
 }

@@ -39,6 +39,8 @@ pub struct Options {
     pub ledger_max: usize,
     /// What this runtime can be commanded to do.
     pub commands: Vec<CommandKind>,
+    /// Compression dictionaries this runtime has, and wants to use.
+    pub dictionaries: Vec<u32>,
 }
 
 impl Default for Options {
@@ -57,6 +59,7 @@ impl Default for Options {
             outbox_max: 100_000,
             ledger_max: 1_024,
             commands: Vec::new(),
+            dictionaries: Vec::new(),
         }
     }
 }

@@ -98,6 +98,8 @@ pub(super) struct Session {
     pub heartbeat_sent: Option<(SequenceNumber, u64)>,
     /// What may be sent.
     pub limits: Limits,
+    /// The compression dictionary that was agreed.
+    pub dictionary: Option<u32>,
     /// How much may be said now, a little below what the server allows.
     pub bucket: TokenBucket,
     /// Until when there is nothing to be said without going beyond the limits.

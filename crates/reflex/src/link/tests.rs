@@ -23,9 +23,13 @@ fn at(ms: u64) -> Now {
 }
 
 fn link(kept: Kept) -> Link {
+    link_with(kept, Options::default())
+}
+
+fn link_with(kept: Kept, options: Options) -> Link {
     let options = Options {
         commands: vec![CommandKind::Identify],
-        ..Options::default()
+        ..options
     };
     let boot_id = BootId::from_uuid(Uuid::from_u128(2));
     Link::new(
@@ -52,6 +56,10 @@ fn from_server(session: u64, sequence: u64, message: ServerMessage) -> Input {
 }
 
 fn welcome(session: u64, highest_record: u64) -> Input {
+    welcome_with(session, highest_record, None)
+}
+
+fn welcome_with(session: u64, highest_record: u64, dictionary: Option<u32>) -> Input {
     from_server(
         session,
         1,
@@ -62,7 +70,7 @@ fn welcome(session: u64, highest_record: u64) -> Input {
             server_time: Timestamp::from_millis(5_000_000),
             heartbeat_interval_ms: 30_000,
             limits: Limits::default(),
-            dictionary: None,
+            dictionary,
             highest_record: RecordNumber(highest_record),
             state_version: StateVersion::ZERO,
             desired_version: 0,
@@ -128,6 +136,41 @@ fn command(id: &str, kind: CommandKind, expires_ms: i64) -> ServerMessage {
         issued: Timestamp::from_millis(5_000_000),
         expires: Timestamp::from_millis(expires_ms),
     }))
+}
+
+#[test]
+fn a_dictionary_is_agreed_for_one_session() {
+    let options = Options {
+        dictionaries: vec![5, 9],
+        ..Options::default()
+    };
+    let mut link = link_with(Kept::default(), options);
+    link.step(at(0), Input::Start);
+    let effects = link.step(at(10), Input::Opened);
+    let MachineMessage::Hello(hello) = &written(&effects)[0].message else {
+        panic!("hello was expected: {effects:?}");
+    };
+    assert_eq!(hello.dictionaries, [5, 9]);
+    assert_eq!(link.dictionary(), None, "hello is text");
+    link.step(at(20), welcome_with(7, 0, Some(9)));
+    assert_eq!(link.dictionary(), Some(9));
+    let (reason, entropy) = ("reset".to_owned(), 0);
+    link.step(at(30), Input::Closed { reason, entropy });
+    assert_eq!(link.dictionary(), None);
+    link.step(at(40), Input::Timer);
+    link.step(at(50), Input::Opened);
+    link.step(at(60), welcome(8, 0));
+    assert_eq!((link.state(), link.dictionary()), (LinkState::Connected, None));
+}
+
+#[test]
+fn a_dictionary_that_was_not_offered_ends_the_connection() {
+    let mut link = link(Kept::default());
+    link.step(at(0), Input::Start);
+    link.step(at(10), Input::Opened);
+    let effects = link.step(at(20), welcome_with(7, 0, Some(9)));
+    assert!(matches!(&effects[..], [Effect::Disconnect { reason }, ..] if reason.contains("dictionary")));
+    assert_eq!(link.dictionary(), None);
 }
 
 #[test]

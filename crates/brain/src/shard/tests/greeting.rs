@@ -34,6 +34,29 @@ fn a_machine_that_speaks_no_known_version_is_told_which_there_are() {
 }
 
 #[test]
+fn the_server_chooses_the_best_dictionary_that_both_have() {
+    for (mine, theirs, chosen) in [
+        (vec![9, 5], vec![5, 7, 9], Some(9)),
+        (vec![9, 5], vec![5], Some(5)),
+        (vec![9, 5], vec![], None),
+        (vec![], vec![5, 9], None),
+        (vec![4], vec![5, 9], None),
+    ] {
+        let options = Options {
+            dictionaries: mine,
+            ..Options::default()
+        };
+        let mut bench = Bench::with(options, Vec::new());
+        bench.say(1, hello(FIRST, |hello| hello.dictionaries = theirs));
+        bench.settle();
+        let [(1, ServerMessage::Welcome(welcome))] = bench.said()[..] else {
+            panic!("a welcome was expected: {:?}", bench.effects);
+        };
+        assert_eq!(welcome.dictionary, chosen);
+    }
+}
+
+#[test]
 fn a_newer_connection_fences_the_older_one() {
     let mut bench = Bench::new();
     let old = bench.connect(FIRST, 1);
