@@ -12,7 +12,7 @@ use muster_runtime::config::{Key, Settings as Layered};
 use muster_runtime::logging::Format;
 use tracing::Level;
 
-use crate::options::{Options, ServerUrl, TelemetryOptions, Thresholds};
+use crate::options::{Compression, Options, ServerUrl, TelemetryOptions, Thresholds};
 
 pub use muster_runtime::config::{ConfigError, Origin};
 
@@ -32,6 +32,8 @@ pub struct Settings {
     pub kind: String,
     /// Where it belongs.
     pub region: Option<String>,
+    /// Whether messages are compressed.
+    pub compression: Compression,
     /// When it reads and tells.
     pub telemetry: TelemetryOptions,
     /// Which lines are logged.
@@ -65,6 +67,7 @@ impl Default for Settings {
             name: None,
             kind: "host".into(),
             region: None,
+            compression: Compression::default(),
             telemetry: TelemetryOptions::default(),
             log_level: "info".into(),
             log_format: Format::Text,
@@ -121,6 +124,7 @@ impl Settings {
         let name = settings.name.clone().unwrap_or_else(|| hostname.to_owned());
         let mut options = Options::new(settings.server.clone(), name, settings.kind.clone());
         options.region.clone_from(&settings.region);
+        options.compression = settings.compression;
         options.telemetry = settings.telemetry;
         options.thresholds = settings.thresholds;
         options.inbox_max = settings.inbox_messages;

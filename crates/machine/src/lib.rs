@@ -24,7 +24,7 @@ pub use cli::main_with_args;
 pub use error::MachineError;
 pub use machine::{Machine, SharedParts, run};
 pub use metals::MetalSource;
-pub use options::{Options, ServerUrl};
+pub use options::{Compression, Options, ServerUrl};
 pub use store::Store;
 
 /// The version of this runtime.

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use muster_model::MachineId;
+use muster_protocol::link::compression::DICTIONARY_ID;
 use muster_protocol::link::{CommandKind, PATH};
 use muster_reflex::{link, state};
 
@@ -28,8 +29,10 @@ pub struct Options {
     pub telemetry: TelemetryOptions,
     /// From where on a reading is a problem.
     pub thresholds: Thresholds,
-    /// The link's own options. The commands are set by the runtime.
+    /// The link's own options. The commands and dictionaries are set by the runtime.
     pub link: link::Options,
+    /// Whether messages are compressed.
+    pub compression: Compression,
     /// The state's own options.
     pub state: state::Options,
     /// How long making a connection may take.
@@ -42,6 +45,16 @@ pub struct Options {
     pub start_jitter: Duration,
     /// Log lines that are sent to the server; none: none are.
     pub log_tap: Option<LogTap>,
+}
+
+/// Whether messages are compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// Where the server wants it, too: those that get shorter.
+    #[default]
+    Auto,
+    /// Never.
+    Off,
 }
 
 /// When a machine reads and tells.
@@ -107,6 +120,7 @@ impl Options {
             telemetry: TelemetryOptions::default(),
             thresholds: Thresholds::default(),
             link: link::Options::default(),
+            compression: Compression::default(),
             state: state::Options::default(),
             connect_timeout: Duration::from_secs(10),
             restart: RestartPolicy::default(),
@@ -116,10 +130,14 @@ impl Options {
         }
     }
 
-    /// The link's options with what this runtime can be commanded to do.
+    /// The link's options with what this runtime can be commanded to do, and the dictionaries it wants to use.
     pub(crate) fn link_options(&self) -> link::Options {
         link::Options {
             commands: vec![CommandKind::Identify],
+            dictionaries: match self.compression {
+                Compression::Auto => vec![DICTIONARY_ID],
+                Compression::Off => Vec::new(),
+            },
             ..self.link.clone()
         }
     }

@@ -8,7 +8,7 @@ use tracing::Level;
 use tracing_subscriber::EnvFilter;
 
 use super::Settings;
-use crate::options::ServerUrlError;
+use crate::options::{Compression, ServerUrlError};
 
 /// A key that sets a threshold of the same name.
 macro_rules! threshold {
@@ -79,6 +79,24 @@ pub(super) const KEYS: &[Key<Settings>] = &[
             Ok(())
         },
         get: |settings| settings.region.clone(),
+    },
+    Key {
+        path: "link.compression",
+        accepted: "whether messages are compressed: auto (where the server wants it, too) or off",
+        set: |settings, text| {
+            settings.compression = match text {
+                "auto" => Compression::Auto,
+                "off" => Compression::Off,
+                _ => return Err(None),
+            };
+            Ok(())
+        },
+        get: |settings| {
+            Some(match settings.compression {
+                Compression::Auto => "auto".to_owned(),
+                Compression::Off => "off".to_owned(),
+            })
+        },
     },
     Key {
         path: "telemetry.interval_s",

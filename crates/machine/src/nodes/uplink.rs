@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use muster_model::{BootId, MachineId, ReportedState, Severity, Timestamp};
-use muster_protocol::link::{Decoder, Envelope, MachineMessage, encode};
+use muster_protocol::link::{Decoder, Envelope, Limits, MachineMessage, compression, encode};
 use muster_reflex::link::{
     Effect, Identity, Input, Kept, Link, LinkState, Options, Publication, StoredRecord,
 };
@@ -269,14 +269,33 @@ impl Uplink {
                 let entropy = clock::entropy().map_err(|error| NodeError(chain(&error)))?;
                 self.step(Input::Closed { reason, entropy })
             }
-            SocketEvent::Text(text) => match Decoder::default().server(text.as_str()) {
-                Ok(frame) => self.step(Input::Frame(frame)),
+            SocketEvent::Text(text) => self.heard_text(text.as_str()),
+            SocketEvent::Binary(_) if self.link.dictionary().is_none() => {
+                // Nothing can be meant by it.
+                let reason = "the server sent a binary frame, which was not agreed";
+                tracing::warn!(reason);
+                self.socket.close(socket::UNSUPPORTED, reason);
+                Ok(())
+            }
+            SocketEvent::Binary(bytes) => match compression::unpack(&bytes, &Limits::default()) {
+                Ok(text) => self.heard_text(&text),
                 Err(error) => {
-                    tracing::warn!(%error, "the server said what is no message");
+                    tracing::warn!(%error, "the server sent a binary frame that holds no message");
                     self.socket.close(error.close_code(), &error.to_string());
                     Ok(())
                 }
             },
+        }
+    }
+
+    fn heard_text(&mut self, text: &str) -> Result<(), NodeError> {
+        match Decoder::default().server(text) {
+            Ok(frame) => self.step(Input::Frame(frame)),
+            Err(error) => {
+                tracing::warn!(%error, "the server said what is no message");
+                self.socket.close(error.close_code(), &error.to_string());
+                Ok(())
+            }
         }
     }
 
@@ -338,10 +357,14 @@ impl Uplink {
     }
 
     fn write(&mut self, messages: &[Envelope<MachineMessage>]) -> Result<(), NodeError> {
+        let agreed = self.link.dictionary().is_some();
         for message in messages {
-            let frame =
+            let text =
                 encode(message).map_err(|error| NodeError(format!("a message has no JSON: {error}")))?;
-            self.socket.write(frame);
+            match agreed.then(|| compression::pack(&text)).flatten() {
+                Some(frame) => self.socket.write_binary(frame),
+                None => self.socket.write_text(text),
+            }
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use muster_model::{MachineId, RecordNumber, SequenceNumber, SessionNumber, StateVersion, Timestamp};
+use muster_protocol::link::compression::{self, DICTIONARY_ID};
 use muster_protocol::link::{
     Ack, Decoder, Envelope, Limits, MachineMessage, SUBPROTOCOL, ServerMessage, Welcome, encode,
 };
@@ -30,6 +31,8 @@ pub enum Manner {
     Unwelcoming,
     /// Says these frames instead of a welcome.
     Babbling(Vec<Message>),
+    /// Chooses the dictionary, compresses whatever gets shorter, and is polite.
+    Terse,
 }
 
 #[derive(Clone)]
@@ -45,6 +48,8 @@ pub struct Shared {
     heard: Mutex<Vec<Envelope<MachineMessage>>>,
     connections: Mutex<u64>,
     highest: Mutex<u64>,
+    /// How many binary and text frames machines sent.
+    frames: Mutex<(u64, u64)>,
     news: Notify,
     outgoing: Mutex<Option<mpsc::Sender<Out>>>,
     /// Close codes and pongs that machines sent.
@@ -73,6 +78,7 @@ impl Server {
             heard: Mutex::default(),
             connections: Mutex::default(),
             highest: Mutex::default(),
+            frames: Mutex::default(),
             news: Notify::new(),
             outgoing: Mutex::default(),
             closes: Mutex::default(),
@@ -124,6 +130,11 @@ impl Server {
 
     pub fn pongs(&self) -> u64 {
         *self.shared.pongs.lock()
+    }
+
+    /// How many binary and text frames machines sent.
+    pub fn frames(&self) -> (u64, u64) {
+        *self.shared.frames.lock()
     }
 
     pub fn heard(&self) -> Vec<Envelope<MachineMessage>> {
@@ -207,7 +218,14 @@ impl Server {
                 }
             };
             let text = match frame {
-                Some(Ok(Message::Text(text))) => text,
+                Some(Ok(Message::Text(text))) => {
+                    self.shared.frames.lock().1 += 1;
+                    text.to_string()
+                }
+                Some(Ok(Message::Binary(bytes))) if manner == Manner::Terse => {
+                    self.shared.frames.lock().0 += 1;
+                    compression::unpack(&bytes, &Limits::default()).unwrap()
+                }
                 Some(Ok(Message::Close(frame))) => {
                     self.shared
                         .closes
@@ -239,11 +257,12 @@ impl Server {
                         }
                     }
                     Manner::Unwelcoming | Manner::Mute => {}
-                    Manner::Polite | Manner::Forgetful => answers.push(self.welcome(session)),
+                    Manner::Polite | Manner::Forgetful => answers.push(self.welcome(session, None)),
+                    Manner::Terse => answers.push(self.welcome(session, Some(DICTIONARY_ID))),
                 }
             }
             if let Some(RecordNumber(record)) = envelope.record
-                && manner == Manner::Polite
+                && matches!(manner, Manner::Polite | Manner::Terse)
             {
                 let mut highest = self.shared.highest.lock();
                 *highest = (*highest).max(record);
@@ -261,7 +280,11 @@ impl Server {
             for answer in answers {
                 said += 1;
                 let text = frame_of(envelope.machine_id, session, said, self.now(), answer);
-                if socket.send(Message::text(text)).await.is_err() {
+                let packed = (manner == Manner::Terse && said > 1)
+                    .then(|| compression::pack(&text))
+                    .flatten();
+                let frame = packed.map_or_else(|| Message::text(text), Message::binary);
+                if socket.send(frame).await.is_err() {
                     return;
                 }
             }
@@ -272,7 +295,7 @@ impl Server {
         Timestamp::from_millis(self.shared.clock.wall_ms())
     }
 
-    fn welcome(&self, session: SessionNumber) -> ServerMessage {
+    fn welcome(&self, session: SessionNumber, dictionary: Option<u32>) -> ServerMessage {
         ServerMessage::Welcome(Box::new(Welcome {
             session,
             version: 1,
@@ -280,7 +303,7 @@ impl Server {
             server_time: self.now(),
             heartbeat_interval_ms: 30_000,
             limits: Limits::default(),
-            dictionary: None,
+            dictionary,
             highest_record: RecordNumber(*self.shared.highest.lock()),
             state_version: StateVersion::ZERO,
             desired_version: 0,

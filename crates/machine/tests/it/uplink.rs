@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use muster_machine::Compression;
 use muster_model::state::ReportedState;
 use muster_model::vocabulary::{Authority, NodeStatus, Safety};
 use muster_model::{RecordNumber, SequenceNumber, Severity, Timestamp};
+use muster_protocol::link::compression::{self, DICTIONARY_ID};
 use muster_protocol::link::{
     Bye, ByeReason, Command, CommandKind, Hello, MachineMessage, Outcome, ServerMessage, StateReport,
 };
@@ -342,7 +344,7 @@ async fn garbage_is_refused_with_its_code_and_the_machine_comes_back() {
             Some(1009),
         ),
         (vec![Message::text("[".repeat(100_000))], Some(1009)),
-        (vec![Message::binary(vec![1, 2, 3])], None),
+        (vec![Message::binary(vec![1, 2, 3])], Some(1003)),
         (vec![Message::text("x".repeat(300_000))], None),
     ];
     for (frames, code) in cases {
@@ -367,6 +369,84 @@ async fn garbage_is_refused_with_its_code_and_the_machine_comes_back() {
             .await;
         world.stop().await;
     }
+}
+
+#[tokio::test]
+async fn both_ends_compress_once_a_dictionary_is_agreed() {
+    let (directory, server) = (tempfile::tempdir().unwrap(), Server::start(Manner::Terse).await);
+    let world = World::start(directory.path(), options(&server.url())).await;
+    // Records are forgotten only when their acknowledgement was understood.
+    server
+        .until("an answered heartbeat and acknowledged records", |server| {
+            server.heard().len() > 20 && heard(server, "heartbeat")
+        })
+        .await;
+    let MachineMessage::Hello(hello) = server.heard().remove(0).message else {
+        panic!("hello comes first");
+    };
+    assert_eq!(hello.dictionaries, [DICTIONARY_ID]);
+    let (binary, text) = server.frames();
+    assert_eq!(text, 1, "hello is text, and everything after it gets shorter");
+    assert!(binary >= 20);
+    // What is no message in a binary frame is refused with its code, and the machine comes back.
+    for (frame, code) in [
+        (vec![1, 2, 3], 1007),
+        (zstd_bomb(), 1009),
+        (compression::pack(&" ".repeat(1_000)).unwrap(), 1007),
+    ] {
+        let before = server.connections();
+        server.out(Out::Raw(Message::binary(frame))).await;
+        server
+            .until("a close with its code", |server| {
+                server.closes().last() == Some(&Some(code)) && server.connections() > before
+            })
+            .await;
+        server
+            .until("a session again", |server| {
+                let heard = server.heard();
+                let hello = heard.iter().rposition(|envelope| envelope.session.is_none());
+                let told = hello.is_some_and(|hello| heard.len() > hello + 1);
+                told && hellos(server).len() as u64 == server.connections()
+            })
+            .await;
+    }
+    assert_eq!(server.connections(), 4, "one connection for each refusal");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_machine_that_may_not_compress_offers_nothing() {
+    let (directory, server) = (tempfile::tempdir().unwrap(), Server::start(Manner::Polite).await);
+    let mut options = options(&server.url());
+    options.compression = Compression::Off;
+    let world = World::start(directory.path(), options).await;
+    server
+        .until("a session", |server| heard(server, "telemetry"))
+        .await;
+    let MachineMessage::Hello(hello) = server.heard().remove(0).message else {
+        panic!("hello comes first");
+    };
+    assert!(hello.dictionaries.is_empty());
+    assert_eq!(server.frames().0, 0);
+    // A server that chooses one all the same is not believed.
+    server.behave(Manner::Terse);
+    server.out(Out::Cut).await;
+    server
+        .until("tries that come to nothing", |server| server.connections() >= 4)
+        .await;
+    assert_eq!(server.frames().0, 0);
+    world.stop().await;
+}
+
+/// A frame that says that it holds much more than any message may. Source: RFC 8878, 3.1.1.
+fn zstd_bomb() -> Vec<u8> {
+    let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd];
+    // Four bytes of dictionary, a single segment, four bytes of length; then one block that repeats a space.
+    frame.push(0b1010_0011);
+    frame.extend(DICTIONARY_ID.to_le_bytes());
+    frame.extend((1_u32 << 20).to_le_bytes());
+    frame.extend([0x03, 0x00, 0x80, b' ']);
+    frame
 }
 
 #[tokio::test]

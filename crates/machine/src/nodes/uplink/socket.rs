@@ -18,13 +18,15 @@ use tokio::time::Sleep;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
+use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use crate::options::ServerUrl;
 
 /// Nothing is wrong. Source: RFC 6455, 7.4.1.
 pub(super) const NORMAL: u16 = 1000;
+/// A kind of data that cannot be accepted. Source: RFC 6455, 7.4.1.
+pub(super) const UNSUPPORTED: u16 = 1003;
 /// What is read at once: small, because every machine of a simulated fleet has one.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
 /// A write that is gathered does not go out before it is complete.
@@ -43,8 +45,10 @@ pub(super) enum SocketEvent {
     Opened,
     /// The connection ended, or could not be made; why, for a person.
     Closed(String),
-    /// A frame came.
+    /// A text frame came.
     Text(Utf8Bytes),
+    /// A binary frame came.
+    Binary(Bytes),
     /// Something came that is no message, such as a ping.
     Heard,
     /// The last write is out.
@@ -102,12 +106,21 @@ impl Socket {
         }));
     }
 
-    /// Puts a frame behind those that wait; nothing is written before [`event`](Self::event) is asked.
-    pub(super) fn write(&mut self, frame: String) {
+    /// Puts a text frame behind those that wait; nothing is written before [`event`](Self::event) is asked.
+    pub(super) fn write_text(&mut self, text: String) {
+        self.write(Message::text(text));
+    }
+
+    /// Puts a binary frame behind those that wait.
+    pub(super) fn write_binary(&mut self, bytes: Vec<u8>) {
+        self.write(Message::binary(bytes));
+    }
+
+    fn write(&mut self, frame: Message) {
         if let State::Open(stand) = &mut self.state
             && stand.closing.is_none()
         {
-            stand.outgoing.push_back(Message::text(frame));
+            stand.outgoing.push_back(frame);
             stand.writing = true;
         }
     }
@@ -180,11 +193,7 @@ impl Stand {
                 Poll::Ready(Some(Ok(Message::Text(text)))) => Poll::Ready(SocketEvent::Text(text)),
                 Poll::Ready(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => Poll::Ready(SocketEvent::Heard),
                 Poll::Ready(Some(Ok(Message::Close(frame)))) => Poll::Ready(self.closed_by_server(frame)),
-                Poll::Ready(Some(Ok(Message::Binary(_)))) => {
-                    // No dictionary was agreed, so nothing can be meant by it.
-                    let reason = "the server sent a binary frame, which was not agreed".to_owned();
-                    Poll::Ready(self.closed(reason))
-                }
+                Poll::Ready(Some(Ok(Message::Binary(bytes)))) => Poll::Ready(SocketEvent::Binary(bytes)),
                 Poll::Ready(Some(Ok(Message::Frame(_)))) => continue,
             };
         }
