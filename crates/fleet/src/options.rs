@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use muster_brain::shard;
+use muster_protocol::link::compression::DICTIONARY_ID;
 
 /// How the server is set up.
 #[derive(Clone, Debug)]
@@ -75,9 +76,22 @@ impl Options {
             connections_max: 120_000,
             hello_within_ms: 10_000,
             ping_every_ms: 10_000,
-            shard: shard::Options::default(),
+            shard: shard::Options {
+                dictionaries: vec![DICTIONARY_ID],
+                ..shard::Options::default()
+            },
             log: muster_store::LogOptions::default(),
         }
+    }
+
+    /// Whether machines that offer it are spoken with in compressed messages.
+    pub fn compression(&self) -> bool {
+        !self.shard.dictionaries.is_empty()
+    }
+
+    /// Sets whether machines that offer it are spoken with in compressed messages.
+    pub fn set_compression(&mut self, on: bool) {
+        self.shard.dictionaries = on.then_some(DICTIONARY_ID).into_iter().collect();
     }
 
     /// Refuses what cannot work.

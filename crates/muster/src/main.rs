@@ -35,7 +35,7 @@ enum Command {
     /// Show Muster at work: a server, this computer as a machine, and a simulated fleet
     Demo(demo::DemoOptions),
     /// Run the fleet's server
-    Serve(serve::ServeOptions),
+    Serve(Box<serve::ServeOptions>),
     /// Run simulated machines, or whole fleets in virtual time
     #[command(subcommand)]
     Sim(sim::SimCommand),
@@ -76,7 +76,7 @@ fn main() -> ExitCode {
     };
     match command {
         Command::Demo(options) => demo::run(options),
-        Command::Serve(options) => serve::run(options),
+        Command::Serve(options) => serve::run(*options),
         Command::Sim(command) => sim::run(command, global.output),
         Command::Store(command) => store::run(command),
         Command::Bench(options) => bench::run(options, global.output),

@@ -64,6 +64,9 @@ pub(crate) struct ServeOptions {
     /// Messages that one machine may send at once [default: 1000]
     #[arg(long, value_name = "N", help_heading = "Machines")]
     messages_burst: Option<String>,
+    /// Whether messages of machines are compressed: auto (where the machine offers it) or off [default: auto]
+    #[arg(long, value_name = "WHEN", help_heading = "Machines")]
+    compression: Option<String>,
     /// Which lines are logged: error, warn, info, debug, trace, or a filter [default: info]
     #[arg(long, value_name = "FILTER", help_heading = "Logging")]
     log_level: Option<String>,
@@ -86,6 +89,7 @@ impl ServeOptions {
             ("machines.lost_after_ms", self.lost_after_ms),
             ("machines.messages_per_second", self.messages_per_second),
             ("machines.messages_burst", self.messages_burst),
+            ("machines.compression", self.compression),
             ("log.level", self.log_level),
             ("log.format", self.log_format),
         ];

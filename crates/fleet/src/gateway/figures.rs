@@ -10,6 +10,22 @@ use muster_protocol::link::{MachineMessage, ServerMessage};
 pub struct Figures {
     received: Arc<[Counter]>,
     sent: Arc<[Counter]>,
+    bytes_received: Bytes,
+    bytes_sent: Bytes,
+}
+
+/// Bytes of messages, without what WebSocket and TCP put around them.
+#[derive(Clone)]
+struct Bytes {
+    on_the_wire: Counter,
+    as_text: Counter,
+}
+
+impl Bytes {
+    fn add(&self, on_the_wire: usize, as_text: usize) {
+        self.on_the_wire.increment(on_the_wire as u64);
+        self.as_text.increment(as_text as u64);
+    }
 }
 
 impl Figures {
@@ -24,12 +40,26 @@ impl Figures {
         Self {
             received: received.collect(),
             sent: sent.collect(),
+            bytes_received: Bytes {
+                on_the_wire: metrics::counter!("muster_link_received_bytes_total"),
+                as_text: metrics::counter!("muster_link_received_text_bytes_total"),
+            },
+            bytes_sent: Bytes {
+                on_the_wire: metrics::counter!("muster_link_sent_bytes_total"),
+                as_text: metrics::counter!("muster_link_sent_text_bytes_total"),
+            },
         }
     }
 
-    /// A machine said this.
-    pub fn received(&self, message: &MachineMessage) {
+    /// A machine said this, in so many bytes on the wire, which are so many as text.
+    pub fn received(&self, message: &MachineMessage, on_the_wire: usize, as_text: usize) {
+        self.bytes_received.add(on_the_wire, as_text);
         count(&self.received, MachineMessage::TYPE_NAMES, message.type_name());
+    }
+
+    /// So many bytes were written for a message, which are so many as text.
+    pub fn written(&self, on_the_wire: usize, as_text: usize) {
+        self.bytes_sent.add(on_the_wire, as_text);
     }
 
     /// A machine is told this.

@@ -22,8 +22,10 @@ struct Inner {
 /// What was said on a line.
 #[derive(Debug, Default)]
 pub struct Said {
-    /// Frames, in order.
+    /// Messages, in order.
     pub frames: Vec<String>,
+    /// The first of them that may be compressed, if that was agreed with one before it.
+    pub agreed_from: Option<usize>,
     /// The connection is to end after them: the code and the reason.
     pub close: Option<(u16, String)>,
 }
@@ -37,10 +39,22 @@ impl Said {
 impl Line {
     /// Says something. False if too much waits already.
     pub fn say(&self, frame: String) -> bool {
+        self.put(frame, false)
+    }
+
+    /// Says with what it is agreed that everything after it may be compressed, in both directions.
+    pub fn agree(&self, frame: String) -> bool {
+        self.put(frame, true)
+    }
+
+    fn put(&self, frame: String, agreed: bool) -> bool {
         let mut waiting = self.0.waiting.lock();
         let room = waiting.frames.len() < LINE_WAITING_MAX;
         if room {
             waiting.frames.push(frame);
+            if agreed {
+                waiting.agreed_from = Some(waiting.frames.len());
+            }
         } else {
             waiting.close = Some((1008, "messages are not being read".to_owned()));
         }

@@ -18,7 +18,7 @@ use muster_brain::shard::{
 };
 use muster_model::view::Profile;
 use muster_model::{Entry, LogPosition, MachineEntry, MachineId, MachineView, StreamVersion};
-use muster_protocol::link::{Envelope, MachineMessage, encode};
+use muster_protocol::link::{Envelope, MachineMessage, ServerMessage, encode};
 use muster_runtime::{Clock, Shutdown};
 use muster_store::{Append, Bus, EventLog, Expected, LocalBus, LogError, StreamName};
 use tokio::sync::{mpsc, oneshot};
@@ -348,8 +348,13 @@ impl ShardTask {
                 Effect::Send { connection, frame } => match encode(&frame) {
                     Ok(text) => {
                         self.figures.sent(&frame.message);
+                        let agreed = match &frame.message {
+                            ServerMessage::Welcome(welcome) => welcome.dictionary.is_some(),
+                            _ => false,
+                        };
+                        let say = if agreed { Line::agree } else { Line::say };
                         if let Some(line) = self.lines.get(&connection)
-                            && !line.say(text)
+                            && !say(line, text)
                         {
                             metrics::counter!("muster_connections_not_reading_total").increment(1);
                         }

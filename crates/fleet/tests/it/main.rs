@@ -6,6 +6,7 @@
 )]
 
 mod api;
+mod compression;
 mod crash;
 mod durability;
 mod harness;

@@ -134,6 +134,26 @@ impl Layered for Settings {
             shard.limits.messages_burst
         ),
         Key {
+            path: "machines.compression",
+            accepted: "whether messages of machines are compressed: auto (where the machine offers it) or off",
+            set: |settings, text| {
+                settings.options.set_compression(match text {
+                    "auto" => true,
+                    "off" => false,
+                    _ => return Err(None),
+                });
+                Ok(())
+            },
+            get: |settings| {
+                let word = if settings.options.compression() {
+                    "auto"
+                } else {
+                    "off"
+                };
+                Some(word.to_owned())
+            },
+        },
+        Key {
             path: "log.level",
             accepted: "error, warn, info, debug, trace, or a filter like muster_fleet=debug,info",
             set: |settings, text| {

@@ -103,6 +103,12 @@ const TOOLS: &[Tool] = &[
         steps: DASHBOARD,
     },
     Tool {
+        program: "zstd",
+        probe: &["zstd", "--version"],
+        source: Source::Debian("zstd"),
+        steps: &["outside"],
+    },
+    Tool {
         program: "chromium",
         probe: &["/usr/bin/chromium", "--version"],
         source: Source::Debian("chromium"),

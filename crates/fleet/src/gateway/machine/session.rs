@@ -9,13 +9,14 @@ use std::task::Poll;
 use std::time::Duration;
 
 use muster_brain::shard::ConnectionId;
-use muster_protocol::link::{Decoder, Envelope, MachineMessage, Minor, TokenBucket};
+use muster_protocol::link::{Decoder, Envelope, MachineMessage, Minor, TokenBucket, compression};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep};
 
 use super::ending::{End, Refusal, finish, refused};
 use crate::gateway::GatewayState;
+use crate::gateway::figures::Figures;
 use crate::gateway::line::{Line, Said};
 use crate::gateway::wire::{Incoming, Wire, WireError};
 use crate::state::ShardMessage;
@@ -49,6 +50,8 @@ struct Session<'a> {
     connection: ConnectionId,
     line: Line,
     bucket: TokenBucket,
+    /// Whether binary frames were agreed.
+    agreed: bool,
     /// How many pings nothing was heard after.
     unheard: u8,
 }
@@ -95,6 +98,7 @@ where
             limits.messages_burst,
             state.fleet.mono_ms(),
         ),
+        agreed: false,
         unheard: 0,
     };
     tracing::debug!(%machine, connection = session.connection.0, "a machine connected");
@@ -124,7 +128,7 @@ where
     tokio::pin!(deadline);
     loop {
         let heard = tokio::select! {
-            heard = wire.next(|incoming| hear(state, decoder, incoming)) => heard,
+            heard = wire.next(|incoming| hear(state, decoder, false, incoming)) => heard,
             () = &mut deadline => {
                 metrics::counter!("muster_hello_timeouts_total").increment(1);
                 return Err(End::told(1008, format!("no hello within {} ms", within.as_millis())));
@@ -168,7 +172,7 @@ impl Session<'_> {
                 Next::Heard(Ok(Heard::End(end))) => return *end,
                 Next::Heard(Err(error)) => return End::by_error(&error),
                 Next::Said(said) => {
-                    if let Err(end) = Box::pin(say(wire, said)).await {
+                    if let Err(end) = Box::pin(say(wire, &self.state.figures, &mut self.agreed, said)).await {
                         return end;
                     }
                 }
@@ -210,7 +214,7 @@ impl Session<'_> {
         self.unheard = 0;
         // Pings and pongs are no messages, but cost as much.
         if self.bucket.take(self.state.fleet.mono_ms()) {
-            return hear(self.state, &self.decoder, incoming);
+            return hear(self.state, &self.decoder, self.agreed, incoming);
         }
         metrics::counter!("muster_violations_total", "kind" => "flood").increment(1);
         let limits = &self.state.options.shard.limits;
@@ -249,16 +253,17 @@ fn stopping() -> End {
 }
 
 /// What it is that came.
-fn hear(state: &GatewayState, decoder: &Decoder, incoming: Incoming<'_>) -> Heard {
+fn hear(state: &GatewayState, decoder: &Decoder, agreed: bool, incoming: Incoming<'_>) -> Heard {
     match incoming {
-        Incoming::Text(text) => match decoder.machine(text) {
-            Ok(frame) => {
-                state.figures.received(&frame.message);
-                Heard::Frame(frame)
-            }
-            Err(error) => Heard::Refused(Box::new(Refusal::new(text, error))),
-        },
+        Incoming::Text(text) => hear_text(state, decoder, text, text.len()),
         Incoming::Sign => Heard::Sign,
+        Incoming::Binary(frame) if agreed => match compression::unpack(frame, &decoder.limits) {
+            Ok(text) => hear_text(state, decoder, &text, frame.len()),
+            Err(error) => {
+                metrics::counter!("muster_violations_total", "kind" => error.label()).increment(1);
+                Heard::End(Box::new(End::told(error.close_code(), error.to_string())))
+            }
+        },
         Incoming::Binary(_) => {
             metrics::counter!("muster_violations_total", "kind" => "binary").increment(1);
             let reason = "binary frames need a dictionary, and none was agreed";
@@ -268,13 +273,40 @@ fn hear(state: &GatewayState, decoder: &Decoder, incoming: Incoming<'_>) -> Hear
     }
 }
 
+fn hear_text(state: &GatewayState, decoder: &Decoder, text: &str, on_the_wire: usize) -> Heard {
+    match decoder.machine(text) {
+        Ok(frame) => {
+            state.figures.received(&frame.message, on_the_wire, text.len());
+            Heard::Frame(frame)
+        }
+        Err(error) => Heard::Refused(Box::new(Refusal::new(text, error))),
+    }
+}
+
 /// Says what was said together, and how the connection ends if it does.
-async fn say<S>(wire: &mut Wire<S>, said: Said) -> Result<(), End>
+async fn say<S>(wire: &mut Wire<S>, figures: &Figures, agreed: &mut bool, said: Said) -> Result<(), End>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    let text_first = match said.agreed_from {
+        _ if *agreed => 0,
+        Some(from) => from,
+        None => said.frames.len(),
+    };
+    *agreed |= said.agreed_from.is_some();
     write(wire, |wire| {
-        said.frames.iter().try_for_each(|frame| wire.put_text(frame))
+        said.frames.iter().enumerate().try_for_each(|(place, text)| {
+            match (place >= text_first).then(|| compression::pack(text)).flatten() {
+                Some(frame) => {
+                    figures.written(frame.len(), text.len());
+                    wire.put_binary(&frame)
+                }
+                None => {
+                    figures.written(text.len(), text.len());
+                    wire.put_text(text)
+                }
+            }
+        })
     })
     .await?;
     match said.close {

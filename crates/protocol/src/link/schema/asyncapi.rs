@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::examples::{self, Example};
 use super::{Dialect, Way, frame_name, frames};
+use crate::link::compression::DICTIONARY_ID;
 use crate::link::encode::Encode;
 use crate::link::{
     CommandKind, Limits, MINOR, MachineMessage, PATH, Priority, SUBPROTOCOL, ServerMessage, VERSION,
@@ -231,6 +232,7 @@ fn machine_description() -> String {
         .replace("{path}", PATH)
         .replace("{subprotocol}", SUBPROTOCOL)
         .replace("{version}", &VERSION.to_string())
+        .replace("{dictionary}", &DICTIONARY_ID.to_string())
         .replace("{sections}", &sections.join(", "))
         .replace("{metrics}", metrics().trim_end())
         .replace("{priorities}", priorities().trim_end())
