@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use muster_brain::shard::{Places, Shard};
+use muster_brain::shard::Shard;
 use muster_model::{LogPosition, Timestamp};
 use muster_runtime::{Clock, OnEnd, Shutdown, Tasks};
 use muster_store::{
@@ -138,7 +138,12 @@ impl Server {
             handles.clone(),
             bus.clone(),
         );
-        let places = Places::new(options.machines_max, fold.views.len() as u64);
+        let unsaved: Vec<_> = fold
+            .views
+            .values()
+            .filter(|view| view.position > checkpoint)
+            .cloned()
+            .collect();
         let mut views = vec![Vec::new(); options.shards];
         for view in fold.views.into_values() {
             let bytes = view.id.as_bytes();
@@ -148,7 +153,7 @@ impl Server {
             views[shard_index(tail, options.shards)].push(view);
         }
         for (index, ((inbox, handle), views)) in inboxes.into_iter().zip(handles).zip(views).enumerate() {
-            let shard = Shard::new(options.shard.clone(), now(&clock), views).with_places(places.clone());
+            let shard = Shard::new(options.shard.clone(), now(&clock), views);
             let parts = ShardParts {
                 clock,
                 log: shared.clone(),
@@ -187,7 +192,7 @@ impl Server {
             live::summary::run(fleet.clone(), shutdown.clone()),
         );
         let (returned, checkpoints) = oneshot::channel();
-        let running = Checkpoints::new(fleet, checkpoint).run(shutdown.clone());
+        let running = Checkpoints::new(fleet, checkpoint, unsaved).run(shutdown.clone());
         tasks.spawn("checkpoints", OnEnd::Continue, async move {
             // Given back for the last one, when machines are gone.
             let _ = returned.send(running.await);

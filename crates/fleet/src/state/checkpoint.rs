@@ -41,12 +41,14 @@ pub struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// The checkpoint that was last made stands at `last`.
-    pub fn new(fleet: Fleet, last: LogPosition) -> Self {
+    /// The checkpoint that was last made stands at `last`. `views` is the fleet as it was rebuilt: what changed after that
+    /// checkpoint is in no snapshot, and the next checkpoint must have it also if it does not change again until then.
+    pub fn new(fleet: Fleet, last: LogPosition, views: impl IntoIterator<Item = MachineView>) -> Self {
+        let changed = views.into_iter().filter(|view| view.position > last);
         Self {
             fleet,
             last,
-            unsaved: BTreeMap::new(),
+            unsaved: changed.map(|view| (view.id, view)).collect(),
         }
     }
 

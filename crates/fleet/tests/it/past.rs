@@ -32,7 +32,7 @@ async fn remember(site: &Site, moments: &mut Vec<(Timestamp, BTreeMap<String, Va
 }
 
 async fn checkpoint(site: &Site) {
-    Checkpoints::new(site.fleet.clone(), LogPosition::ZERO)
+    Checkpoints::new(site.fleet.clone(), LogPosition::ZERO, [])
         .make()
         .await
         .unwrap();
@@ -177,7 +177,7 @@ async fn a_checkpoint_made_while_machines_write_is_of_one_moment() {
         }
     });
     let checkpoints = async {
-        let mut checkpoints = Checkpoints::new(site.fleet.clone(), LogPosition::ZERO);
+        let mut checkpoints = Checkpoints::new(site.fleet.clone(), LogPosition::ZERO, []);
         let mut made = Vec::new();
         while made.len() < 40 {
             checkpoints.make().await.unwrap();
