@@ -110,8 +110,8 @@ impl BenchOptions {
         if !self.scenarios.is_empty() {
             scenarios.retain(|scenario| self.scenarios.contains(scenario));
         }
-        let mut vs: Vec<Broker> = Broker::value_variants().to_vec();
-        vs.retain(|broker| self.vs.contains(broker));
+        let mut vs = self.vs;
+        vs.dedup();
         Ok(Plan {
             scenarios,
             vs,

@@ -1,0 +1,11 @@
+//! Real processes, real sockets, real files. Each scenario has a short form, which every run of the tests takes, and a
+//! long one: `MUSTER_PROVE_ROUNDS` says how often (`cargo xtask prove` sets it). What was measured is printed as lines
+//! that begin with `figure`.
+
+mod audit;
+mod disk;
+mod hardware;
+mod kill;
+mod kit;
+mod shim;
+mod writer;
