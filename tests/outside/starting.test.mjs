@@ -70,6 +70,10 @@ describe("what keeps the server from starting", { concurrency: 4 }, () => {
       [["--listen", "somewhere"], /--listen/],
       [["--ping-every-ms", "1"], /100 to 10000/],
       [["--shards", "0"], /1 to 256/],
+      [["--machines-max", "0"], /1 to 10000000/],
+      [["--sessions-per-second", "none"], /1 to 1000000/],
+      [["--sessions-per-second", "9", "--sessions-burst", "8"], /at least machines.sessions_per_second/],
+      [["--compression", "on"], /auto .* or off/],
       [["--colour", "red"], /--colour/],
     ]) {
       const { code, said } = await serve(path.join(scratch, "bad"), [...anywhere.slice(more[0] === "--listen" ? 2 : 0), ...more]);

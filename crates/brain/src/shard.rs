@@ -9,6 +9,7 @@
 
 mod hello;
 mod interface;
+mod places;
 mod presence;
 mod profile;
 mod records;
@@ -29,6 +30,7 @@ use muster_protocol::link::{Ack, Bye, ByeReason, Envelope, MachineMessage, Serve
 use crate::Now;
 use hello::Greeting;
 pub use interface::{Append, ConnectionId, Effect, Figures, Input, Options, Placed, RequestId, Ticket};
+pub use places::Places;
 pub use profile::{ProfileChange, ProfileError};
 
 /// What a machine has said and the log does not hold yet.
@@ -96,6 +98,7 @@ struct Batch {
 #[derive(Debug)]
 pub struct Shard {
     options: Options,
+    places: Places,
     slots: BTreeMap<MachineId, Slot>,
     connections: BTreeMap<ConnectionId, Connection>,
     /// Connections that were told to end and are not gone yet. They may have more under way, and must not begin anew: what
@@ -116,6 +119,7 @@ impl Shard {
     pub fn new(options: Options, now: Now, views: impl IntoIterator<Item = MachineView>) -> Self {
         let mut shard = Self {
             options,
+            places: Places::default(),
             slots: BTreeMap::new(),
             connections: BTreeMap::new(),
             ended: BTreeSet::new(),
@@ -136,6 +140,12 @@ impl Shard {
             shard.look_again(now, id);
         }
         shard
+    }
+
+    /// Lets only so many machines join, together with the other shards of the fleet. Until then there is no bound.
+    pub fn with_places(mut self, places: Places) -> Self {
+        self.places = places;
+        self
     }
 
     /// Takes in what happened. What is to be done is collected until [`take_effects`](Self::take_effects), so that a
@@ -439,7 +449,9 @@ impl Shard {
             self.checks.remove(&(check, machine));
         }
         self.dirty.retain(|id| *id != machine);
-        self.slots.remove(&machine);
+        if self.slots.remove(&machine).is_some() {
+            self.places.give_back();
+        }
     }
 
     fn drain(&mut self, now: Now, retry_after_ms: u32) {

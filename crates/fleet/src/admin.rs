@@ -88,6 +88,7 @@ async fn show_metrics(State(state): State<AdminState>) -> Response {
     let series = fleet.series().stats();
     metrics::counter!("muster_telemetry_samples_total").absolute(series.samples);
     metrics::counter!("muster_telemetry_samples_dropped_total").absolute(series.samples_dropped);
+    metrics::counter!("muster_telemetry_samples_without_name_total").absolute(series.samples_without_name);
     metrics::counter!("muster_log_lines_dropped_total").absolute(series.lines_dropped);
     metrics::counter!("muster_telemetry_writes_failed_total").absolute(series.writes_failed);
     metrics::gauge!("muster_telemetry_size_bytes").set(series.size_bytes as f64);

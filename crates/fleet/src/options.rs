@@ -17,6 +17,8 @@ pub struct Options {
     pub admin_listen: Option<SocketAddr>,
     /// How many shards the machines are spread over.
     pub shards: usize,
+    /// Machines that the fleet may have; those it has already stay, whatever this says.
+    pub machines_max: u64,
     /// Connections that may stand at once, of machines and people together.
     pub connections_max: usize,
     /// How long a connection may take to become a session.
@@ -73,6 +75,7 @@ impl Options {
             listen: SocketAddr::from(([127, 0, 0, 1], 7700)),
             admin_listen: Some(SocketAddr::from(([127, 0, 0, 1], 7701))),
             shards: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            machines_max: 100_000,
             connections_max: 120_000,
             hello_within_ms: 10_000,
             ping_every_ms: 10_000,
@@ -111,6 +114,13 @@ impl Options {
                 "1 to 1,000,000",
             ),
             (
+                "machines_max",
+                self.machines_max,
+                1,
+                10_000_000,
+                "1 to 10,000,000",
+            ),
+            (
                 "hello_within_ms",
                 self.hello_within_ms,
                 100,
@@ -134,6 +144,20 @@ impl Options {
             (
                 "messages_burst",
                 u64::from(self.shard.limits.messages_burst),
+                1,
+                1_000_000,
+                "1 to 1,000,000",
+            ),
+            (
+                "sessions_per_s",
+                u64::from(self.shard.sessions_per_s),
+                1,
+                1_000_000,
+                "1 to 1,000,000",
+            ),
+            (
+                "sessions_burst",
+                u64::from(self.shard.sessions_burst),
                 1,
                 1_000_000,
                 "1 to 1,000,000",

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use muster_brain::shard::Shard;
+use muster_brain::shard::{Places, Shard};
 use muster_model::{LogPosition, Timestamp};
 use muster_runtime::{Clock, OnEnd, Shutdown, Tasks};
 use muster_store::{
@@ -138,6 +138,7 @@ impl Server {
             handles.clone(),
             bus.clone(),
         );
+        let places = Places::new(options.machines_max, fold.views.len() as u64);
         let unsaved: Vec<_> = fold
             .views
             .values()
@@ -153,7 +154,7 @@ impl Server {
             views[shard_index(tail, options.shards)].push(view);
         }
         for (index, ((inbox, handle), views)) in inboxes.into_iter().zip(handles).zip(views).enumerate() {
-            let shard = Shard::new(options.shard.clone(), now(&clock), views);
+            let shard = Shard::new(options.shard.clone(), now(&clock), views).with_places(places.clone());
             let parts = ShardParts {
                 clock,
                 log: shared.clone(),

@@ -64,6 +64,15 @@ pub(crate) struct ServeOptions {
     /// Messages that one machine may send at once [default: 1000]
     #[arg(long, value_name = "N", help_heading = "Machines")]
     messages_burst: Option<String>,
+    /// Machines that the fleet may have; those it has already stay [default: 100000]
+    #[arg(long, value_name = "N", help_heading = "Machines")]
+    machines_max: Option<String>,
+    /// Sessions a second that one machine may open for long [default: 1]
+    #[arg(long, value_name = "N", help_heading = "Machines")]
+    sessions_per_second: Option<String>,
+    /// Sessions that one machine may open at once [default: 60]
+    #[arg(long, value_name = "N", help_heading = "Machines")]
+    sessions_burst: Option<String>,
     /// Whether messages of machines are compressed: auto (where the machine offers it) or off [default: auto]
     #[arg(long, value_name = "WHEN", help_heading = "Machines")]
     compression: Option<String>,
@@ -89,6 +98,9 @@ impl ServeOptions {
             ("machines.lost_after_ms", self.lost_after_ms),
             ("machines.messages_per_second", self.messages_per_second),
             ("machines.messages_burst", self.messages_burst),
+            ("machines_max", self.machines_max),
+            ("machines.sessions_per_second", self.sessions_per_second),
+            ("machines.sessions_burst", self.sessions_burst),
             ("machines.compression", self.compression),
             ("log.level", self.log_level),
             ("log.format", self.log_format),

@@ -51,6 +51,9 @@ pub struct TelemetryOptions {
     pub lines_max_bytes: usize,
     /// Different metrics (by name and unit) in the whole fleet; samples of more are dropped and counted.
     pub metrics_max: usize,
+    /// Different metrics (by name and unit) of one machine; samples of more are dropped and counted, so that no machine
+    /// takes the names of all others.
+    pub metrics_per_machine_max: usize,
     /// How long samples are kept.
     pub samples_age: Duration,
     /// How long log lines are kept.
@@ -69,6 +72,7 @@ impl Default for TelemetryOptions {
             samples_max: 1_000_000,
             lines_max_bytes: 16 << 20,
             metrics_max: 10_000,
+            metrics_per_machine_max: 512,
             samples_age: Duration::from_secs(24 * 3600),
             lines_age: Duration::from_secs(7 * 24 * 3600),
             size_max_bytes: 4 << 30,
@@ -232,6 +236,8 @@ pub struct TelemetryStats {
     pub samples: u64,
     /// Samples that were dropped, because too many waited or there were too many metrics.
     pub samples_dropped: u64,
+    /// Those among them that were dropped because their machine, or the fleet, has too many metrics.
+    pub samples_without_name: u64,
     /// Log lines that were taken in.
     pub lines: u64,
     /// Log lines that were dropped, because too many waited or one was too long.

@@ -78,10 +78,20 @@ impl Shard {
             && !slot.sessions.take(now.mono_ms)
         {
             self.figures.refused += 1;
+            self.figures.sessions_refused += 1;
             let retry_after_ms = u32::try_from(slot.sessions.wait_ms(now.mono_ms)).unwrap_or(u32::MAX);
             let message = "this machine connects again and again: each time it takes room in the log";
             let retry = Some(retry_after_ms.max(self.options.fenced_retry_ms));
             self.bye(now, id, machine, ByeReason::Overloaded, message, retry, 1013);
+            return;
+        }
+        if !self.slots.contains_key(&machine) && !self.places.take() {
+            self.figures.refused += 1;
+            self.figures.machines_refused += 1;
+            let most = self.places.most();
+            let message = format!("the fleet has {most} machines, and no more may join");
+            let retry = Some(self.options.full_retry_ms);
+            self.bye(now, id, machine, ByeReason::Overloaded, &message, retry, 1013);
             return;
         }
         self.fence(now, machine);

@@ -35,6 +35,8 @@ pub struct Options {
     pub restart_grace_ms: u64,
     /// How long a machine waits that another connection of the same machine has taken over from.
     pub fenced_retry_ms: u32,
+    /// How long a machine waits that finds the fleet full.
+    pub full_retry_ms: u32,
     /// Sessions a second that one machine may open for long: each is an entry of the log.
     pub sessions_per_s: u32,
     /// Sessions that one machine may open at once.
@@ -54,6 +56,7 @@ impl Default for Options {
             reconnect_grace_ms: 5_000,
             restart_grace_ms: 45_000,
             fenced_retry_ms: 60_000,
+            full_retry_ms: 300_000,
             sessions_per_s: 1,
             sessions_burst: 60,
             limits: Limits::default(),
@@ -207,6 +210,10 @@ pub struct Figures {
     pub fenced: u64,
     /// Connections that were refused for what they said.
     pub refused: u64,
+    /// Machines that were not let in because the fleet is full.
+    pub machines_refused: u64,
+    /// Sessions that were refused because their machine opens too many.
+    pub sessions_refused: u64,
     /// Measurements that were dropped because none is so great.
     pub unbelievable: u64,
 }

@@ -526,6 +526,10 @@ impl ShardTask {
         metrics::counter!("muster_samples_unbelievable_total")
             .increment(figures.unbelievable - since.unbelievable);
         metrics::counter!("muster_connections_refused_total").increment(figures.refused - since.refused);
+        metrics::counter!("muster_machines_refused_full_total")
+            .increment(figures.machines_refused - since.machines_refused);
+        metrics::counter!("muster_sessions_refused_total")
+            .increment(figures.sessions_refused - since.sessions_refused);
     }
 }
 

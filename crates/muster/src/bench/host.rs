@@ -215,6 +215,19 @@ fn busy_s(cores: &[usize]) -> f64 {
     ticks / ticks_per_second()
 }
 
+/// Connections that did not fit the queue of a listening socket since the computer started: their first packet is dropped, and
+/// the kernel sends it again after 1 s, 3 s, 7 s … Source: netstat's `ListenOverflows`.
+pub(super) fn listen_overflows() -> u64 {
+    let text = std::fs::read_to_string("/proc/net/netstat").unwrap_or_default();
+    let mut lines = text.lines().filter(|line| line.starts_with("TcpExt:"));
+    let (names, values) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+    let place = names
+        .split_whitespace()
+        .position(|name| name == "ListenOverflows");
+    let value = place.and_then(|place| values.split_whitespace().nth(place)?.parse().ok());
+    value.unwrap_or(0)
+}
+
 /// Processor time that the calling thread used so far.
 pub(super) fn thread_cpu_s() -> f64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);

@@ -110,8 +110,8 @@ impl BenchOptions {
         if !self.scenarios.is_empty() {
             scenarios.retain(|scenario| self.scenarios.contains(scenario));
         }
-        let mut vs = self.vs;
-        vs.dedup();
+        let mut vs: Vec<Broker> = Broker::value_variants().to_vec();
+        vs.retain(|broker| self.vs.contains(broker));
         Ok(Plan {
             scenarios,
             vs,

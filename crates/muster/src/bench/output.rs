@@ -16,7 +16,13 @@ pub(super) fn write(report: &Report, format: OutputFormat) -> Result<()> {
         OutputFormat::Json => {
             serde_json::to_string_pretty(report).map_err(|error| unwritable(&error))? + "\n"
         }
-        OutputFormat::Yaml => yaml_serde::to_string(report).map_err(|error| unwritable(&error))?,
+        // By way of JSON, so that both say the same: YAML has tags of its own for variants.
+        OutputFormat::Yaml => serde_json::to_string(report)
+            .map_err(|error| unwritable(&error))
+            .and_then(|json| yaml_serde::from_str(&json).map_err(|error| unwritable(&error)))
+            .and_then(|value: yaml_serde::Value| {
+                yaml_serde::to_string(&value).map_err(|error| unwritable(&error))
+            })?,
     };
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

@@ -43,6 +43,8 @@ fn scenarios_are_run_in_one_order_and_once() {
         chosen.iter().map(|scenario| scenario.name()).collect::<Vec<_>>(),
         ["connections", "api"]
     );
+    let vs = plan(&["--vs", "nats,mosquitto,nats"]).expect("accepted").vs;
+    assert_eq!(vs.len(), 2);
     assert_eq!(plan(&[]).expect("accepted").scenarios.len(), super::all().len());
 }
 

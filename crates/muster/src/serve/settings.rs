@@ -133,6 +133,30 @@ impl Layered for Settings {
             u32,
             shard.limits.messages_burst
         ),
+        number!(
+            "machines_max",
+            "machines that the fleet may have: 1 to 10000000",
+            1,
+            10_000_000,
+            u64,
+            machines_max
+        ),
+        number!(
+            "machines.sessions_per_second",
+            "sessions a second that one machine may open for long: 1 to 1000000",
+            1,
+            1_000_000,
+            u32,
+            shard.sessions_per_s
+        ),
+        number!(
+            "machines.sessions_burst",
+            "sessions that one machine may open at once: 1 to 1000000",
+            1,
+            1_000_000,
+            u32,
+            shard.sessions_burst
+        ),
         Key {
             path: "machines.compression",
             accepted: "whether messages of machines are compressed: auto (where the machine offers it) or off",
@@ -191,6 +215,9 @@ impl Layered for Settings {
             .is_some_and(|admin| admin == self.options.listen && admin.port() != 0)
         {
             return Some(("admin_listen", "another port than that of listen"));
+        }
+        if self.options.shard.sessions_burst < self.options.shard.sessions_per_s {
+            return Some(("machines.sessions_burst", "at least machines.sessions_per_second"));
         }
         (limits.messages_burst < limits.messages_per_s)
             .then_some(("machines.messages_burst", "at least machines.messages_per_second"))

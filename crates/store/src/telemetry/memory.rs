@@ -83,12 +83,24 @@ pub(super) struct Memory {
     /// Metrics by number; the first is 1.
     pub(super) metrics: Vec<Metric>,
     metric_numbers: HashMap<Arc<str>, Vec<u32>>,
+    /// What each machine has sent, by its number; the first is 1.
+    names: Vec<Names>,
     next_line: u64,
     pub(super) counts: TelemetryStats,
     flush_samples: usize,
     samples_max: usize,
     lines_max_bytes: usize,
     metrics_max: usize,
+    metrics_per_machine_max: usize,
+}
+
+/// The metrics of one machine.
+#[derive(Debug, Default)]
+struct Names {
+    /// Their numbers, in order.
+    metrics: Vec<u32>,
+    /// Whether it was said that there are too many.
+    said: bool,
 }
 
 impl Memory {
@@ -111,12 +123,14 @@ impl Memory {
             machine_numbers: HashMap::new(),
             metrics: Vec::new(),
             metric_numbers: HashMap::new(),
+            names: Vec::new(),
             next_line,
             counts: TelemetryStats::default(),
             flush_samples: options.flush_samples,
             samples_max: options.samples_max,
             lines_max_bytes: options.lines_max_bytes,
             metrics_max: options.metrics_max,
+            metrics_per_machine_max: options.metrics_per_machine_max,
         };
         let mut statement = connection.prepare("SELECT uuid FROM machines ORDER BY id")?;
         let mut rows = statement.query([])?;
@@ -128,6 +142,15 @@ impl Memory {
         while let Some(row) = rows.next()? {
             let unit: Option<String> = row.get(1)?;
             memory.add_metric(&row.get::<_, String>(0)?, unit.as_deref());
+        }
+        let sql = "SELECT machine, metric FROM machine_metrics ORDER BY machine, metric";
+        let mut statement = connection.prepare(sql)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let place = row.get::<_, u32>(0)?.saturating_sub(1) as usize;
+            if let Some(names) = memory.names.get_mut(place) {
+                names.metrics.push(row.get(1)?);
+            }
         }
         Ok(memory)
     }
@@ -152,13 +175,14 @@ impl Memory {
             if given > room || !sample.value.is_finite() {
                 continue;
             }
-            if let Some(metric) = self.metric_number(&sample.metric, sample.unit.as_deref()) {
-                kept.push(Stored {
+            match self.metric_of(number, &sample.metric, sample.unit.as_deref()) {
+                Some(metric) => kept.push(Stored {
                     at: sample.at.as_millis(),
                     value: sample.value,
                     metric,
                     quality: sample.quality,
-                });
+                }),
+                None => self.counts.samples_without_name += 1,
             }
         }
         let taken = kept.len() - before;
@@ -257,21 +281,44 @@ impl Memory {
     fn machine_number(&mut self, machine: MachineId) -> u32 {
         *self.machine_numbers.entry(machine).or_insert_with(|| {
             self.machines.push(machine);
+            self.names.push(Names::default());
             self.machines.len() as u32
         })
     }
 
-    fn metric_number(&mut self, name: &str, unit: Option<&str>) -> Option<u32> {
+    /// The number of a metric that a machine sends; none where it, or the fleet, has too many already.
+    fn metric_of(&mut self, machine: u32, name: &str, unit: Option<&str>) -> Option<u32> {
         let numbers = self.metric_numbers.get(name).map_or(&[][..], Vec::as_slice);
         let same = |number: &&u32| {
             self.metric(**number)
                 .is_some_and(|metric| metric.unit.as_deref() == unit)
         };
-        match numbers.iter().find(same) {
-            Some(number) => Some(*number),
-            None if self.metrics.len() >= self.metrics_max => None,
-            None => Some(self.add_metric(name, unit)),
+        let known = numbers.iter().find(same).copied();
+        let place = machine.checked_sub(1)? as usize;
+        let names = self.names.get_mut(place)?;
+        if let Some(known) = known
+            && names.metrics.binary_search(&known).is_ok()
+        {
+            return Some(known);
         }
+        if names.metrics.len() >= self.metrics_per_machine_max {
+            if !names.said {
+                names.said = true;
+                let (machine, most) = (self.machines[place], self.metrics_per_machine_max);
+                tracing::warn!(%machine, most, metric = name, "a machine has too many metrics: more are dropped");
+            }
+            return None;
+        }
+        let number = match known {
+            Some(known) => known,
+            None if self.metrics.len() >= self.metrics_max => return None,
+            None => self.add_metric(name, unit),
+        };
+        let metrics = &mut self.names[place].metrics;
+        if let Err(at) = metrics.binary_search(&number) {
+            metrics.insert(at, number);
+        }
+        Some(number)
     }
 
     fn add_metric(&mut self, name: &str, unit: Option<&str>) -> u32 {

@@ -223,6 +223,45 @@ fn what_does_not_fit_is_dropped_and_counted() {
 }
 
 #[test]
+fn no_machine_takes_the_names_of_all_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = TelemetryOptions {
+        metrics_max: 100,
+        metrics_per_machine_max: 5,
+        ..lazy()
+    };
+    let named = |from: i64, count: i64| -> Vec<_> {
+        let numbers = from..from + count;
+        numbers
+            .map(|number| sample(&format!("made.up.{number}"), 1, 1.0))
+            .collect()
+    };
+    let telemetry = open(directory.path(), options.clone());
+    // At the bound, and beyond it.
+    telemetry.append(machine(1), named(0, 5));
+    assert_eq!(telemetry.stats().samples_without_name, 0);
+    telemetry.append(machine(1), named(5, 1_000));
+    let stats = telemetry.stats();
+    assert_eq!(
+        (stats.samples_without_name, stats.samples_dropped),
+        (1_000, 1_000)
+    );
+    // What it has goes on, and others are not concerned: neither with names of their own nor with the same.
+    telemetry.append(machine(1), named(0, 5));
+    telemetry.append(machine(2), named(3, 5));
+    assert_eq!(telemetry.stats().samples_without_name, 1_000);
+    assert_eq!(telemetry.metrics(machine(1)).unwrap().len(), 5);
+    assert_eq!(telemetry.metrics(machine(2)).unwrap().len(), 5);
+    telemetry.close();
+    drop(telemetry);
+    // A restart makes no new room.
+    let telemetry = open(directory.path(), options);
+    telemetry.append(machine(1), named(2, 6));
+    let stats = telemetry.stats();
+    assert_eq!((stats.samples, stats.samples_without_name), (3, 3));
+}
+
+#[test]
 fn old_things_go() {
     let directory = tempfile::tempdir().unwrap();
     let now = Arc::new(AtomicI64::new(0));

@@ -57,6 +57,49 @@ fn the_server_chooses_the_best_dictionary_that_both_have() {
 }
 
 #[test]
+fn a_full_fleet_lets_nobody_in_whom_it_does_not_know() {
+    let mut bench = Bench::new();
+    let places = Places::new(2, 0);
+    bench.shard = Shard::new(Options::default(), at(0), Vec::new()).with_places(places.clone());
+    // Another shard of the same fleet has a machine already.
+    assert!(places.take());
+    bench.connect(FIRST, 1);
+    bench.say(2, hello(SECOND, |_| {}));
+    bench.settle();
+    let [(2, ServerMessage::Bye(bye))] = bench.said()[..] else {
+        panic!("a refusal was expected: {:?}", bench.effects);
+    };
+    assert_eq!(
+        (bye.reason, bye.retry_after_ms),
+        (ByeReason::Overloaded, Some(300_000))
+    );
+    assert!(bye.message.contains("2 machines"), "{}", bye.message);
+    assert_eq!(bench.words()[1], "close 2: 1013");
+    assert_eq!(bench.shard.figures().machines_refused, 1);
+    assert!(bench.shard.view(SECOND).is_none());
+    // Who has joined comes back as before.
+    bench.effects.clear();
+    bench.say(3, hello(FIRST, |_| {}));
+    bench.settle();
+    assert_eq!(bench.words().last().unwrap(), "welcome to 3: session 2, record 0");
+    assert_eq!(bench.shard.figures().machines_refused, 1);
+}
+
+#[test]
+fn a_place_that_was_taken_in_vain_is_free_again() {
+    let mut bench = Bench::new();
+    bench.shard = Shard::new(Options::default(), at(0), Vec::new()).with_places(Places::new(1, 0));
+    bench.say(1, hello(FIRST, |_| {}));
+    bench.take();
+    bench.fail();
+    assert!(bench.shard.view(FIRST).is_none());
+    bench.effects.clear();
+    bench.say(2, hello(SECOND, |_| {}));
+    bench.settle();
+    assert_eq!(bench.words(), ["welcome to 2: session 1, record 0"]);
+}
+
+#[test]
 fn a_newer_connection_fences_the_older_one() {
     let mut bench = Bench::new();
     let old = bench.connect(FIRST, 1);

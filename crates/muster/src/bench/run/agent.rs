@@ -1,5 +1,6 @@
 //! A machine's runtime that has nothing to do.
 
+use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::net::{Shutdown as Direction, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -21,8 +22,8 @@ const TIMES_QUICK: (Duration, Duration) = (Duration::from_millis(500), Duration:
 /// How long the agent may take to be known to the server.
 const KNOWN_WITHIN: Duration = Duration::from_secs(20);
 
-pub(in crate::bench) const METHOD: &str = "`muster agent run` (this executable, which holds everything; `muster-machine` for devices is \
-    smaller) reads this computer's own hardware and is connected through a proxy that counts. After 20 s alone, for 60 s: VmRSS, \
+pub(in crate::bench) const METHOD: &str = "`muster-machine run`, where it lies beside this executable; else `muster agent run`, the \
+    same in the executable that holds everything, which takes more memory. It reads this computer's own hardware and is connected through a proxy that counts. After 20 s alone, for 60 s: VmRSS, \
     time of its threads on a processor, and bytes of TCP payload both ways. A busy computer has more to tell of.";
 
 pub(in crate::bench) fn run(context: &mut Context) -> Result<()> {
@@ -32,25 +33,22 @@ pub(in crate::bench) fn run(context: &mut Context) -> Result<()> {
     let directory = context.fresh_directory("agent")?;
     let own = std::env::current_exe().map_err(BenchError::system("this executable cannot be found"))?;
     let server = format!("ws://{}", proxy.address);
-    let arguments = [
-        "agent",
-        "run",
-        "--log-level",
-        "error",
-        "--server",
-        &server,
-        "--data",
-    ]
-    .map(Into::into);
-    let mut arguments = arguments.to_vec();
+    let device = own.with_file_name("muster-machine");
+    let (program, name, first) = if device.is_file() {
+        (device, "muster-machine", None)
+    } else {
+        (own, "muster agent", Some("agent"))
+    };
+    let rest = ["run", "--log-level", "error", "--server", &server, "--data"];
+    let mut arguments: Vec<OsString> = first.into_iter().chain(rest).map(Into::into).collect();
     arguments.push(directory.join("data").into());
     context.progress.step("an agent connects");
-    let mut agent = Program::start("agent", context.cores.server, &directory, &own, &arguments)?;
+    let mut agent = Program::start("agent", context.cores.server, &directory, &program, &arguments)?;
     wait_until_known(context, &target, &mut agent)?;
     context.pause(settle)?;
     context
         .progress
-        .step(&format!("an idle agent for {} s", time.as_secs()));
+        .step(&format!("{name} idle for {} s", time.as_secs()));
     let (cpu_s, bytes, began) = (agent.threads_cpu_s()?, proxy.bytes(), Instant::now());
     context.pause(time)?;
     agent.check()?;
@@ -63,6 +61,7 @@ pub(in crate::bench) fn run(context: &mut Context) -> Result<()> {
         ("agent.cpu", "share of a core", share_percent, "%", 0.05),
         ("agent.network", "on the wire, both ways", per_second, "B/s", 60.0),
     ] {
+        let what = format!("{name}: {what}");
         context
             .report
             .add(Figure::new(key, Subject::Muster, what, value, unit, METHOD).at_most(goal));

@@ -23,7 +23,8 @@ const MONTH_S: f64 = 30.0 * 86_400.0;
 pub(in crate::bench) const METHOD: &str = "200 simulated machines (`muster sim connect`: the whole runtime on simulated hardware that \
     drives, drains and charges) run for 30 s to settle and 60 s more; then the server ends in order. Entries of a machine in those \
     60 s, times what an entry takes on disk (log.db, snapshots and all, divided by the entries in it), times the seconds of 30 \
-    days. It is an extrapolation from a minute: it holds for machines that always move as these do and stay connected. \
+    days. Snapshots come with every checkpoint, here \
+    and in a month: one a minute. It is an extrapolation from a minute: it holds for machines that always move as these do and stay connected. \
     Measurements (telemetry.db) are not in it: they are kept for 24 h and at most 4 GiB for the whole fleet.";
 
 pub(in crate::bench) fn run(context: &mut Context) -> Result<()> {
