@@ -20,9 +20,11 @@ use crate::options::Options;
 use crate::state::Fleet;
 use counter::Counter;
 
-/// What every handler needs. Cheap to clone.
-#[derive(Clone)]
-pub struct GatewayState {
+/// What every handler needs. Each connection holds it: cheap to clone, and small.
+pub type GatewayState = Arc<Gateway>;
+
+/// What every handler needs.
+pub struct Gateway {
     /// What the fleet knows.
     pub fleet: Fleet,
     /// How the server is set up.

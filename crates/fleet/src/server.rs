@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::gateway::counter::Counter;
 use crate::gateway::figures::Figures;
-use crate::gateway::{GatewayState, accept};
+use crate::gateway::{Gateway, GatewayState, accept};
 use crate::live::sequencer::Sequencer;
 use crate::options::{Options, OptionsError};
 use crate::series::Series;
@@ -171,7 +171,7 @@ impl Server {
                 task.run(stop_shards.clone()),
             );
         }
-        let state = GatewayState {
+        let state = Arc::new(Gateway {
             fleet: fleet.clone(),
             options: options.clone(),
             shutdown: shutdown.clone(),
@@ -179,7 +179,7 @@ impl Server {
             machines: Counter::new("muster_connections"),
             live_clients: Counter::new("muster_live_clients"),
             figures,
-        };
+        });
         let (address, admin_address) = (
             local(&listener, options.listen)?,
             match &admin {

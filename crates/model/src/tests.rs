@@ -293,6 +293,19 @@ proptest! {
     }
 
     #[test]
+    fn a_time_with_one_character_changed_is_read_as_before_the_short_cut(
+        millis in 0i64..=253_402_207_200_000,
+        at in 0usize..24,
+        other in "[0-9TZ:.+-]",
+    ) {
+        let mut text = Timestamp::from_millis(millis).to_string();
+        text.replace_range(at..=at, &other);
+        let slow = text.parse::<jiff::Timestamp>().ok().map(|moment| moment.as_millisecond());
+        let slow = slow.filter(|millis| text.as_bytes()[10] == b'T' && (0..=253_402_207_200_000).contains(millis));
+        prop_assert_eq!(text.parse::<Timestamp>().ok().map(Timestamp::as_millis), slow);
+    }
+
+    #[test]
     fn no_text_makes_the_parsers_panic(text in "\\PC{0,60}") {
         let _ = text.parse::<Filter>();
         let _ = text.parse::<TopicPattern>();

@@ -13,8 +13,22 @@ const COMPRESSION_LEVEL: i32 = 1;
 /// No block unpacks to more than this.
 const CONTENT_MAX_BYTES: usize = 64 << 20;
 
+/// What packs blocks: making one for each block would take longer than the packing.
+pub(super) struct Packer(Option<zstd::bulk::Compressor<'static>>);
+
+impl Packer {
+    pub(super) fn new() -> Self {
+        // Without memory for it, blocks stay as they are.
+        Self(zstd::bulk::Compressor::new(COMPRESSION_LEVEL).ok())
+    }
+
+    fn pack(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
+        self.0.as_mut()?.compress(bytes).ok()
+    }
+}
+
 /// Writes samples that are sorted by metric, then time. `start` is not later than any of them.
-pub(super) fn encode(start: i64, samples: &[Stored]) -> Vec<u8> {
+pub(super) fn encode(packer: &mut Packer, start: i64, samples: &[Stored]) -> Vec<u8> {
     let mut out = vec![PLAIN];
     for group in samples.chunk_by(|a, b| a.metric == b.metric) {
         varint::put(
@@ -37,7 +51,7 @@ pub(super) fn encode(start: i64, samples: &[Stored]) -> Vec<u8> {
         }
     }
     if out.len() >= COMPRESS_MIN_BYTES
-        && let Ok(packed) = zstd::bulk::compress(&out[1..], COMPRESSION_LEVEL)
+        && let Some(packed) = packer.pack(&out[1..])
         && packed.len() + packed.len() / 8 < out.len()
     {
         let mut shorter = Vec::with_capacity(packed.len() + 6);
@@ -136,7 +150,7 @@ mod tests {
                 .map(|(metric, at, value, quality)| Stored { at: at + 7, value, metric, quality: Quality::ALL[quality] })
                 .collect();
             samples.sort_by_key(|sample| (sample.metric, sample.at));
-            let body = encode(7, &samples);
+            let body = encode(&mut Packer::new(), 7, &samples);
             let mut seen = Vec::new();
             prop_assert_eq!(decode(7, &body, &|_| true, &mut |sample| seen.push(sample)), Some(()));
             prop_assert_eq!(seen, samples);

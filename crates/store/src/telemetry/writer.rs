@@ -39,6 +39,7 @@ pub(super) struct Writer {
     looked_at: u32,
     /// By how much ages are shortened because the file is too large.
     squeeze: f64,
+    packer: codec::Packer,
 }
 
 impl Writer {
@@ -67,6 +68,7 @@ impl Writer {
             unfilled_rows: 1,
             looked_at: 0,
             squeeze: 1.0,
+            packer: codec::Packer::new(),
         })
     }
 
@@ -177,7 +179,7 @@ impl Writer {
                     continue;
                 };
                 block.sort_by_key(|sample| (sample.metric, sample.at));
-                let body = codec::encode(first.at, block);
+                let body = codec::encode(&mut self.packer, first.at, block);
                 insert.execute(params![machine, first.at, batch.generation as i64, last.at, body])?;
                 self.unfilled_rows += 1;
                 let pairs = block.iter().map(|sample| (machine, sample.metric));

@@ -5,7 +5,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use muster_brain::shard::ConnectionId;
@@ -35,8 +35,7 @@ where
     let end = match Box::pin(greet(wire, state)).await {
         Ok(mut session) => {
             let end = session.speak(wire).await;
-            Box::pin(session.leave(&end)).await;
-            end
+            Box::pin(session.leave(end)).await
         }
         Err(end) => end,
     };
@@ -56,11 +55,14 @@ struct Session<'a> {
     unheard: u8,
 }
 
-/// What comes next on a connection.
+/// What a session has to do besides passing on what it hears.
 enum Next {
-    Heard(Result<Heard, WireError>),
-    Said(Said),
-    PingDue,
+    /// The shard has too much to do: this waits for it.
+    Wait(Box<ShardMessage>),
+    Say(Box<Said>),
+    Ping,
+    Refuse(Box<Refusal>),
+    End(Box<End>),
 }
 
 /// What a machine said.
@@ -154,80 +156,77 @@ impl Session<'_> {
         let ping = tokio::time::sleep(every);
         tokio::pin!(ping);
         loop {
-            match self.next(wire, ping.as_mut()).await {
-                Next::Heard(Ok(Heard::Frame(frame))) => {
-                    let connection = self.connection;
-                    if let Err(end) = self.pass_on(ShardMessage::Frame { connection, frame }).await {
-                        return end;
-                    }
-                }
-                Next::Heard(Ok(Heard::Sign)) => {
-                    if let Err(end) = self.pass_on(ShardMessage::Heard(self.connection)).await {
-                        return end;
-                    }
-                }
-                Next::Heard(Ok(Heard::Refused(refusal))) => {
-                    return Box::pin(refused(wire, self.state, &refusal)).await;
-                }
-                Next::Heard(Ok(Heard::End(end))) => return *end,
-                Next::Heard(Err(error)) => return End::by_error(&error),
-                Next::Said(said) => {
-                    if let Err(end) = Box::pin(say(wire, &self.state.figures, &mut self.agreed, said)).await {
-                        return end;
-                    }
-                }
-                Next::PingDue => {
-                    if self.unheard >= UNHEARD_MAX {
-                        metrics::counter!("muster_ping_timeouts_total").increment(1);
-                        return End::gone("no answer to pings");
-                    }
-                    self.unheard += 1;
-                    ping.as_mut().reset(Instant::now() + every);
-                    if let Err(end) = Box::pin(write(wire, Wire::put_ping)).await {
-                        return end;
-                    }
-                }
+            let next = std::future::poll_fn(|cx| self.poll(cx, wire, ping.as_mut())).await;
+            if matches!(next, Next::Ping) {
+                ping.as_mut().reset(Instant::now() + every);
+            }
+            if let Err(end) = Box::pin(self.follow(wire, next)).await {
+                return end;
             }
         }
     }
 
-    /// Whatever comes first. What the machine says goes before what it is told: there is an end to it, since a busy
-    /// stream says after a while that nothing is there, so that others get their turn.
-    async fn next<S>(&mut self, wire: &mut Wire<S>, mut ping: Pin<&mut Sleep>) -> Next
+    /// Passes on what the machine says, until there is something else to do. What it says goes before what it is told: there
+    /// is an end to it, since a busy stream says after a while that nothing is there, so that others get their turn.
+    fn poll<S>(&mut self, cx: &mut Context<'_>, wire: &mut Wire<S>, ping: Pin<&mut Sleep>) -> Poll<Next>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        std::future::poll_fn(|cx| {
-            if let Poll::Ready(heard) = wire.poll_next(cx, |incoming| self.admit(incoming)) {
-                return Poll::Ready(Next::Heard(heard));
+        while let Poll::Ready(heard) = wire.poll_next(cx, |incoming| self.admit(incoming)) {
+            match heard {
+                Ok(None) => {}
+                Ok(Some(next)) => return Poll::Ready(next),
+                Err(error) => return Poll::Ready(Next::End(Box::new(End::by_error(&error)))),
             }
-            if let Poll::Ready(said) = self.line.poll_take(cx) {
-                return Poll::Ready(Next::Said(said));
-            }
-            ping.as_mut().poll(cx).map(|()| Next::PingDue)
-        })
-        .await
+        }
+        if let Poll::Ready(said) = self.line.poll_take(cx) {
+            return Poll::Ready(Next::Say(Box::new(said)));
+        }
+        ping.poll(cx).map(|()| Next::Ping)
     }
 
-    /// What came, if so much may come.
-    fn admit(&mut self, incoming: Incoming<'_>) -> Heard {
+    /// Passes on what came, if so much may come.
+    fn admit(&mut self, incoming: Incoming<'_>) -> Option<Next> {
         self.unheard = 0;
         // Pings and pongs are no messages, but cost as much.
-        if self.bucket.take(self.state.fleet.mono_ms()) {
-            return hear(self.state, &self.decoder, self.agreed, incoming);
+        if !self.bucket.take(self.state.fleet.mono_ms()) {
+            metrics::counter!("muster_violations_total", "kind" => "flood").increment(1);
+            let limits = &self.state.options.shard.limits;
+            let (rate, burst) = (limits.messages_per_s, limits.messages_burst);
+            let reason = format!("more than {rate} messages a second after a burst of {burst}");
+            return Some(Next::End(Box::new(End::told(1008, reason))));
         }
-        metrics::counter!("muster_violations_total", "kind" => "flood").increment(1);
-        let limits = &self.state.options.shard.limits;
-        let (rate, burst) = (limits.messages_per_s, limits.messages_burst);
-        let reason = format!("more than {rate} messages a second after a burst of {burst}");
-        Heard::End(Box::new(End::told(1008, reason)))
+        let connection = self.connection;
+        let message = match hear(self.state, &self.decoder, self.agreed, incoming) {
+            Heard::Frame(frame) => ShardMessage::Frame { connection, frame },
+            Heard::Sign => ShardMessage::Heard(connection),
+            Heard::Refused(refusal) => return Some(Next::Refuse(refusal)),
+            Heard::End(end) => return Some(Next::End(end)),
+        };
+        match self.shard.try_send(message) {
+            Ok(()) => None,
+            Err(mpsc::error::TrySendError::Full(message)) => Some(Next::Wait(Box::new(message))),
+            Err(mpsc::error::TrySendError::Closed(_)) => Some(Next::End(Box::new(stopping()))),
+        }
     }
 
-    async fn pass_on(&self, message: ShardMessage) -> Result<(), End> {
-        match self.shard.try_send(message) {
-            Ok(()) => Ok(()),
-            Err(mpsc::error::TrySendError::Full(message)) => Box::pin(self.tell(message)).await,
-            Err(mpsc::error::TrySendError::Closed(_)) => Err(stopping()),
+    async fn follow<S>(&mut self, wire: &mut Wire<S>, next: Next) -> Result<(), End>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        match next {
+            Next::Wait(message) => self.tell(*message).await,
+            Next::Say(said) => say(wire, &self.state.figures, &mut self.agreed, *said).await,
+            Next::Ping if self.unheard >= UNHEARD_MAX => {
+                metrics::counter!("muster_ping_timeouts_total").increment(1);
+                Err(End::gone("no answer to pings"))
+            }
+            Next::Ping => {
+                self.unheard += 1;
+                write(wire, Wire::put_ping).await
+            }
+            Next::Refuse(refusal) => Err(refused(wire, self.state, &refusal).await),
+            Next::End(end) => Err(*end),
         }
     }
 
@@ -237,7 +236,7 @@ impl Session<'_> {
     }
 
     /// The shard learns first that a connection is at its end: nothing more is taken in from here.
-    async fn leave(&self, end: &End) {
+    async fn leave(self, end: End) -> End {
         tracing::debug!(connection = self.connection.0, reason = %end.reason, "a machine's connection ended");
         let closed = ShardMessage::Closed {
             connection: self.connection,
@@ -245,6 +244,7 @@ impl Session<'_> {
         };
         // A shard that is gone needs no telling.
         let _ = self.shard.send(closed).await;
+        end
     }
 }
 
@@ -331,5 +331,23 @@ where
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(End::gone(format!("could not be written to: {error}"))),
         Err(_) => Err(End::gone("takes nothing any more")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    /// What a silent connection holds is multiplied by all there are.
+    #[test]
+    fn a_waiting_session_is_small() {
+        fn size<A, F>(_: impl FnOnce(A) -> F) -> usize {
+            size_of::<F>()
+        }
+        type Arguments = (&'static mut Wire<TcpStream>, &'static GatewayState);
+        let bytes = size(|(wire, state): Arguments| run(wire, state));
+        assert!(bytes <= 640, "{bytes} bytes");
     }
 }
