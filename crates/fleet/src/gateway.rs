@@ -10,6 +10,7 @@ pub mod figures;
 pub mod line;
 pub mod machine;
 pub mod origin;
+pub mod threads;
 pub mod wire;
 
 use std::sync::Arc;
@@ -31,8 +32,10 @@ pub struct Gateway {
     pub options: Arc<Options>,
     /// Comes when everything is to end.
     pub shutdown: Shutdown,
-    /// Where connections run.
+    /// Where connections of people run.
     pub tasks: Tasks,
+    /// Where those of machines run.
+    pub machine_tasks: Tasks,
     /// How many machines are connected.
     pub machines: Counter,
     /// How many live clients are connected.

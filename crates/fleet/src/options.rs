@@ -19,6 +19,8 @@ pub struct Options {
     pub shards: usize,
     /// Machines that the fleet may have; those it has already stay, whatever this says.
     pub machines_max: u64,
+    /// Threads for machines and shards; zero: they run where the caller of the server does.
+    pub machine_threads: usize,
     /// Connections that may stand at once, of machines and people together.
     pub connections_max: usize,
     /// How long a connection may take to become a session.
@@ -76,6 +78,7 @@ impl Options {
             admin_listen: Some(SocketAddr::from(([127, 0, 0, 1], 7701))),
             shards: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             machines_max: 100_000,
+            machine_threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             connections_max: 120_000,
             hello_within_ms: 10_000,
             ping_every_ms: 10_000,

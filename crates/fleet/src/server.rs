@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::gateway::counter::Counter;
 use crate::gateway::figures::Figures;
+use crate::gateway::threads::MachineThreads;
 use crate::gateway::{Gateway, GatewayState, accept};
 use crate::live::sequencer::Sequencer;
 use crate::options::{Options, OptionsError};
@@ -61,6 +62,9 @@ pub enum ServerError {
     /// A part that cannot be done without ended.
     #[error("{0}")]
     PartEnded(String),
+    /// Threads.
+    #[error("the system gives no threads")]
+    Threads(#[source] std::io::Error),
     /// Work outside of async code could not be done.
     #[error("the runtime is being stopped")]
     Runtime,
@@ -78,6 +82,7 @@ impl ServerError {
             Self::LogFailed(error) => error.code(),
             Self::PartEnded(_) => "MST-F005",
             Self::Runtime => "MST-F006",
+            Self::Threads(_) => "MST-F007",
         }
     }
 }
@@ -86,6 +91,8 @@ impl ServerError {
 pub struct Server {
     state: GatewayState,
     tasks: Tasks,
+    /// Held until everything on them has ended.
+    threads: MachineThreads,
     stop_shards: Shutdown,
     log: SqliteLog,
     checkpoints: oneshot::Receiver<Checkpoints>,
@@ -115,6 +122,11 @@ impl Server {
 
         let options = Arc::new(options);
         let tasks = Tasks::new(shutdown.clone());
+        let threads = MachineThreads::start(options.machine_threads).map_err(ServerError::Threads)?;
+        let machine_tasks = match threads.handle() {
+            Some(place) => tasks.on(place.clone()),
+            None => tasks.clone(),
+        };
         // Shards end after everything else, when all that was accepted is on disk.
         let stop_shards = Shutdown::new();
         let series = Series::new(telemetry);
@@ -165,7 +177,7 @@ impl Server {
                 figures: figures.clone(),
             };
             let task = ShardTask::new(shard, inbox, parts);
-            tasks.spawn(
+            machine_tasks.spawn(
                 format!("shard {index}"),
                 OnEnd::ShutDown,
                 task.run(stop_shards.clone()),
@@ -176,6 +188,7 @@ impl Server {
             options: options.clone(),
             shutdown: shutdown.clone(),
             tasks: tasks.clone(),
+            machine_tasks,
             machines: Counter::new("muster_connections"),
             live_clients: Counter::new("muster_live_clients"),
             figures,
@@ -228,6 +241,7 @@ impl Server {
         Ok(Self {
             state,
             tasks,
+            threads,
             stop_shards,
             log,
             checkpoints,
@@ -270,6 +284,7 @@ impl Server {
             log.close();
         });
         closed.await.map_err(|_| ServerError::Runtime)?;
+        drop(self.threads);
         // It may also have failed while what was left was written.
         let failed = failed.or_else(|| self.log.failure().get());
         match (failed, failures.into_iter().next()) {

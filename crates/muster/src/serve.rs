@@ -162,6 +162,7 @@ pub(crate) fn failed(error: &ServerError) -> ExitCode {
         ServerError::Listen { .. } => EXIT_UNAVAILABLE,
         ServerError::LogFailed(_) => EXIT_IO,
         ServerError::PartEnded(_) | ServerError::Runtime => 70,
+        ServerError::Threads(_) => EXIT_UNAVAILABLE,
     };
     fail(error.code(), error, exit)
 }

@@ -7,7 +7,8 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::task::AbortHandle;
+use tokio::runtime::Handle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio_util::task::TaskTracker;
 
 use crate::shutdown::Shutdown;
@@ -28,6 +29,8 @@ pub struct Tasks {
     shutdown: Shutdown,
     failures: Arc<Mutex<Vec<String>>>,
     running: Arc<Mutex<Vec<AbortHandle>>>,
+    /// Where tasks run; where whoever starts them runs, if nothing is said.
+    place: Option<Handle>,
 }
 
 impl Tasks {
@@ -38,6 +41,16 @@ impl Tasks {
             shutdown,
             failures: Arc::default(),
             running: Arc::default(),
+            place: None,
+        }
+    }
+
+    /// The same tasks; those that are started through this run on another runtime.
+    #[must_use]
+    pub fn on(&self, place: Handle) -> Self {
+        Self {
+            place: Some(place),
+            ..self.clone()
         }
     }
 
@@ -55,9 +68,9 @@ impl Tasks {
     ) {
         let name = name.into();
         let (shutdown, failures) = (self.shutdown.clone(), self.failures.clone());
-        let inner = self.tracker.spawn(task);
+        let inner = self.start(task);
         self.remember(inner.abort_handle());
-        self.tracker.spawn(async move {
+        self.start(async move {
             let failure = match inner.await {
                 Ok(Ok(())) => None,
                 Ok(Err(error)) => Some(error.to_string()),
@@ -81,7 +94,18 @@ impl Tasks {
 
     /// Starts a small task that nobody waits for by name, such as one connection. A panic is logged.
     pub fn spawn_small(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tracker.spawn(task);
+        self.start(task);
+    }
+
+    fn start<F>(&self, task: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        match &self.place {
+            Some(place) => self.tracker.spawn_on(task, place),
+            None => self.tracker.spawn(task),
+        }
     }
 
     /// How many tasks are running.

@@ -11,6 +11,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use muster_protocol::link::SUBPROTOCOL;
@@ -44,40 +45,45 @@ pub async fn upgrade(State(state): State<GatewayState>, mut request: Request) ->
     );
     let room = request.extensions().get::<Room>().cloned();
     let upgraded = hyper::upgrade::on(&mut request);
-    let tasks = state.tasks.clone();
-    tasks.spawn_small(async move {
-        let _room = room;
+    state.tasks.clone().spawn_small(async move {
         match upgraded.await {
-            Ok(upgraded) => speak(upgraded, state).await,
+            Ok(upgraded) => speak(upgraded, room, state),
             Err(error) => tracing::debug!(%error, "a connection ended before it was a WebSocket"),
         }
     });
     response
 }
 
-/// Speaks with a machine until its connection ends.
-async fn speak(upgraded: Upgraded, state: GatewayState) {
+/// Speaks with a machine until its connection ends, on the machines' threads.
+fn speak(upgraded: Upgraded, room: Option<Room>, state: GatewayState) {
     let longest = state.options.shard.limits.state_frame_max_bytes;
-    match unwrap(upgraded, longest) {
-        Ok(mut wire) => session::run(&mut wire, &state).await,
-        Err(upgraded) => {
-            let speak = async move {
-                let mut wire = Wire::new(TokioIo::new(upgraded), &[], longest);
-                session::run(&mut wire, &state).await;
-            };
-            Box::pin(speak).await;
-        }
+    let tasks = state.machine_tasks.clone();
+    match upgraded.downcast::<TokioIo<TcpStream>>() {
+        // What HTTP wrapped around the stream is not needed any more, and costs memory.
+        Ok(parts) => match parts.io.into_inner().into_std() {
+            Ok(stream) => tasks.spawn_small(async move {
+                let _room = room;
+                match move_here(stream, parts.read_buf, longest) {
+                    Ok(mut wire) => session::run(&mut wire, &state).await,
+                    Err(error) => tracing::warn!(%error, "a machine's connection cannot be waited on"),
+                }
+            }),
+            Err(error) => tracing::warn!(%error, "a machine's connection cannot be moved"),
+        },
+        Err(upgraded) => tasks.spawn_small(async move {
+            let _room = room;
+            session::run(&mut Wire::new(TokioIo::new(upgraded), &[], longest), &state).await;
+        }),
     }
 }
 
-/// Takes off what HTTP wrapped around the stream: it is not needed any more, and costs memory.
-fn unwrap(upgraded: Upgraded, message_max_bytes: usize) -> Result<Wire<TcpStream>, Upgraded> {
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>()?;
-    Ok(Wire::new(
-        parts.io.into_inner(),
-        &parts.read_buf,
-        message_max_bytes,
-    ))
+/// From here on this thread's runtime waits for the stream.
+fn move_here(
+    stream: std::net::TcpStream,
+    read: Bytes,
+    message_max_bytes: usize,
+) -> std::io::Result<Wire<TcpStream>> {
+    Ok(Wire::new(TcpStream::from_std(stream)?, &read, message_max_bytes))
 }
 
 fn offers(headers: &HeaderMap, subprotocol: &str) -> bool {
