@@ -300,7 +300,7 @@ proptest! {
     ) {
         let mut text = Timestamp::from_millis(millis).to_string();
         text.replace_range(at..=at, &other);
-        let slow = text.parse::<jiff::Timestamp>().ok().map(|moment| moment.as_millisecond());
+        let slow = text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond);
         let slow = slow.filter(|millis| text.as_bytes()[10] == b'T' && (0..=253_402_207_200_000).contains(millis));
         prop_assert_eq!(text.parse::<Timestamp>().ok().map(Timestamp::as_millis), slow);
     }
