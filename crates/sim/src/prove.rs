@@ -35,6 +35,8 @@ pub struct Stage {
     pub of: u64,
     /// Seeds that found something.
     pub found: u64,
+    /// The last of them.
+    pub last_found: Option<u64>,
 }
 
 /// A seed that found something.
@@ -181,6 +183,7 @@ fn sweep(
                         done: swept.seeds,
                         of: count,
                         found: swept.failed.len() as u64,
+                        last_found: swept.failed.last().map(|failure| failure.seed),
                     });
                 }
             });

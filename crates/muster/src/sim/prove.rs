@@ -103,8 +103,11 @@ pub(crate) fn run(options: &ProveOptions, output: OutputFormat) -> ExitCode {
         let mut line = line.lock().unwrap_or_else(PoisonError::into_inner);
         let told = line.took().as_secs_f64();
         line.tell(|| {
+            let last = stage
+                .last_found
+                .map_or_else(String::new, |seed| format!(", such as {seed}"));
             format!(
-                "{}: {} of {}, {} found something  ({told:.0} s)",
+                "{}: {} of {}, {} found something{last}  ({told:.0} s)",
                 stage.what, stage.done, stage.of, stage.found
             )
         });

@@ -98,14 +98,33 @@ impl World {
         }
     }
 
+    /// Whom a batch concerns: the machine that is told of, if it does; else the first, or nobody.
+    fn concerns(&self, outcome: &Outcome) -> Option<usize> {
+        let machines = self.machines.len();
+        let refused = outcome.refused.iter().flat_map(|batch| &batch.entries);
+        let mut all = outcome
+            .appended
+            .iter()
+            .map(|(machine, _)| *machine)
+            .chain(refused.map(|append| index_of(append.machine, machines)));
+        let told = self.trace.telling()?.machine?;
+        let first = all.next()?;
+        Some(if all.any(|machine| machine == told) {
+            told
+        } else {
+            first
+        })
+    }
+
     /// A shard hears what became of a batch.
     pub(super) fn log_answer(&mut self, life: u64, outcome: Outcome) {
         if self.server.life != life || !self.server.is_up() {
             return;
         }
         let (shard, ticket) = (outcome.shard, outcome.ticket);
+        let about = self.concerns(&outcome);
         self.note(
-            None,
+            about,
             "log",
             &[ticket.0, u64::from(outcome.result.is_ok())],
             || {

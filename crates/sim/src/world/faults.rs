@@ -115,7 +115,11 @@ impl World {
             Fault::Drift => {
                 let most = strike.most_ppm as i64;
                 let drift = random.between(0, 2 * strike.most_ppm) as i64 - most;
-                self.machines[machine].clock.drift(now, drift);
+                let this = &mut self.machines[machine];
+                // What stands still does not drift.
+                if this.suspended.is_none() {
+                    this.clock.drift(now, drift);
+                }
             }
             Fault::Suspend => self.suspend(machine, span),
             Fault::ServerCrash

@@ -10,7 +10,7 @@ mod runs;
 use std::collections::{BTreeMap, BTreeSet};
 
 use muster_model::{MachineView, RecordNumber, SessionNumber};
-use muster_protocol::link::{Envelope, MachineMessage};
+use muster_protocol::link::{Envelope, MachineMessage, TokenBucket};
 
 use super::schedule::{SECOND, Time};
 use super::workload::Token;
@@ -101,6 +101,8 @@ struct Known {
     folded: Option<MachineView>,
 
     // The machine's side.
+    /// The session it last spoke in, and how much it may say there yet.
+    said_in: (Option<SessionNumber>, Option<TokenBucket>),
     /// Which records its disk has held, and what was in them.
     tokens_kept: Runs,
     /// Tokens that need not arrive: their disk was lost, or the outbox was full.

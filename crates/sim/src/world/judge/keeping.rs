@@ -3,11 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use muster_protocol::link::{Envelope, MachineMessage};
+use muster_protocol::link::{Envelope, Limits, MachineMessage, TokenBucket};
 use muster_reflex::link::StoredRecord;
 
 use super::super::disk::Applied;
-use super::super::schedule::Time;
+use super::super::schedule::{MILLISECOND, Time};
 use super::super::workload::{Token, token_of};
 use super::{Check, Judge};
 
@@ -19,6 +19,21 @@ impl Judge {
 
     /// A machine sends this.
     pub(in super::super) fn sent(&mut self, now: Time, machine: usize, frame: &Envelope<MachineMessage>) {
+        // What goes over one connection keeps to what the server takes; a little more than that where clocks differ.
+        let known = &mut self.machines[machine];
+        if known.said_in.0 != frame.session {
+            let limits = Limits::default();
+            let bucket = TokenBucket::new(limits.messages_per_s, limits.messages_burst, now / MILLISECOND);
+            known.said_in = (frame.session, Some(bucket));
+        }
+        let within = known
+            .said_in
+            .1
+            .as_mut()
+            .is_none_or(|bucket| bucket.take(now / MILLISECOND));
+        self.look(Some(machine), now, Check::Bounded, within, || {
+            format!("machine {machine} says more than the server takes from one machine")
+        });
         if let Some(token) = token_of(&frame.message) {
             let kept = self.machines[machine].tokens_kept.contains(token);
             self.look(Some(machine), now, Check::SentIsKept, kept, || {
