@@ -160,6 +160,10 @@ const server = createServer(async (request, response) => {
       if (trouble.fail !== null && path.startsWith(trouble.fail)) {
         throw new Refused(trouble.status, 'Trouble on purpose', 'The store does not answer: database is locked.', 'MST-S001');
       }
+      if (path === 'stream') {
+        stream(response, url.searchParams);
+        return;
+      }
       const found = await answer(request, path, url.searchParams);
       const tagged = found.etag !== undefined;
       reply(200, 'application/json', JSON.stringify(tagged ? found.document : found), tagged ? { etag: found.etag } : {});
@@ -190,12 +194,13 @@ sockets.on('connection', (socket) => {
       subscriptions.set(message.id, subscription);
       // In pieces, as the real server does it.
       const items = snapshot(subscription);
-      send('snapshot', subscription, items.slice(0, 500));
-      for (let start = 500; start < items.length; start += 500) send('update', subscription, items.slice(start, start + 500));
+      for (let start = 0; start === 0 || start < items.length; start += 500) {
+        send('snapshot', subscription, items.slice(start, start + 500), start + 500 < items.length);
+      }
     }
   });
-  const send = (type, { id }, items) =>
-    socket.send(JSON.stringify({ type, id, position: world.position(Date.now()), server_time: new Date().toISOString(), items }));
+  const send = (type, { id }, items, more = false) =>
+    socket.send(JSON.stringify({ type, id, position: world.position(Date.now()), server_time: new Date().toISOString(), items, ...(more && { more }) }));
   const timer = setInterval(() => {
     for (const subscription of subscriptions.values()) {
       const items = changes(subscription);
@@ -204,6 +209,23 @@ sockets.on('connection', (socket) => {
   }, 250);
   socket.on('close', () => clearInterval(timer));
 });
+
+/** The same as server-sent events. */
+function stream(response, query) {
+  const resume = query.get('resume_after');
+  const subscription = { topics: query.get('topics').split(','), next: 0, due: 0, told: Date.now(), ...(resume !== null && { resume_after: Number(resume) }) };
+  response.writeHead(200, { 'content-type': 'text/event-stream' });
+  const send = (type, items) => {
+    const message = { type, id: 'stream', position: world.position(Date.now()), server_time: new Date().toISOString(), items };
+    response.write(`event: ${type}\ndata: ${JSON.stringify(message)}\n\n`);
+  };
+  send('snapshot', snapshot(subscription));
+  const timer = setInterval(() => {
+    const items = changes(subscription);
+    if (items.length > 0) send('update', items);
+  }, 250);
+  response.on('close', () => clearInterval(timer));
+}
 
 const state = (index, t) => ({ topic: `machine.${world.ids[index]}.state`, data: world.row(index, t) });
 const event = (each) => ({ topic: `machine.${each.machine_id}.event.${each.kind}`, data: each });

@@ -173,6 +173,11 @@ export class World {
         nodes: { nodes: ['health', 'location', 'power', 'state', 'telemetry', 'thermal', 'uplink'].map((name, i) => ({ name, status: i === 4 && row.status === 'attention' ? 'restarting' : 'running', restarts: i === 4 ? 2 : 0, ...(i === 4 && { last_failure: 'no sign of life for 10 s' }) })) },
         health: { level: row.status === 'failed' ? 'failed' : row.status === 'attention' ? 'degraded' : 'ok', problems },
       },
+      sections_reported_at: {
+        ...Object.fromEntries(['identity', 'hardware', 'platform', 'deployment', 'nodes'].map((section) => [section, iso(this.historyFrom)])),
+        ...Object.fromEntries(['network', 'operation', 'health'].map((section, i) => [section, iso(Math.max(this.historyFrom, t - 40_000 * (i + 1) * (1 + index % 7)))])),
+        ...Object.fromEntries(['resources', 'thermal', 'power', 'location'].map((section, i) => [section, iso(Date.parse(row.last_seen) - 1_000 * ((index + 7 * i) % 25))])),
+      },
       state_version: Math.floor((t - this.historyFrom) / 60_000),
       display_name: profile.display_name,
       profile_version: profile.version,

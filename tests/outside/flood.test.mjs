@@ -1,9 +1,12 @@
 // One machine floods: its bucket fills and it is let go; the others do not notice.
 
 import assert from "node:assert/strict";
+import { fork } from "node:child_process";
+import { once } from "node:events";
 import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
 
-import { Machine, payloads, sleep } from "./lib/machine.mjs";
+import { Machine, sleep } from "./lib/machine.mjs";
 import { Server } from "./lib/server.mjs";
 
 let server;
@@ -50,34 +53,31 @@ test("row 37: 150 messages a second for long are taken", async () => {
   await machine.end();
 });
 
-test("row 37: while one machine floods again and again, others are answered as before", async (t) => {
+// A p99 below this is not felt by anybody, and on a busy computer is the scheduler's alone.
+const FLOOR_MS = 10;
+
+test("row 37: while one machine floods again and again, the others' p99 is at most twice what it is else", async (t) => {
   const quiet = await Promise.all([1, 2, 3, 4, 5].map(() => Machine.welcomed(server)));
-  const before = p99(await beats(quiet, 60));
-  let [ends, floods] = [0, true];
-  const flooder = new Machine(server);
-  const frame = (machine) => JSON.stringify(machine.envelope("telemetry", payloads.telemetry(50)));
-  const flooding = (async () => {
-    while (floods) {
-      await flooder.open();
-      await flooder.hello();
-      while (flooder.ws.readyState === 1 && floods) {
-        for (let i = 0; i < 100; i += 1) flooder.ws.send(frame(flooder));
-        await sleep(5);
-      }
-      if (floods) {
-        const end = await flooder.closed;
-        assert.equal(end.code, 1008, end.reason);
-        ends += 1;
-      }
+  const flooder = fork(fileURLToPath(new URL("lib/flooder.mjs", import.meta.url)), [String(server.port)]);
+  t.after(() => flooder.kill("SIGKILL"));
+  await once(flooder, "message");
+  await beats(quiet, 50);
+  // In turns, so that whatever else this computer does is in both.
+  const times = { rest: [], flood: [] };
+  for (let round = 0; round < 6; round += 1) {
+    for (const word of ["rest", "flood"]) {
+      flooder.send(word);
+      await sleep(100);
+      times[word].push(...(await beats(quiet, 100)));
     }
-  })();
-  const during = p99(await beats(quiet, 150));
-  floods = false;
-  await flooding;
-  flooder.ws.terminate();
-  t.diagnostic(`p99 ${before.toFixed(1)} ms before, ${during.toFixed(1)} ms during; the flooder was let go ${ends} times`);
-  assert.ok(ends > 0, "the flooder was never let go");
-  // Two times, or what is still nothing on a computer with two processors that also runs this test.
-  assert.ok(during <= Math.max(2 * before, 100), `${during} ms, ${before} ms before`);
+  }
+  const told = once(flooder, "message");
+  flooder.send("end");
+  const [codes] = await told;
+  const [before, during] = [p99(times.rest), p99(times.flood)];
+  t.diagnostic(`p99 ${before.toFixed(1)} ms without, ${during.toFixed(1)} ms with a flood, of ${times.flood.length} beats each; let go: ${JSON.stringify(codes)}`);
+  assert.ok(codes[1008] > 0, `the flooder was never let go: ${JSON.stringify(codes)}`);
+  assert.deepEqual(Object.keys(codes), ["1008"]);
+  assert.ok(during <= Math.max(2 * before, FLOOR_MS), `${during} ms with a flood, ${before} ms without`);
   for (const machine of quiet) await machine.end();
 });

@@ -1,8 +1,9 @@
 //! What a subscriber is told, how often, and what is left out when it reads too slowly.
 //!
-//! Begin with [`Subscription`]: what is published is offered to it, and now and then it is asked what is due. Between
-//! two answers it keeps one thing per topic and measurement, and a bounded number of events: a slow reader costs a
-//! bounded amount of memory, and is told what it missed.
+//! Begin with [`Subscription`]: what is published is offered to it, and now and then it is asked what is due, a piece at a
+//! time. Between two answers it keeps one thing per topic and measurement, and events. Each knows how many bytes wait for it
+//! and can be asked to [`shed`](Subscription::shed) some: whoever holds several for one reader keeps them all within
+//! [`WAITING_MAX_BYTES`], and the reader is told what it missed.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
@@ -21,11 +22,15 @@ mod tests;
 
 /// Most events that wait for one subscription.
 pub const EVENTS_WAITING_MAX: usize = 1_000;
-/// Most bytes of events that wait for one subscription.
-pub const EVENTS_WAITING_MAX_BYTES: usize = 512 * 1024;
+/// Most bytes that wait for one reader, in all its subscriptions.
+pub const WAITING_MAX_BYTES: usize = 512 * 1024;
+/// Most items in one piece.
+pub const PIECE_MAX_ITEMS: usize = 500;
+/// Bytes of items in one piece, if there are several: what waits is handed out as it is read, and not copied before.
+pub const PIECE_MAX_BYTES: usize = 64 * 1024;
+/// What an entry of a list or map costs beside what it points to, in bytes.
+const ENTRY_BYTES: usize = 64;
 
-/// Most measurements, by machine and metric, that wait for one subscription.
-pub const SAMPLES_WAITING_MAX: usize = 20_000;
 /// Most kinds, labels and kinds of events in one filter, each.
 pub const FILTER_WORDS_MAX: usize = 64;
 
@@ -128,17 +133,21 @@ pub enum SubscribeError {
     },
 }
 
-/// What is due for a subscription.
+/// A piece of what is due for a subscription.
 #[derive(Clone, Debug, Default)]
 pub struct Due {
     /// The items, in order.
     pub items: Vec<Item>,
-    /// How many events or lines were left out since last time.
+    /// How many events, lines or measurements were left out since last time.
     pub dropped: u64,
     /// The last event that was handed out or left out before the first gap: where to resume.
     pub resume_after: LogPosition,
-    /// The last event that is known to the subscriber once it has the items.
+    /// The last event that is known to the subscriber once it has the items of this piece and of all that follow it.
     pub reached: LogPosition,
+    /// More is due at once: this was not the last piece.
+    pub more: bool,
+    /// So much changed that it was forgotten what: everything that stands is to be told anew.
+    pub renew: bool,
 }
 
 /// A subscription and what waits for it.
@@ -147,31 +156,54 @@ pub struct Subscription {
     subscribe: Subscribe,
     interval_ms: u64,
     due_ms: u64,
-    latest: BTreeMap<Arc<str>, Waiting>,
-    samples: BTreeMap<Arc<str>, BTreeMap<Cow<'static, str>, Gathered>>,
-    happened: VecDeque<Item>,
-    waiting_bytes: usize,
-    samples_waiting: usize,
+    waiting: Waiting,
+    /// What is being handed out, piece by piece.
+    turn: Option<Turn>,
     dropped: u64,
-    /// The last event that was handed out.
+    renew: bool,
+    /// The last event that was handed out, or will be with the turn.
     handed_out: LogPosition,
     newest: LogPosition,
 }
 
+/// What waits, with its bytes.
+#[derive(Debug, Default)]
+struct Waiting {
+    happened: VecDeque<Item>,
+    happened_bytes: usize,
+    latest: BTreeMap<Arc<str>, Latest>,
+    latest_bytes: usize,
+    /// By topic, then sorted by metric.
+    samples: BTreeMap<Arc<str>, Vec<Gathered>>,
+    samples_bytes: usize,
+}
+
+#[derive(Debug)]
+struct Turn {
+    waiting: Waiting,
+    resume_after: LogPosition,
+    reached: LogPosition,
+}
+
 /// What waits under a topic where only one thing does.
 #[derive(Debug)]
-enum Waiting {
+enum Latest {
     Data(Arc<RawValue>),
     Changed,
 }
 
+/// Measurements of one metric, taken together.
 #[derive(Debug)]
 struct Gathered {
-    last: LiveSample,
+    metric: Cow<'static, str>,
+    unit: Cow<'static, str>,
+    value: f64,
+    at: Timestamp,
     sum: f64,
     min: f64,
     max: f64,
     count: u32,
+    quality: Quality,
 }
 
 impl Subscription {
@@ -207,12 +239,10 @@ impl Subscription {
             interval_ms: (1_000.0 / rate).ceil().min(86_400_000.0) as u64,
             subscribe,
             due_ms: 0,
-            latest: BTreeMap::new(),
-            samples: BTreeMap::new(),
-            happened: VecDeque::new(),
-            waiting_bytes: 0,
-            samples_waiting: 0,
+            waiting: Waiting::default(),
+            turn: None,
             dropped: 0,
+            renew: false,
             handed_out: position,
             newest: position,
         })
@@ -278,56 +308,116 @@ impl Subscription {
             return;
         }
         let topic = &published.topic;
+        let waiting = &mut self.waiting;
         match (&published.content, self.subscribe.throttle.strategy) {
             (Content::Latest(data), Strategy::Sample) => {
-                self.latest
-                    .entry(topic.clone())
-                    .or_insert_with(|| Waiting::Data(data.clone()));
+                if !waiting.latest.contains_key(topic) {
+                    waiting.put(topic, data);
+                }
             }
+            (Content::Latest(data), Strategy::Latest | Strategy::Aggregate) => waiting.put(topic, data),
+            // Everything will be told anyway.
+            (Content::Changed, _) if self.renew => {}
             (Content::Changed, _) => {
-                self.latest.entry(topic.clone()).or_insert(Waiting::Changed);
-            }
-            (Content::Latest(data), Strategy::Latest | Strategy::Aggregate) => {
-                self.latest.insert(topic.clone(), Waiting::Data(data.clone()));
+                if !waiting.latest.contains_key(topic) {
+                    waiting.latest.insert(topic.clone(), Latest::Changed);
+                    waiting.latest_bytes += ENTRY_BYTES;
+                }
             }
             (Content::Samples(samples), strategy) => {
-                let gathered = self.samples.entry(topic.clone()).or_default();
+                let gathered = waiting.samples.entry(topic.clone()).or_insert_with(|| {
+                    waiting.samples_bytes += ENTRY_BYTES + topic.len();
+                    // Those of one machine come together, again and again the same.
+                    Vec::with_capacity(samples.len())
+                });
                 for sample in samples.iter() {
-                    match gathered.get_mut(&sample.metric) {
-                        // A machine can make up as many metrics as it likes.
-                        None if self.samples_waiting >= SAMPLES_WAITING_MAX => self.dropped += 1,
-                        None => {
-                            self.samples_waiting += 1;
-                            gathered.insert(sample.metric.clone(), Gathered::of(sample));
+                    match gathered.binary_search_by(|known| known.metric.cmp(&sample.metric)) {
+                        Ok(_) if strategy == Strategy::Sample => {}
+                        Ok(at) => gathered[at].add(sample),
+                        Err(at) => {
+                            let sample = Gathered::of(sample);
+                            waiting.samples_bytes += sample.bytes();
+                            gathered.insert(at, sample);
                         }
-                        Some(_) if strategy == Strategy::Sample => {}
-                        Some(known) => known.add(sample),
                     }
                 }
             }
             (Content::Event { data, position, .. }, _) => {
                 self.newest = self.newest.max(*position);
-                self.queue(Item {
-                    topic: topic.clone(),
-                    data: data.clone(),
-                });
+                self.queue(topic, data);
             }
-            (Content::Line { data, .. }, _) => self.queue(Item {
-                topic: topic.clone(),
-                data: data.clone(),
-            }),
+            (Content::Line { data, .. }, _) => self.queue(topic, data),
         }
     }
 
-    fn queue(&mut self, item: Item) {
-        self.waiting_bytes += size_of_item(&item);
-        self.happened.push_back(item);
-        while self.happened.len() > EVENTS_WAITING_MAX || self.waiting_bytes > EVENTS_WAITING_MAX_BYTES {
-            let Some(oldest) = self.happened.pop_front() else {
-                break;
-            };
-            self.waiting_bytes -= size_of_item(&oldest);
+    fn queue(&mut self, topic: &Arc<str>, data: &Arc<RawValue>) {
+        let item = Item {
+            topic: topic.clone(),
+            data: data.clone(),
+        };
+        self.waiting.happened_bytes += size_of_item(&item);
+        self.waiting.happened.push_back(item);
+        if self.waiting.happened.len() > EVENTS_WAITING_MAX {
+            self.drop_oldest();
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some(oldest) = self.waiting.happened.pop_front() {
+            self.waiting.happened_bytes -= size_of_item(&oldest);
             self.dropped += 1;
+        }
+    }
+
+    /// Whether some of a turn is handed out and some not.
+    pub fn is_telling(&self) -> bool {
+        self.turn.is_some()
+    }
+
+    /// The last event that was handed out, or will be with the turn.
+    pub fn handed_out(&self) -> LogPosition {
+        self.handed_out
+    }
+
+    /// How many bytes wait, those that are being handed out among them.
+    pub fn waiting_bytes(&self) -> usize {
+        self.waiting.bytes() + self.turn.as_ref().map_or(0, |turn| turn.waiting.bytes())
+    }
+
+    /// How many bytes [`shed`](Self::shed) can take away.
+    pub fn sheddable_bytes(&self) -> usize {
+        self.waiting.bytes()
+    }
+
+    /// Lets go of something that waits: the oldest event, measurements of one machine, or what changed. What is being handed
+    /// out stays.
+    pub fn shed(&mut self) {
+        let waiting = &mut self.waiting;
+        let (happened, latest, samples) = (
+            waiting.happened_bytes,
+            waiting.latest_bytes,
+            waiting.samples_bytes,
+        );
+        if happened >= latest.max(samples) {
+            self.drop_oldest();
+        } else if samples >= latest {
+            if let Some((topic, gathered)) = waiting.samples.pop_first() {
+                waiting.samples_bytes -= bytes_of_samples(&topic, &gathered);
+                self.dropped += gathered.len() as u64;
+            }
+        } else {
+            let before = waiting.latest.len();
+            waiting
+                .latest
+                .retain(|_, latest| matches!(latest, Latest::Data(_)));
+            let changed = before - waiting.latest.len();
+            waiting.latest_bytes -= changed * ENTRY_BYTES;
+            if changed > 0 {
+                self.renew = true;
+            } else if let Some((topic, Latest::Data(data))) = waiting.latest.pop_first() {
+                waiting.latest_bytes -= bytes_of_data(&topic, &data);
+                self.dropped += 1;
+            }
         }
     }
 
@@ -338,80 +428,180 @@ impl Subscription {
 
     /// When something is due; none while nothing waits.
     pub fn due_at_ms(&self) -> Option<u64> {
-        let waits = !(self.latest.is_empty()
-            && self.samples.is_empty()
-            && self.happened.is_empty()
-            && self.dropped == 0);
+        if self.turn.is_some() {
+            return Some(0);
+        }
+        let waits = !self.waiting.is_empty() || self.dropped > 0 || self.renew;
         waits.then_some(self.due_ms)
     }
 
-    /// What is due now, if anything. `look_up` says how things are that were only said to have changed; what it does not
-    /// know any more is left out.
+    /// A piece of what is due now, if anything. `published` is the last event that was published to anybody; `look_up` says
+    /// how things are that were only said to have changed, and what it does not know any more is left out. The pieces of
+    /// one turn count as one telling.
     pub fn take_due(
         &mut self,
         now_ms: u64,
+        published: LogPosition,
         look_up: &mut dyn FnMut(&str) -> Option<Arc<RawValue>>,
     ) -> Option<Due> {
-        if self.due_at_ms().is_none_or(|due| due > now_ms) {
-            return None;
-        }
-        self.due_ms = now_ms + self.interval_ms;
-        self.waiting_bytes = 0;
-        self.samples_waiting = 0;
-        let mut items: Vec<Item> = self.happened.drain(..).collect();
-        items.extend(
-            std::mem::take(&mut self.latest)
-                .into_iter()
-                .filter_map(|(topic, waiting)| {
-                    let data = match waiting {
-                        Waiting::Data(data) => data,
-                        Waiting::Changed => look_up(&topic)?,
-                    };
-                    Some(Item { topic, data })
-                }),
-        );
+        let mut due = Due::default();
+        let mut turn = match self.turn.take() {
+            Some(turn) => turn,
+            None => {
+                if self.due_at_ms().is_none_or(|due| due > now_ms) {
+                    return None;
+                }
+                self.due_ms = now_ms + self.interval_ms;
+                due.dropped = std::mem::take(&mut self.dropped);
+                due.renew = std::mem::take(&mut self.renew);
+                // What is published later has a later position.
+                let reached = self.newest.max(published);
+                let resume_after = std::mem::replace(&mut self.handed_out, reached);
+                Turn {
+                    waiting: std::mem::take(&mut self.waiting),
+                    resume_after,
+                    reached,
+                }
+            }
+        };
+        due.resume_after = turn.resume_after;
+        due.reached = turn.reached;
         let aggregate = self.subscribe.throttle.strategy == Strategy::Aggregate;
-        for (topic, gathered) in std::mem::take(&mut self.samples) {
-            let samples: Vec<LiveSample> = gathered
-                .into_values()
-                .map(|known| known.finish(aggregate))
-                .collect();
-            #[derive(serde::Serialize)]
-            struct Samples {
-                samples: Vec<LiveSample>,
-            }
-            // Samples are finite numbers and words: they can always be written.
-            if let Ok(data) = serde_json::value::to_raw_value(&Samples { samples }) {
-                items.push(Item {
-                    topic,
-                    data: data.into(),
-                });
+        let mut bytes = 0;
+        while due.items.len() < PIECE_MAX_ITEMS && bytes < PIECE_MAX_BYTES {
+            let room = PIECE_MAX_BYTES - bytes;
+            match turn.waiting.next(look_up, aggregate, room, due.items.is_empty()) {
+                Next::Item(item) => {
+                    bytes += size_of_item(&item);
+                    due.items.push(item);
+                }
+                Next::Unknown => {}
+                Next::TooLarge | Next::Nothing => break,
             }
         }
-        let resume_after = self.handed_out;
-        self.handed_out = self.newest;
-        Some(Due {
-            items,
-            dropped: std::mem::take(&mut self.dropped),
-            resume_after,
-            reached: self.handed_out,
+        due.more = !turn.waiting.is_empty();
+        if due.more {
+            self.turn = Some(turn);
+        }
+        Some(due)
+    }
+}
+
+enum Next {
+    Item(Item),
+    /// What changed is not there any more.
+    Unknown,
+    /// The next event does not fit into this piece.
+    TooLarge,
+    Nothing,
+}
+
+impl Waiting {
+    fn bytes(&self) -> usize {
+        self.happened_bytes + self.latest_bytes + self.samples_bytes
+    }
+
+    fn is_empty(&self) -> bool {
+        self.happened.is_empty() && self.latest.is_empty() && self.samples.is_empty()
+    }
+
+    fn put(&mut self, topic: &Arc<str>, data: &Arc<RawValue>) {
+        self.latest_bytes += bytes_of_data(topic, data);
+        match self.latest.insert(topic.clone(), Latest::Data(data.clone())) {
+            Some(Latest::Data(older)) => self.latest_bytes -= bytes_of_data(topic, &older),
+            Some(Latest::Changed) => self.latest_bytes -= ENTRY_BYTES,
+            None => {}
+        }
+    }
+
+    /// The next item: what happened, then what is the latest, then measurements.
+    fn next(
+        &mut self,
+        look_up: &mut dyn FnMut(&str) -> Option<Arc<RawValue>>,
+        aggregate: bool,
+        room: usize,
+        first: bool,
+    ) -> Next {
+        if let Some(item) = self.happened.front() {
+            if !first && size_of_item(item) > room {
+                return Next::TooLarge;
+            }
+            let Some(item) = self.happened.pop_front() else {
+                return Next::Nothing;
+            };
+            self.happened_bytes -= size_of_item(&item);
+            return Next::Item(item);
+        }
+        if let Some((topic, latest)) = self.latest.pop_first() {
+            let data = match latest {
+                Latest::Data(data) => {
+                    self.latest_bytes -= bytes_of_data(&topic, &data);
+                    Some(data)
+                }
+                Latest::Changed => {
+                    self.latest_bytes -= ENTRY_BYTES;
+                    look_up(&topic)
+                }
+            };
+            return data.map_or(Next::Unknown, |data| Next::Item(Item { topic, data }));
+        }
+        let Some((topic, gathered)) = self.samples.pop_first() else {
+            return Next::Nothing;
+        };
+        self.samples_bytes -= bytes_of_samples(&topic, &gathered);
+        let samples = gathered
+            .into_iter()
+            .map(|known| known.finish(aggregate))
+            .collect();
+        #[derive(serde::Serialize)]
+        struct Samples {
+            samples: Vec<LiveSample>,
+        }
+        // Samples are finite numbers and words: they can always be written.
+        let data = serde_json::value::to_raw_value(&Samples { samples });
+        data.map_or(Next::Unknown, |data| {
+            Next::Item(Item {
+                topic,
+                data: data.into(),
+            })
         })
     }
 }
 
 fn size_of_item(item: &Item) -> usize {
-    item.topic.len() + item.data.get().len()
+    ENTRY_BYTES + item.topic.len() + item.data.get().len()
+}
+
+fn bytes_of_data(topic: &str, data: &RawValue) -> usize {
+    ENTRY_BYTES + topic.len() + data.get().len()
+}
+
+fn bytes_of_samples(topic: &str, gathered: &[Gathered]) -> usize {
+    ENTRY_BYTES + topic.len() + gathered.iter().map(Gathered::bytes).sum::<usize>()
 }
 
 impl Gathered {
     fn of(sample: &LiveSample) -> Self {
         Self {
-            last: sample.clone(),
+            metric: sample.metric.clone(),
+            unit: sample.unit.clone(),
+            value: sample.value,
+            at: sample.at,
             sum: sample.value,
             min: sample.value,
             max: sample.value,
             count: 1,
+            quality: sample.quality,
         }
+    }
+
+    /// What it takes, the names of metrics and units that are not ours among it.
+    fn bytes(&self) -> usize {
+        let owned = |word: &Cow<'_, str>| match word {
+            Cow::Borrowed(_) => 0,
+            Cow::Owned(word) => word.capacity(),
+        };
+        size_of::<Self>() + owned(&self.metric) + owned(&self.unit)
     }
 
     fn add(&mut self, sample: &LiveSample) {
@@ -419,21 +609,22 @@ impl Gathered {
         self.min = self.min.min(sample.value);
         self.max = self.max.max(sample.value);
         self.count += 1;
-        self.last = sample.clone();
+        self.value = sample.value;
+        self.at = sample.at;
+        self.quality = sample.quality;
     }
 
     fn finish(self, aggregate: bool) -> LiveSample {
-        if aggregate {
-            let value = self.sum / f64::from(self.count);
-            LiveSample {
-                value,
-                min: Some(self.min),
-                max: Some(self.max),
-                count: Some(self.count),
-                ..self.last
-            }
-        } else {
-            self.last
+        let several = aggregate.then_some(());
+        LiveSample {
+            metric: self.metric,
+            value: several.map_or(self.value, |()| self.sum / f64::from(self.count)),
+            unit: self.unit,
+            quality: self.quality,
+            at: self.at,
+            min: several.map(|()| self.min),
+            max: several.map(|()| self.max),
+            count: several.map(|()| self.count),
         }
     }
 }

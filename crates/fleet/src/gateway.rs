@@ -10,6 +10,7 @@ pub mod figures;
 pub mod line;
 pub mod machine;
 pub mod origin;
+pub mod reading;
 pub mod threads;
 pub mod wire;
 

@@ -28,6 +28,8 @@ pub struct Options {
     /// How often a machine is asked whether it is still there. Nothing heard for three times as long ends its connection,
     /// and a machine gives up after 30 s without anything: so both ends notice within 30 s.
     pub ping_every_ms: u64,
+    /// How long a client may take nothing of what it is sent before it is let go.
+    pub write_within_ms: u64,
     /// How shards behave.
     pub shard: shard::Options,
     /// How the log writes; its failures on demand are for tests.
@@ -82,6 +84,7 @@ impl Options {
             connections_max: 120_000,
             hello_within_ms: 10_000,
             ping_every_ms: 10_000,
+            write_within_ms: 60_000,
             shard: shard::Options {
                 dictionaries: vec![DICTIONARY_ID],
                 ..shard::Options::default()
@@ -133,6 +136,13 @@ impl Options {
             (
                 "ping_every_ms",
                 self.ping_every_ms,
+                100,
+                600_000,
+                "100 to 600,000",
+            ),
+            (
+                "write_within_ms",
+                self.write_within_ms,
                 100,
                 600_000,
                 "100 to 600,000",

@@ -24,6 +24,7 @@ use crate::series::Series;
 use crate::state::checkpoint::Checkpoints;
 use crate::state::recovery::{Fold, FoldError};
 use crate::state::shard::{ShardParts, ShardTask};
+use crate::state::shown::Shown;
 use crate::state::table::Table;
 use crate::state::{BUS_BEHIND_MAX, Fleet, SHARD_INBOX_MAX, ShardHandle, ShardMessage, now, shard_index};
 use crate::{admin, api, live};
@@ -132,6 +133,7 @@ impl Server {
         let series = Series::new(telemetry);
         let bus = LocalBus::new(BUS_BEHIND_MAX);
         let sequencer = Sequencer::new(bus.clone(), head);
+        let shown = Shown::new(head);
         let figures = Figures::new();
         let mut handles = Vec::new();
         let mut inboxes = Vec::new();
@@ -149,6 +151,7 @@ impl Server {
             series.clone(),
             handles.clone(),
             bus.clone(),
+            shown.clone(),
         );
         let places = Places::new(options.machines_max, fold.views.len() as u64);
         let unsaved: Vec<_> = fold
@@ -174,6 +177,7 @@ impl Server {
                 table: handle.table,
                 bus: bus.clone(),
                 sequencer: sequencer.clone(),
+                shown: shown.clone(),
                 figures: figures.clone(),
             };
             let task = ShardTask::new(shard, inbox, parts);
@@ -221,10 +225,12 @@ impl Server {
             );
         }
         let router = api::router(state.clone());
+        let write_within = Duration::from_millis(options.write_within_ms);
         let accepting = accept::run(
             listener,
             router,
             options.connections_max,
+            write_within,
             tasks.clone(),
             shutdown.clone(),
         );
@@ -234,7 +240,7 @@ impl Server {
             tasks.spawn(
                 "admin",
                 OnEnd::ShutDown,
-                accept::run(admin, router, 64, tasks.clone(), shutdown),
+                accept::run(admin, router, 64, write_within, tasks.clone(), shutdown),
             );
         }
         tracing::info!(%address, machines = state.fleet.views().len(), position = %head, "serving");

@@ -9,6 +9,7 @@ pub mod past;
 pub mod recovery;
 pub mod searches;
 pub mod shard;
+pub mod shown;
 pub mod table;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -53,6 +54,7 @@ struct Inner {
     series_searches: searches::Searches,
     next_connection: AtomicU64,
     history_from: OnceLock<Timestamp>,
+    shown: shown::Shown,
 }
 
 /// The way to one shard.
@@ -77,6 +79,7 @@ impl Fleet {
         series: Series,
         shards: Vec<ShardHandle>,
         bus: LocalBus<Publications>,
+        shown: shown::Shown,
     ) -> Self {
         let past = past::Past::new(log.clone());
         Self {
@@ -91,6 +94,7 @@ impl Fleet {
                 series_searches: searches::Searches::default(),
                 next_connection: AtomicU64::new(1),
                 history_from: OnceLock::new(),
+                shown,
             }),
         }
     }
@@ -171,9 +175,14 @@ impl Fleet {
         views
     }
 
-    /// The entry of the log up to which the views are true.
+    /// The last entry of the log. Views may be a little behind it.
     pub fn position(&self) -> LogPosition {
         self.inner.log.head()
+    }
+
+    /// The entry of the log up to which views are true that are read after this.
+    pub fn shown(&self) -> LogPosition {
+        self.inner.shown.position()
     }
 
     /// When the log begins, once that is known.

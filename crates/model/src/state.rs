@@ -53,6 +53,35 @@ macro_rules! sections {
             }
         }
 
+        /// When the machine last reported each section, in server time; absent for those that it does not report.
+        #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+        #[serde(default)]
+        pub struct SectionTimes {
+            $(
+                $(#[$doc])*
+                #[serde(skip_serializing_if = "Option::is_none")]
+                #[cfg_attr(feature = "schema", schema(nullable = false))]
+                pub $field: Option<Timestamp>
+            ),+
+        }
+
+        impl SectionTimes {
+            /// The times after the whole state was reported.
+            pub fn of(state: &ReportedState, at: Timestamp) -> Self {
+                Self {
+                    $($field: state.$field.is_some().then_some(at)),+
+                }
+            }
+
+            /// Notes what a patch reported, or took away.
+            pub fn note(&mut self, patch: &StatePatch, at: Timestamp) {
+                $(if let Some(section) = &patch.$field {
+                    self.$field = section.is_some().then_some(at);
+                })+
+            }
+        }
+
         impl StatePatch {
             /// Whether the patch changes nothing.
             pub fn is_empty(&self) -> bool {

@@ -252,6 +252,56 @@ fn any_state() -> impl Strategy<Value = ReportedState> {
     })
 }
 
+#[test]
+fn each_section_keeps_the_time_of_its_own_report() {
+    let identity = |name: &str| {
+        Some(Arc::new(Identity {
+            name: name.into(),
+            kind: "car".into(),
+            region: None,
+        }))
+    };
+    let mut view = MachineView::new(MachineId::from_uuid(Uuid::from_u128(9)), Timestamp::EPOCH);
+    let mut report = |n: u64, change: StateChange| {
+        let at = Timestamp::from_millis(10 * n as i64);
+        let entry = MachineEntry::StateReported {
+            record: RecordNumber(n),
+            version: StateVersion(n),
+            at,
+            change,
+        };
+        view.apply(LogPosition(n), StreamVersion(n), at, &entry);
+        let times = &view.sections_at;
+        [times.identity, times.power].map(|at| at.map(|at| at.millis_since(Timestamp::EPOCH)))
+    };
+    let power = Some(Arc::new(Power {
+        external_supply: false,
+        charging: false,
+        battery_percent: Some(50.0),
+        volts: None,
+        amperes: None,
+    }));
+    let full = ReportedState {
+        identity: identity("a"),
+        power,
+        ..Default::default()
+    };
+    assert_eq!(report(1, StateChange::Full(Box::new(full))), [Some(10), Some(10)]);
+    let patch = StatePatch {
+        identity: Some(identity("b")),
+        ..Default::default()
+    };
+    assert_eq!(
+        report(2, StateChange::Patch(Box::new(patch))),
+        [Some(20), Some(10)]
+    );
+    let patch = StatePatch {
+        power: Some(None),
+        ..Default::default()
+    };
+    assert_eq!(report(3, StateChange::Patch(Box::new(patch))), [Some(20), None]);
+}
+
 proptest! {
     #[test]
     fn a_difference_leads_from_the_old_state_to_the_new(old in any_state(), new in any_state()) {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::entry::{MachineEntry, StateChange};
 use crate::ids::{BootId, LogPosition, MachineId, RecordNumber, SessionNumber, StateVersion, StreamVersion};
-use crate::state::ReportedState;
+use crate::state::{ReportedState, SectionTimes};
 use crate::status::Status;
 use crate::telemetry;
 use crate::time::Timestamp;
@@ -85,6 +85,8 @@ pub struct MachineView {
     pub state_version: StateVersion,
     /// When it reported that.
     pub reported_at: Option<Timestamp>,
+    /// When it reported each section of that.
+    pub sections_at: Arc<SectionTimes>,
     /// The highest record of it that the log holds, without holes.
     pub highest_record: RecordNumber,
     /// Its latest session.
@@ -113,6 +115,9 @@ struct Snapshot {
     reported: ReportedState,
     state_version: StateVersion,
     reported_at: Option<Timestamp>,
+    /// Snapshots of before this was kept know nothing of it.
+    #[serde(default)]
+    sections_at: Arc<SectionTimes>,
     highest_record: RecordNumber,
     session: SessionNumber,
     boot_id: Option<BootId>,
@@ -134,6 +139,7 @@ impl MachineView {
             reported: ReportedState::default(),
             state_version: StateVersion::ZERO,
             reported_at: None,
+            sections_at: Arc::default(),
             highest_record: RecordNumber::ZERO,
             session: SessionNumber::ZERO,
             boot_id: None,
@@ -195,8 +201,14 @@ impl MachineView {
                 change,
             } => {
                 match change {
-                    StateChange::Full(state) => self.reported = (**state).clone(),
-                    StateChange::Patch(patch) => self.reported.apply(patch),
+                    StateChange::Full(state) => {
+                        self.sections_at = Arc::new(SectionTimes::of(state, *at));
+                        self.reported = (**state).clone();
+                    }
+                    StateChange::Patch(patch) => {
+                        Arc::make_mut(&mut self.sections_at).note(patch, *at);
+                        self.reported.apply(patch);
+                    }
                 }
                 self.state_version = *version;
                 self.reported_at = Some(*at);
@@ -228,6 +240,7 @@ impl MachineView {
             reported: self.reported.clone(),
             state_version: self.state_version,
             reported_at: self.reported_at,
+            sections_at: self.sections_at.clone(),
             highest_record: self.highest_record,
             session: self.session,
             boot_id: self.boot_id,
@@ -250,6 +263,7 @@ impl MachineView {
             reported: kept.reported,
             state_version: kept.state_version,
             reported_at: kept.reported_at,
+            sections_at: kept.sections_at,
             highest_record: kept.highest_record,
             session: kept.session,
             boot_id: kept.boot_id,

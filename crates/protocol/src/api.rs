@@ -7,6 +7,7 @@ mod problem;
 use std::collections::BTreeMap;
 
 use muster_model::entry::JsonText;
+use muster_model::state::SectionTimes;
 use muster_model::vocabulary::{Mode, Presence, Safety};
 use muster_model::{BootId, LogPosition, MachineId, RecordNumber, ReportedState, SessionNumber, Severity};
 use muster_model::{StateVersion, StatusWord, Timestamp};
@@ -115,6 +116,8 @@ document! {
         summary: MachineSummary,
         /// What it last reported, in full.
         reported: ReportedState,
+        /// When it last reported each section of it. A section that is as it was is not reported again.
+        sections_reported_at: SectionTimes,
         /// The version of that report.
         state_version: StateVersion,
         /// The name people gave it.

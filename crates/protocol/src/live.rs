@@ -126,7 +126,7 @@ pub enum Strategy {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ServerMessage {
-    /// How things stand, once after each `subscribe`.
+    /// How things stand, after each `subscribe`: in several pieces if it is long, all but the last with `more`.
     Snapshot(Batch),
     /// What changed since.
     Update(Batch),
@@ -172,6 +172,9 @@ pub struct Batch {
     pub server_time: Timestamp,
     /// The items, in order.
     pub items: Vec<Item>,
+    /// Whether further pieces of this snapshot follow. They are made as they are read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more: bool,
 }
 
 /// One thing that a subscription is told.

@@ -488,6 +488,8 @@ export interface components {
             registered_at: components["schemas"]["Timestamp"];
             /** @description What it last reported, in full. */
             reported: components["schemas"]["ReportedState"];
+            /** @description When it last reported each section of it. A section that is as it was is not reported again. */
+            sections_reported_at: components["schemas"]["SectionTimes"];
             /** @description Its latest session. */
             session: components["schemas"]["SessionNumber"];
             /** @description The version of that report. */
@@ -819,6 +821,69 @@ export interface components {
          * @enum {string}
          */
         Safety: "init" | "operational" | "limited" | "protective_stop" | "estop_latched" | "fault_latched";
+        /** @description When the machine last reported each section, in server time; absent for those that it does not report. */
+        SectionTimes: {
+            /**
+             * @description What software it runs.
+             * @default null
+             */
+            deployment: components["schemas"]["Timestamp"];
+            /**
+             * @description What it is made of. Fixed until reboot.
+             * @default null
+             */
+            hardware: components["schemas"]["Timestamp"];
+            /**
+             * @description What is wrong with it.
+             * @default null
+             */
+            health: components["schemas"]["Timestamp"];
+            /**
+             * @description Who the machine is.
+             * @default null
+             */
+            identity: components["schemas"]["Timestamp"];
+            /**
+             * @description Where it is.
+             * @default null
+             */
+            location: components["schemas"]["Timestamp"];
+            /**
+             * @description How it can be reached. Looked at once an hour, and when a link changes.
+             * @default null
+             */
+            network: components["schemas"]["Timestamp"];
+            /**
+             * @description The nodes of its runtime.
+             * @default null
+             */
+            nodes: components["schemas"]["Timestamp"];
+            /**
+             * @description The regions: mode, safety, authority, mission.
+             * @default null
+             */
+            operation: components["schemas"]["Timestamp"];
+            /**
+             * @description Operating system and boot. Fixed until reboot.
+             * @default null
+             */
+            platform: components["schemas"]["Timestamp"];
+            /**
+             * @description Battery and supply.
+             * @default null
+             */
+            power: components["schemas"]["Timestamp"];
+            /**
+             * @description Processor, memory and disks.
+             * @default null
+             */
+            resources: components["schemas"]["Timestamp"];
+            /**
+             * @description Temperatures.
+             * @default null
+             */
+            thermal: components["schemas"]["Timestamp"];
+        };
         /** @description The measurements of one metric. */
         Series: {
             /** @description What it measures; empty where Muster does not know the metric. */

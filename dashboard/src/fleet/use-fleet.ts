@@ -11,10 +11,6 @@ import { FleetStore } from './store';
 
 export const liveFleet = new FleetStore();
 
-/** By then every piece of a snapshot has come. */
-const SWEEP_MS = 10_000;
-let sweeping: ReturnType<typeof setTimeout> | undefined;
-
 /** When the socket has said nothing by then, the REST API is asked. */
 const SOCKET_PATIENCE_MS = 2_500;
 
@@ -34,10 +30,10 @@ export function useFleet(at: number | null): Fleet {
   useLive(
     isLive ? { id: 'fleet', topics: ['machine.*.state'], throttle: { rate_per_s: 4, strategy: 'latest' } } : null,
     {
-      snapshot: (batch) => {
-        liveFleet.renew(rowsOf(batch));
-        clearTimeout(sweeping);
-        sweeping = setTimeout(() => liveFleet.sweep(), SWEEP_MS);
+      snapshot: (batch, { first, last }) => {
+        if (first) liveFleet.renew(rowsOf(batch));
+        else liveFleet.merge(rowsOf(batch));
+        if (last) liveFleet.sweep();
       },
       update: (batch) => liveFleet.merge(rowsOf(batch)),
     },

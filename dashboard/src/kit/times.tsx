@@ -19,3 +19,23 @@ export function Moment({ at }: { at: string | null | undefined }) {
   if (ms === null) return <span className="muted">–</span>;
   return <time dateTime={at ?? ''} title={formatUtc(ms)}>{formatMoment(ms, now)}</time>;
 }
+
+export interface AsOfProps {
+  at: string | undefined;
+  /** The one who said it is not heard of: it may be otherwise by now. */
+  stale: boolean;
+}
+
+/** How old a report is. What stays as it was is not reported again, so that age alone is no fault. */
+export function AsOf({ at, stale }: AsOfProps) {
+  const ms = parseMoment(at);
+  if (ms === null) return null;
+  const hint = stale
+    ? `Reported at ${formatUtc(ms)}. The machine is not heard of: it may be otherwise by now.`
+    : `Reported at ${formatUtc(ms)}. What stays as it was is not reported again.`;
+  return (
+    <span className="as-of" data-stale={stale || undefined} title={hint}>
+      {stale ? 'stale, ' : ''}<Age at={at} ago />
+    </span>
+  );
+}

@@ -1,15 +1,22 @@
 /**
- * The one WebSocket of the page. Components ask for topics through `useLive`; this keeps the connection, subscribes
- * again after a loss, and resumes events after the last position that was heard.
+ * The one live connection of the page. Components ask for topics through `useLive`; this keeps the connection, subscribes
+ * again after a loss, and resumes events after the last position that was heard. It is a WebSocket; where none gets through
+ * it is server-sent events, and the WebSocket is tried again now and then.
  */
 import type { Problem } from '@/api/types';
 import { serverClock } from './clock';
 import { advance, begin, type Connection, type ConnectionEvent } from './connection';
 import type { Batch, ServerMessage, SubscribeRequest } from './messages';
+import { openStream, streamPath, wants } from './sse';
+
+/** Which piece of a snapshot this is: a long one comes in several. */
+export interface Part {
+  first: boolean;
+  last: boolean;
+}
 
 export interface Handler {
-  /** `fresh` is false for a snapshot that continues where the last connection ended. */
-  snapshot(batch: Batch, fresh: boolean): void;
+  snapshot(batch: Batch, part: Part): void;
   update(batch: Batch): void;
   /** Something was dropped: what was known may have holes. */
   gap?(): void;
@@ -22,6 +29,8 @@ interface Subscription {
   resume: boolean;
   handler: Handler;
   position: number | null;
+  /** Between two pieces of a snapshot. */
+  isPart: boolean;
 }
 
 export interface LiveStatus {
@@ -32,10 +41,19 @@ export interface LiveStatus {
 }
 
 const TICK_MS = 250;
+/** A WebSocket that has not opened by then is not let through. */
+const SOCKET_WITHIN_MS = 4_000;
+/** While there is a stream instead, how often a WebSocket is tried. */
+const SOCKET_AGAIN_MS = 60_000;
+/** Components come and go together: what they ask for is asked for at once. */
+const GATHER_MS = 50;
 
 export class LiveClient {
   #url: string;
   #socket: WebSocket | null = null;
+  #stopStream: (() => void) | null = null;
+  #restream: ReturnType<typeof setTimeout> | undefined;
+  #again: ReturnType<typeof setInterval> | undefined;
   #connection: Connection;
   #everLive = false;
   #heardAt: number | null = null;
@@ -70,7 +88,7 @@ export class LiveClient {
   status = (): LiveStatus => this.#status;
 
   subscribe(request: SubscribeRequest, handler: Handler, resume = false): () => void {
-    const subscription: Subscription = { request, resume, handler, position: null };
+    const subscription: Subscription = { request, resume, handler, position: null, isPart: false };
     this.#subscriptions.set(request.id, subscription);
     this.#ask(subscription);
     return () => {
@@ -82,19 +100,32 @@ export class LiveClient {
 
   #ask(subscription: Subscription): void {
     const { request, resume, position } = subscription;
+    subscription.isPart = false;
     this.#send({ type: 'subscribe', ...request, ...(resume && position !== null && { resume_after: position }) });
   }
 
-  #send(message: object): void {
+  #send(message: { type: 'subscribe' | 'unsubscribe' | 'ping'; [key: string]: unknown }): void {
     if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
+    else if (this.#stopStream !== null && message.type !== 'ping') this.#streamSoon();
   }
 
   #open(): void {
+    this.#trySocket(() => {
+      if (this.#connection.kind === 'connecting') this.#openStream();
+    });
+  }
+
+  #trySocket(onRefused: () => void): void {
     const socket = new WebSocket(this.#url);
+    let opened = false;
     this.#socket = socket;
+    const late = setTimeout(() => socket.close(), SOCKET_WITHIN_MS);
     socket.addEventListener('open', () => {
+      clearTimeout(late);
       if (this.#socket !== socket) return;
-      this.#step({ type: 'opened' });
+      opened = true;
+      this.#endStream();
+      this.#step({ type: 'opened', way: 'socket' });
       for (const subscription of this.#subscriptions.values()) this.#ask(subscription);
     });
     socket.addEventListener('message', (message: MessageEvent<unknown>) => {
@@ -103,8 +134,60 @@ export class LiveClient {
       this.#take(JSON.parse(message.data) as ServerMessage);
     });
     socket.addEventListener('close', () => {
-      if (this.#socket === socket) this.#step({ type: 'closed' });
+      clearTimeout(late);
+      if (this.#socket !== socket) return;
+      this.#socket = null;
+      if (opened) this.#step({ type: 'closed' });
+      else onRefused();
     });
+  }
+
+  /** All subscriptions in one stream; anew whenever they change. */
+  #openStream(): void {
+    clearTimeout(this.#restream);
+    this.#stopStream?.();
+    const subscriptions = [...this.#subscriptions.values()];
+    const positions = subscriptions.filter((each) => each.resume).map((each) => each.position ?? each.request.resume_after ?? null);
+    const known = positions.filter((position) => position !== null);
+    for (const subscription of subscriptions) subscription.isPart = false;
+    const path = streamPath(subscriptions.map((each) => each.request), known.length === 0 ? null : Math.min(...known));
+    this.#stopStream = openStream(path, {
+      opened: () => {
+        this.#step({ type: 'opened', way: 'stream' });
+        this.#again ??= setInterval(() => {
+          if (this.#socket === null) this.#trySocket(() => undefined);
+        }, SOCKET_AGAIN_MS);
+      },
+      heard: () => this.#step({ type: 'heard' }),
+      message: (message) => {
+        if (message.type === 'lagged') for (const { request } of this.#subscriptions.values()) this.#take({ ...message, id: request.id });
+        if (message.type !== 'snapshot' && message.type !== 'update') return;
+        for (const { request } of this.#subscriptions.values()) {
+          const items = message.items.filter((item) => wants(request, item));
+          // A piece with nothing for this one can still be the last.
+          if (items.length > 0 || message.type === 'snapshot') this.#take({ ...message, id: request.id, items });
+        }
+      },
+      closed: () => {
+        this.#stopStream = null;
+        this.#step({ type: 'closed' });
+      },
+    });
+  }
+
+  #streamSoon(): void {
+    clearTimeout(this.#restream);
+    this.#restream = setTimeout(() => {
+      if (this.#stopStream !== null) this.#openStream();
+    }, GATHER_MS);
+  }
+
+  #endStream(): void {
+    clearTimeout(this.#restream);
+    clearInterval(this.#again);
+    this.#again = undefined;
+    this.#stopStream?.();
+    this.#stopStream = null;
   }
 
   #take(message: ServerMessage): void {
@@ -114,10 +197,12 @@ export class LiveClient {
         serverClock.observe(Date.parse(message.server_time), Date.now());
         const subscription = this.#subscriptions.get(message.id);
         if (subscription === undefined) return;
-        const fresh = !subscription.resume || subscription.position === null;
         subscription.position = Math.max(subscription.position ?? 0, message.position);
-        if (message.type === 'snapshot') subscription.handler.snapshot(message, fresh);
-        else subscription.handler.update(message);
+        if (message.type === 'snapshot') {
+          const part = { first: !subscription.isPart, last: message.more !== true };
+          subscription.isPart = !part.last;
+          subscription.handler.snapshot(message, part);
+        } else subscription.handler.update(message);
         return;
       }
       case 'lagged': {
@@ -152,7 +237,7 @@ export class LiveClient {
     if (after.kind === 'waiting') this.#drop();
     if (after.kind === 'connecting') this.#open();
     // Being heard again is no news to the screen: it would render at every message.
-    if (before.kind === 'live' && after.kind === 'live') {
+    if (before.kind === 'live' && after.kind === 'live' && before.way === after.way) {
       this.#status.heardAt = this.#heardAt;
       return;
     }
@@ -164,6 +249,7 @@ export class LiveClient {
     const socket = this.#socket;
     this.#socket = null;
     socket?.close();
+    this.#endStream();
   }
 }
 

@@ -27,6 +27,8 @@ export interface Batch {
   position: number;
   server_time: string;
   items: Item[];
+  /** Further pieces of this snapshot follow. */
+  more?: boolean;
 }
 
 export type ServerMessage =

@@ -8,7 +8,7 @@ import type { SubscribeRequest } from './messages';
 /** Subscribes while mounted; `request` null means not now. Subscribes anew when the request changes in content. */
 export function useLive(request: SubscribeRequest | null, handler: Handler, resume = false): void {
   const key = request === null ? null : JSON.stringify(request);
-  const snapshot = useEffectEvent<Handler['snapshot']>((batch, fresh) => handler.snapshot(batch, fresh));
+  const snapshot = useEffectEvent<Handler['snapshot']>((batch, part) => handler.snapshot(batch, part));
   const update = useEffectEvent<Handler['update']>((batch) => handler.update(batch));
   const gap = useEffectEvent(() => handler.gap?.());
   const refused = useEffectEvent<NonNullable<Handler['refused']>>((problem) => handler.refused?.(problem));
@@ -18,7 +18,7 @@ export function useLive(request: SubscribeRequest | null, handler: Handler, resu
     return live.subscribe(
       parsed,
       {
-        snapshot: (batch, fresh) => snapshot(batch, fresh),
+        snapshot: (batch, part) => snapshot(batch, part),
         update: (batch) => update(batch),
         gap: () => gap(),
         refused: (problem) => refused(problem),

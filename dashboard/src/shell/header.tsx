@@ -38,20 +38,23 @@ function ConnectionPill() {
   const { past } = useMoment();
   const { connection, heardAt } = status;
   const away = formatAge(now - connection.since);
+  const isStream = connection.kind === 'live' && connection.way === 'stream';
   const text = {
-    live: past ? 'Connected' : 'Live',
+    live: `${past ? 'Connected' : 'Live'}${isStream ? ', no WebSocket' : ''}`,
     connecting: 'Connecting …',
     reconnecting: `Reconnecting, ${away}`,
     lost: `Server lost ${away} ago`,
   }[face];
   const hint = {
-    live: 'Connected to the fleet server. Changes arrive by themselves.',
+    live: isStream
+      ? 'No WebSocket gets through to the fleet server, perhaps because of a proxy. Changes arrive as server-sent events.'
+      : 'Connected to the fleet server. Changes arrive by themselves.',
     connecting: 'Asking the fleet server for a live connection.',
     reconnecting: 'The live connection ended; it is being opened again.',
     lost: heardAt === null ? 'The fleet server was not heard yet.' : `Last heard at ${formatClock(heardAt)}.`,
   }[face];
   return (
-    <span className={classes.pill} data-face={face} title={hint} role="status" aria-label={`Connection: ${text}`}>
+    <span className={classes.pill} data-face={face} data-way={isStream ? 'stream' : undefined} title={hint} role="status" aria-label={`Connection: ${text}`}>
       {face === 'live' ? <LiveIcon size={14} /> : <UnpluggedIcon size={14} />}
       {text}
     </span>

@@ -21,7 +21,8 @@ test('shows who it is, its regions, its measurements and its facts', async ({ pa
   await expect(page.getByRole('figure', { name: /^Processor, latest \d+ %/ })).toBeVisible({ timeout: 30_000 });
   await expect(page.locator('figure canvas').first()).toBeVisible();
   for (const card of ['Resources', 'Temperatures', 'Hardware', 'System', 'Network']) {
-    await expect(page.getByRole('region', { name: card, exact: true })).toBeVisible();
+    // Each with the age of what it says.
+    await expect(page.getByRole('region', { name: card, exact: true }).getByText(/^(now|\d+ (s|min|h)( \d+ min)? ago)$/).first()).toBeVisible();
   }
 });
 

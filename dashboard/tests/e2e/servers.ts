@@ -1,7 +1,8 @@
 /** Starts the servers that the tests look at: the mock, or the real `muster demo`. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { createServer as createHttpServer, request as httpRequest } from 'node:http';
+import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -126,4 +127,53 @@ export async function realServer(binary: string, machines: number): Promise<Serv
   );
   await made.start();
   return made;
+}
+
+/** A proxy in front of a server that lets requests through and no WebSocket, as some in offices do. */
+export async function proxyWithoutUpgrades(url: string): Promise<{ url: string; allow: () => void; stop: () => Promise<void> }> {
+  const { hostname, port } = new URL(url);
+  let allowed = false;
+  const proxy = createHttpServer((asked, answer) => {
+    // The name that the page knows goes with it, so that the server sees one origin.
+    const forwarded = httpRequest({ hostname, port, method: asked.method, path: asked.url, headers: asked.headers }, (answered) => {
+      answer.writeHead(answered.statusCode ?? 502, answered.headers);
+      answered.pipe(answer);
+    });
+    forwarded.on('error', () => answer.destroy());
+    answer.on('close', () => forwarded.destroy());
+    asked.pipe(forwarded);
+  });
+  proxy.on('upgrade', (asked, socket, head) => {
+    if (!allowed) {
+      socket.end('HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n');
+      return;
+    }
+    const forwarded = httpRequest({ hostname, port, path: asked.url, headers: asked.headers });
+    forwarded.on('upgrade', (answered, other, first) => {
+      const lines = Object.entries(answered.headers).map(([name, value]) => `${name}: ${String(value)}`);
+      socket.write(`HTTP/1.1 101 Switching Protocols\r\n${lines.join('\r\n')}\r\n\r\n`);
+      socket.write(first);
+      other.write(head);
+      other.pipe(socket).pipe(other);
+      other.on('error', () => socket.destroy());
+      socket.on('error', () => other.destroy());
+    });
+    forwarded.on('error', () => socket.destroy());
+    forwarded.end();
+  });
+  await new Promise<void>((done) => {
+    proxy.listen(0, '127.0.0.1', done);
+  });
+  return {
+    url: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`,
+    allow: () => {
+      allowed = true;
+    },
+    stop: async () => {
+      proxy.closeAllConnections();
+      await new Promise((done) => {
+        proxy.close(done);
+      });
+    },
+  };
 }

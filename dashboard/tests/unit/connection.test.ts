@@ -1,12 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { ServerClock } from '../../src/live/clock';
 import {
-  advance, backoffMs, BACKOFF_MAX_MS, begin, DEAD_AFTER_MS, face, LOST_AFTER_MS, OPEN_WITHIN_MS, PING_AFTER_MS,
+  advance, backoffMs, BACKOFF_MAX_MS, begin, DEAD_AFTER_MS, face, LOST_AFTER_MS, OPEN_WITHIN_MS, PING_AFTER_MS, STREAM_DEAD_AFTER_MS,
   type Connection, type ConnectionEvent,
 } from '../../src/live/connection';
 
+const event = (type: ConnectionEvent['type']): ConnectionEvent => (type === 'opened' ? { type, way: 'socket' } : { type });
+
 function run(start: Connection, ...steps: [ConnectionEvent['type'], number][]): Connection {
-  return steps.reduce((state, [type, now]) => advance(state, { type }, now, 0.5), start);
+  return steps.reduce((state, [type, now]) => advance(state, event(type), now, 0.5), start);
 }
 
 describe('connection', () => {
@@ -22,6 +24,13 @@ describe('connection', () => {
     expect(state).toMatchObject({ kind: 'waiting', attempt: 1, since: 900, retryAt: 1_800 });
     state = run(state, ['hurry', 1_301], ['opened', 1_400]);
     expect(state).toMatchObject({ kind: 'live', since: 1_400 });
+  });
+
+  it('knows a stream for one: no pings, more patience, and a WebSocket that takes over', () => {
+    const live = advance(begin(0), { type: 'opened', way: 'stream' }, 0, 0.5);
+    expect(run(live, ['tick', DEAD_AFTER_MS])).toBe(live);
+    expect(advance(live, { type: 'opened', way: 'socket' }, 5, 0.5)).toMatchObject({ kind: 'live', way: 'socket', heardAt: 5 });
+    expect(run(live, ['tick', STREAM_DEAD_AFTER_MS])).toMatchObject({ kind: 'waiting' });
   });
 
   it('asks when it hears nothing, and gives up a silent connection', () => {

@@ -97,13 +97,25 @@ fn the_latest_replaces_and_waits_for_its_turn() {
     subscription.offer(&state(2, "3"));
     subscription.offer(&event(11, Severity::Info));
     assert_eq!(
-        data(&subscription.take_due(0, &mut |_| None).expect("due")),
+        data(
+            &subscription
+                .take_due(0, LogPosition::ZERO, &mut |_| None)
+                .expect("due")
+        ),
         ["2", "3"]
     );
     subscription.offer(&state(1, "4"));
-    assert!(subscription.take_due(99, &mut |_| None).is_none());
+    assert!(
+        subscription
+            .take_due(99, LogPosition::ZERO, &mut |_| None)
+            .is_none()
+    );
     assert_eq!(
-        data(&subscription.take_due(100, &mut |_| None).expect("due")),
+        data(
+            &subscription
+                .take_due(100, LogPosition::ZERO, &mut |_| None)
+                .expect("due")
+        ),
         ["4"]
     );
     assert_eq!(subscription.due_at_ms(), None);
@@ -116,7 +128,9 @@ fn a_sample_keeps_the_first() {
     subscription.offer(&state(1, "2"));
     subscription.offer(&sample(3.0));
     subscription.offer(&sample(4.0));
-    let due = subscription.take_due(0, &mut |_| None).expect("due");
+    let due = subscription
+        .take_due(0, LogPosition::ZERO, &mut |_| None)
+        .expect("due");
     assert_eq!(data(&due)[0], "1");
     assert!(data(&due)[1].contains("\"value\":3.0"));
 }
@@ -131,7 +145,9 @@ fn aggregation_keeps_least_mean_greatest_and_count() {
     for value in [4.0, 1.0, 7.0] {
         subscription.offer(&sample(value));
     }
-    let due = subscription.take_due(0, &mut |_| None).expect("due");
+    let due = subscription
+        .take_due(0, LogPosition::ZERO, &mut |_| None)
+        .expect("due");
     let text = data(&due)[0];
     for part in ["\"value\":4.0", "\"min\":1.0", "\"max\":7.0", "\"count\":3"] {
         assert!(text.contains(part), "{text} should contain {part}");
@@ -145,7 +161,11 @@ fn events_are_never_coalesced_and_known_ones_not_repeated() {
         subscription.offer(&event(position, Severity::Info));
     }
     assert_eq!(
-        data(&subscription.take_due(0, &mut |_| None).expect("due")),
+        data(
+            &subscription
+                .take_due(0, LogPosition::ZERO, &mut |_| None)
+                .expect("due")
+        ),
         ["11", "12"]
     );
 }
@@ -156,9 +176,10 @@ fn a_slow_reader_is_told_what_it_missed_and_where_to_resume() {
     for position in 11..(11 + EVENTS_WAITING_MAX as u64 + 5) {
         subscription.offer(&event(position, Severity::Info));
     }
-    let due = subscription.take_due(0, &mut |_| None).expect("due");
+    let pieces = all_due(&mut subscription);
+    let told: usize = pieces.iter().map(|due| due.items.len()).sum();
     assert_eq!(
-        (due.items.len(), due.dropped, due.resume_after),
+        (told, pieces[0].dropped, pieces[0].resume_after),
         (EVENTS_WAITING_MAX, 5, LogPosition(10))
     );
 }
@@ -288,30 +309,125 @@ fn what_changed_is_looked_up_when_it_is_told() {
         });
     }
     let due = subscription
-        .take_due(0, &mut |topic| (topic == "machine.1.state").then(|| raw("7")))
+        .take_due(0, LogPosition::ZERO, &mut |topic| {
+            (topic == "machine.1.state").then(|| raw("7"))
+        })
         .expect("due");
     assert_eq!(data(&due), ["7"], "the other is gone");
 }
 
-#[test]
-fn large_events_are_bounded_by_their_size() {
-    let mut subscription = subscription(&["machine.*.event.>"], Strategy::Latest, LiveFilters::default());
-    let large = raw(&format!("\"{}\"", "x".repeat(60_000)));
-    for position in 11..31 {
-        let content = Content::Event {
-            position: LogPosition(position),
-            kind: "thermal.high".into(),
-            severity: Severity::Info,
-            data: large.clone(),
-        };
-        subscription.offer(&Published {
-            content,
-            ..event(position, Severity::Info)
-        });
+/// Everything that waits, piece by piece.
+fn all_due(subscription: &mut Subscription) -> Vec<Due> {
+    let mut pieces = Vec::new();
+    while let Some(due) = subscription.take_due(0, LogPosition::ZERO, &mut |topic| {
+        Some(raw(&format!("{topic:?}")))
+    }) {
+        let bytes: usize = due.items.iter().map(|item| item.data.get().len()).sum();
+        assert!(
+            due.items.len() <= 1 || bytes <= PIECE_MAX_BYTES,
+            "{bytes} bytes in one piece"
+        );
+        let more = due.more;
+        pieces.push(due);
+        if !more {
+            break;
+        }
     }
-    let due = subscription.take_due(0, &mut |_| None).expect("due");
-    assert!(due.items.len() * 60_000 <= EVENTS_WAITING_MAX_BYTES && due.items.len() >= 8);
-    assert_eq!(due.items.len() as u64 + due.dropped, 20);
+    pieces
+}
+
+/// Offers, and lets go as a reader's session does.
+fn offer(subscription: &mut Subscription, published: &Published) {
+    subscription.offer(published);
+    while subscription.waiting_bytes() > WAITING_MAX_BYTES && subscription.sheddable_bytes() > 0 {
+        subscription.shed();
+    }
+}
+
+fn large(position: u64) -> Published {
+    let content = Content::Event {
+        position: LogPosition(position),
+        kind: "thermal.high".into(),
+        severity: Severity::Info,
+        data: raw(&format!("\"{}\"", "x".repeat(60_000))),
+    };
+    Published {
+        content,
+        ..event(position, Severity::Info)
+    }
+}
+
+#[test]
+fn large_events_are_bounded_by_their_size_and_come_in_pieces() {
+    let mut subscription = subscription(&["machine.*.event.>"], Strategy::Latest, LiveFilters::default());
+    for position in 11..31 {
+        offer(&mut subscription, &large(position));
+    }
+    let pieces = all_due(&mut subscription);
+    let told: usize = pieces.iter().map(|due| due.items.len()).sum();
+    assert!(told * 60_000 <= WAITING_MAX_BYTES && told >= 8, "{told}");
+    assert_eq!(told as u64 + pieces[0].dropped, 20);
+    assert_eq!(pieces.len(), told, "each of them fills a piece");
+    let (last, before) = pieces.split_last().expect("pieces");
+    assert!(before.iter().all(|due| due.resume_after == LogPosition(10)));
+    assert_eq!(last.reached, LogPosition(30));
+    assert_eq!(subscription.waiting_bytes(), 0);
+}
+
+#[test]
+fn what_comes_during_a_turn_waits_for_the_next_and_is_bounded_with_it() {
+    let mut subscription = subscription(&["machine.*.event.>"], Strategy::Latest, LiveFilters::default());
+    for position in 11..14 {
+        offer(&mut subscription, &large(position));
+    }
+    let first = subscription
+        .take_due(0, LogPosition(20), &mut |_| None)
+        .expect("due");
+    assert!(first.more && first.items.len() == 1);
+    for position in 21..61 {
+        offer(&mut subscription, &large(position));
+        assert!(subscription.waiting_bytes() <= WAITING_MAX_BYTES);
+    }
+    let rest = all_due(&mut subscription);
+    assert_eq!(rest.iter().map(|due| due.items.len()).sum::<usize>(), 2);
+    assert_eq!(rest.last().map(|due| due.reached), Some(LogPosition(20)));
+    let next = subscription
+        .take_due(100, LogPosition(60), &mut |_| None)
+        .expect("due");
+    assert!(next.dropped > 20, "{}", next.dropped);
+    assert_eq!(
+        next.resume_after,
+        LogPosition(20),
+        "where everything before is known"
+    );
+}
+
+#[test]
+fn so_many_changes_that_they_are_forgotten_are_told_as_everything_anew() {
+    let mut subscription = subscription(&["machine.*.state"], Strategy::Latest, LiveFilters::default());
+    for machine in 0..50_000 {
+        let topic = format!("machine.{machine}.state").into();
+        let published = Published {
+            topic,
+            about: None,
+            content: Content::Changed,
+        };
+        offer(&mut subscription, &published);
+        assert!(subscription.waiting_bytes() <= WAITING_MAX_BYTES);
+    }
+    let due = subscription
+        .take_due(0, LogPosition::ZERO, &mut |_| None)
+        .expect("due");
+    assert!(due.renew && due.dropped == 0 && due.items.is_empty());
+    subscription.offer(&Published {
+        content: Content::Changed,
+        ..state(1, "0")
+    });
+    assert_eq!(
+        subscription.due_at_ms(),
+        Some(100),
+        "what changes from here on is noted again"
+    );
 }
 
 #[test]
@@ -330,12 +446,20 @@ fn metrics_without_end_are_bounded() {
                 count: None,
             })
             .collect();
-        subscription.offer(&Published {
+        let published = Published {
             topic: format!("machine.{}.telemetry", MachineId::from_uuid(Uuid::nil())).into(),
             about: None,
             content: Content::Samples(samples.into()),
-        });
+        };
+        offer(&mut subscription, &published);
+        assert!(subscription.waiting_bytes() <= WAITING_MAX_BYTES);
     }
-    let due = subscription.take_due(0, &mut |_| None).expect("due");
-    assert_eq!(due.dropped, 50_000 - SAMPLES_WAITING_MAX as u64);
+    let pieces = all_due(&mut subscription);
+    let told: usize = pieces
+        .iter()
+        .flat_map(|due| &due.items)
+        .map(|item| item.data.get().matches("\"metric\"").count())
+        .sum();
+    assert!(told > 0);
+    assert_eq!(told as u64 + pieces[0].dropped, 50_000);
 }

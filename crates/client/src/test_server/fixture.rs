@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use muster_model::state::{
     Deployment, HealthReport, Identity, Location, Operation, Power, Problem as Complaint, Resources,
+    SectionTimes,
 };
 use muster_model::vocabulary::{Authority, Health, Mission, UpdatePhase};
 use muster_model::{
@@ -158,6 +159,7 @@ pub fn machine(number: u32) -> Machine {
     };
     let reported = reported(&summary, &name, mode);
     Machine {
+        sections_reported_at: SectionTimes::of(&reported, now.plus_millis(-60_000)),
         summary,
         reported,
         state_version: StateVersion(12),

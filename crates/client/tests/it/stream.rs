@@ -17,6 +17,7 @@ fn batch(position: u64, topic: &str) -> Batch {
             topic: topic.into(),
             data: Arc::from(serde_json::value::RawValue::from_string(r#"{"a":1}"#.into()).unwrap()),
         }],
+        more: false,
     }
 }
 

@@ -48,6 +48,7 @@ pub fn machine(view: &MachineView, at: Timestamp, past: bool, position: LogPosit
     Machine {
         summary: summary(view),
         reported: view.reported.clone(),
+        sections_reported_at: (*view.sections_at).clone(),
         state_version: view.state_version,
         display_name: view.profile.display_name.clone(),
         profile_version: view.profile.version.0,

@@ -77,7 +77,7 @@ pub async fn snapshot(state: &GatewayState, at: Option<Timestamp>) -> Result<Sna
             })
         }
         None => {
-            let position = state.fleet.position();
+            let position = state.fleet.shown();
             Ok(Snapshot {
                 views: state.fleet.views(),
                 at: now,
@@ -207,7 +207,7 @@ pub async fn show(
     Params(params): Params<AtParams>,
 ) -> Result<Json<Machine>, ApiError> {
     let Some(at) = params.at else {
-        let position = state.fleet.position();
+        let position = state.fleet.shown();
         let view = state
             .fleet
             .view(id)

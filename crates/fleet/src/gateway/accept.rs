@@ -18,6 +18,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt;
 
+use super::reading::Reading;
+
 /// How long a client may take for the head of a request.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 /// Memory for the head of a request.
@@ -30,6 +32,7 @@ pub async fn run(
     listener: TcpListener,
     router: Router,
     connections_max: usize,
+    write_within: Duration,
     tasks: Tasks,
     shutdown: Shutdown,
 ) -> Result<(), Infallible> {
@@ -52,22 +55,23 @@ pub async fn run(
             metrics::counter!("muster_connections_refused_full_total").increment(1);
             continue;
         };
+        // Messages are gathered before they are written: waiting for more would only delay them.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, %peer, "a connection without TCP_NODELAY");
+        }
         let (router, shutdown) = (router.clone(), shutdown.clone());
+        let stream = Reading::new(stream, write_within);
         tasks.spawn_small(serve(stream, peer, router, permit, shutdown));
     }
 }
 
 async fn serve(
-    stream: TcpStream,
+    stream: Reading<TcpStream>,
     peer: SocketAddr,
     router: Router,
     permit: OwnedSemaphorePermit,
     shutdown: Shutdown,
 ) {
-    // Messages are gathered before they are written: waiting for more would only delay them.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, %peer, "a connection without TCP_NODELAY");
-    }
     let permit = Arc::new(permit);
     let service = router.map_request(move |mut request: hyper::Request<Incoming>| {
         // A connection that becomes a WebSocket outlives this task: the room it takes goes with it.

@@ -20,6 +20,7 @@ use tokio_tungstenite::tungstenite;
 
 use super::GatewayState;
 use super::accept::Room;
+use super::reading::Reading;
 use super::wire::Wire;
 use crate::api::error::ApiError;
 
@@ -58,9 +59,9 @@ pub async fn upgrade(State(state): State<GatewayState>, mut request: Request) ->
 fn speak(upgraded: Upgraded, room: Option<Room>, state: GatewayState) {
     let longest = state.options.shard.limits.state_frame_max_bytes;
     let tasks = state.machine_tasks.clone();
-    match upgraded.downcast::<TokioIo<TcpStream>>() {
+    match upgraded.downcast::<TokioIo<Reading<TcpStream>>>() {
         // What HTTP wrapped around the stream is not needed any more, and costs memory.
-        Ok(parts) => match parts.io.into_inner().into_std() {
+        Ok(parts) => match parts.io.into_inner().into_inner().into_std() {
             Ok(stream) => tasks.spawn_small(async move {
                 let _room = room;
                 match move_here(stream, parts.read_buf, longest) {

@@ -1,10 +1,15 @@
 //! What one live client subscribed to, whichever way it came.
+//!
+//! Nothing is made before it can be sent: [`Session::next`] gives one message at a time, and between two of them a client
+//! costs what waits in its subscriptions, bounded for all of them together, and a place to go on from.
 
-use std::collections::BTreeMap;
-use std::ops::ControlFlow;
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
-use muster_brain::live::{About, Content, Due, Published, Subscription};
+use muster_brain::live::{
+    About, Content, PIECE_MAX_BYTES, PIECE_MAX_ITEMS, Published, Subscription, WAITING_MAX_BYTES,
+};
 use muster_model::{LogPosition, MachineEntry, MachineId, MachineView, Timestamp};
 use muster_protocol::api::Problem;
 use muster_protocol::live::{Batch, ClientMessage, Item, SUBSCRIPTIONS_MAX, ServerMessage, Subscribe};
@@ -15,22 +20,39 @@ use crate::api::convert;
 use crate::api::error::ApiError;
 use crate::state::{Fleet, shard};
 
-/// Items in one message: a snapshot of many machines comes in several.
-const ITEMS_AT_ONCE: usize = 500;
-/// Bytes of items in one message, if there are several: what one machine says of itself must not make a message so long that
-/// it can be sent to nobody.
-const BYTES_AT_ONCE: usize = 256 * 1024;
-/// Events that a client that resumes gets at once; the rest when it asks again.
-const RESUMED_MAX: usize = 10_000;
+/// Rows that are looked at in one go.
+const ROWS_AT_ONCE: usize = 128;
 /// Entries of the log that are looked through for a client that resumes.
 const RESUME_MAX: u64 = 200_000;
 
 /// What one client subscribed to.
 pub struct Session {
     fleet: Fleet,
-    subscriptions: BTreeMap<String, Subscription>,
+    entries: BTreeMap<String, Entry>,
+    /// Answers that are made already: what one message of the client brought about.
+    replies: VecDeque<ServerMessage>,
+    /// Who was told last: the others come first.
+    told: String,
     /// The last event that was published.
     position: LogPosition,
+}
+
+/// One subscription and how far it has come.
+struct Entry {
+    subscription: Subscription,
+    /// Where the log ended when it began.
+    position: LogPosition,
+    /// The events behind this one are to come from the log first.
+    resuming: Option<LogPosition>,
+    walk: Option<Walk>,
+}
+
+/// On the way through all rows.
+struct Walk {
+    /// Whether this is the snapshot, or everything anew because it is not known what changed.
+    is_snapshot: bool,
+    shard: usize,
+    after: Option<MachineId>,
 }
 
 impl Session {
@@ -39,98 +61,80 @@ impl Session {
         let position = fleet.position();
         Self {
             fleet,
-            subscriptions: BTreeMap::new(),
+            entries: BTreeMap::new(),
+            replies: VecDeque::new(),
+            told: String::new(),
             position,
         }
     }
 
-    /// Takes in what the client says, and gives the answers.
-    pub async fn take(&mut self, text: &str) -> Vec<ServerMessage> {
+    /// Takes in what the client says. What it is answered comes from [`next`](Self::next).
+    pub fn take(&mut self, text: &str) {
         match serde_json::from_str::<ClientMessage>(text) {
-            Ok(ClientMessage::Subscribe(subscribe)) => self.subscribe(subscribe).await,
-            Ok(ClientMessage::Unsubscribe { id }) => match self.subscriptions.remove(&id) {
-                Some(_) => vec![ServerMessage::Unsubscribed { id }],
-                None => {
-                    let detail = format!("there is no subscription {id:?} on this connection");
-                    vec![refusal(Some(id), &ApiError::bad_request("MST-A010", detail))]
-                }
-            },
-            Ok(ClientMessage::Ping { id }) => {
-                vec![ServerMessage::Pong {
-                    id,
-                    server_time: self.fleet.now().wall,
-                }]
+            Ok(ClientMessage::Subscribe(subscribe)) => self.subscribe(subscribe),
+            Ok(ClientMessage::Unsubscribe { id }) => {
+                let answer = match self.entries.remove(&id) {
+                    Some(_) => ServerMessage::Unsubscribed { id },
+                    None => {
+                        let detail = format!("there is no subscription {id:?} on this connection");
+                        refusal(Some(id), &ApiError::bad_request("MST-A010", detail))
+                    }
+                };
+                self.replies.push_back(answer);
             }
+            Ok(ClientMessage::Ping { id }) => self.replies.push_back(ServerMessage::Pong {
+                id,
+                server_time: self.fleet.now().wall,
+            }),
             Err(error) => {
                 let detail = format!(
                     "{error}: accepted are subscribe, unsubscribe and ping, as the live API describes"
                 );
-                vec![refusal(None, &ApiError::bad_request("MST-A011", detail))]
+                let answer = refusal(None, &ApiError::bad_request("MST-A011", detail));
+                self.replies.push_back(answer);
             }
         }
     }
 
-    /// Begins a subscription, and gives the snapshot.
-    pub async fn subscribe(&mut self, subscribe: Subscribe) -> Vec<ServerMessage> {
+    /// Begins a subscription.
+    pub fn subscribe(&mut self, subscribe: Subscribe) {
         let id = subscribe.id.clone();
-        if self.subscriptions.len() >= SUBSCRIPTIONS_MAX && !self.subscriptions.contains_key(&id) {
+        if self.entries.len() >= SUBSCRIPTIONS_MAX && !self.entries.contains_key(&id) {
             let detail = format!("a connection has at most {SUBSCRIPTIONS_MAX} subscriptions");
-            return vec![refusal(Some(id), &ApiError::bad_request("MST-A012", detail))];
+            let answer = refusal(Some(id), &ApiError::bad_request("MST-A012", detail));
+            self.replies.push_back(answer);
+            return;
         }
-        let resume_after = subscribe.resume_after;
         // What is published from here on is offered; what was before comes from the log and the table.
         let position = self.fleet.position();
+        let mut resuming = subscribe.resume_after.filter(|after| *after < position);
         let subscription = match Subscription::new(subscribe, position) {
             Ok(subscription) => subscription,
             Err(error) => {
-                return vec![refusal(
-                    Some(id),
-                    &ApiError::bad_request("MST-A012", error.to_string()),
-                )];
+                let error = ApiError::bad_request("MST-A012", error.to_string());
+                self.replies.push_back(refusal(Some(id), &error));
+                return;
             }
         };
-        let mut answers = Vec::new();
-        let (mut resumed, mut left) = (Vec::new(), 0);
-        if let Some(after) = resume_after {
-            match self.missed(&subscription, after, position).await {
-                Ok(missed) => {
-                    if missed.out_of_reach > 0 {
-                        let (id, dropped) = (id.clone(), missed.out_of_reach);
-                        answers.push(ServerMessage::Lagged {
-                            id,
-                            dropped,
-                            resume_after: position,
-                        });
-                    }
-                    left = missed.left;
-                    resumed = missed.events;
-                }
-                Err(error) => return vec![refusal(Some(id), &error)],
+        if let Some(after) = &mut resuming {
+            let reachable = LogPosition(position.0.saturating_sub(RESUME_MAX));
+            if *after < reachable {
+                self.replies.push_back(ServerMessage::Lagged {
+                    id: id.clone(),
+                    dropped: reachable.0 - after.0,
+                    resume_after: position,
+                });
+                *after = reachable;
             }
         }
-        // Events that were missed come in pieces that each know how far they reach: a client that is cut off between two
-        // of them goes on behind the first.
-        let last = resumed.last().map_or(position, |(position, _)| *position);
-        for piece in pieces(resumed, |(_, item)| item) {
-            let reaches = piece.last().map_or(position, |(position, _)| *position);
-            let items = piece.into_iter().map(|(_, item)| item).collect();
-            answers.push(ServerMessage::Update(self.batch(&id, reaches, items)));
-        }
-        if left > 0 {
-            // The oldest came first, so nothing is lost: the rest is there for whoever asks again from here.
-            answers.push(ServerMessage::Lagged {
-                id: id.clone(),
-                dropped: left,
-                resume_after: last,
-            });
-        }
-        let items = self.standing(&subscription);
-        self.subscriptions.insert(id.clone(), subscription);
-        let mut pieces = pieces(items, |item| item).into_iter();
-        let first = pieces.next().unwrap_or_default();
-        answers.push(ServerMessage::Snapshot(self.batch(&id, position, first)));
-        answers.extend(pieces.map(|piece| ServerMessage::Update(self.batch(&id, position, piece))));
-        answers
+        let walk = Some(Walk::new(true));
+        let entry = Entry {
+            subscription,
+            position,
+            resuming,
+            walk,
+        };
+        self.entries.insert(id, entry);
     }
 
     /// Takes in what was published.
@@ -139,89 +143,212 @@ impl Session {
             if let Content::Event { position, .. } = one.content {
                 self.position = self.position.max(position);
             }
-            for subscription in self.subscriptions.values_mut() {
-                subscription.offer(one);
+            let mut bytes = 0;
+            for entry in self.entries.values_mut() {
+                entry.subscription.offer(one);
+                bytes += entry.subscription.waiting_bytes();
+            }
+            if bytes > WAITING_MAX_BYTES {
+                self.shed();
+            }
+        }
+    }
+
+    /// Lets go of what waits where most of it does, until what is left is bounded.
+    fn shed(&mut self) {
+        loop {
+            let bytes = |entry: &Entry| entry.subscription.waiting_bytes();
+            if self.entries.values().map(bytes).sum::<usize>() <= WAITING_MAX_BYTES {
+                return;
+            }
+            let most = self
+                .entries
+                .values_mut()
+                .max_by_key(|entry| entry.subscription.sheddable_bytes());
+            match most {
+                Some(entry) if entry.subscription.sheddable_bytes() > 0 => entry.subscription.shed(),
+                Some(_) | None => return,
             }
         }
     }
 
     /// So much was published that this client never came to see some of it.
     pub fn missed_some(&mut self, count: u64) {
-        for subscription in self.subscriptions.values_mut() {
-            subscription.missed(count);
+        for entry in self.entries.values_mut() {
+            entry.subscription.missed(count);
         }
     }
 
-    /// When something is due.
+    /// When something is due, after [`next`](Self::next) had nothing more.
     pub fn due_at_ms(&self) -> Option<u64> {
-        self.subscriptions
+        self.entries
             .values()
-            .filter_map(Subscription::due_at_ms)
+            .filter_map(|entry| entry.subscription.due_at_ms())
             .min()
     }
 
-    /// What is due now.
-    pub fn take_due(&mut self) -> Vec<ServerMessage> {
+    /// The next message that is to be sent now.
+    pub async fn next(&mut self) -> Option<ServerMessage> {
+        loop {
+            if let Some(reply) = self.replies.pop_front() {
+                return Some(reply);
+            }
+            let (id, step) = self.whose_turn()?;
+            self.told.clone_from(&id);
+            match step {
+                Step::Resume(after) => self.resume(&id, after).await,
+                Step::Walk => self.walk(&id),
+                Step::Tell => self.tell(&id),
+            }
+        }
+    }
+
+    /// Whoever has something to be told, beginning behind the one that was told last. What comes from the log goes first.
+    fn whose_turn(&self) -> Option<(String, Step)> {
         let now_ms = self.fleet.now().mono_ms;
-        let mut answers = Vec::new();
-        let mut due: Vec<(String, Due)> = Vec::new();
-        for (id, subscription) in &mut self.subscriptions {
-            let fleet = &self.fleet;
-            due.extend(
-                subscription
-                    .take_due(now_ms, &mut |topic| look_up(fleet, topic))
-                    .map(|due| (id.clone(), due)),
-            );
+        let behind = (Bound::Excluded(self.told.clone()), Bound::Unbounded);
+        let until = (Bound::Unbounded, Bound::Included(self.told.clone()));
+        let all = self
+            .entries
+            .range::<String, _>(behind)
+            .chain(self.entries.range::<String, _>(until));
+        for (id, entry) in all {
+            let step = match (entry.resuming, &entry.walk) {
+                (Some(after), _) => Step::Resume(after),
+                // What is being handed out comes first: the walk follows from it.
+                (None, Some(walk)) if walk.is_snapshot || !entry.subscription.is_telling() => Step::Walk,
+                (None, _) if entry.subscription.due_at_ms().is_some_and(|due| due <= now_ms) => Step::Tell,
+                (None, _) => continue,
+            };
+            return Some((id.clone(), step));
         }
-        for (id, due) in due {
-            if due.dropped > 0 {
-                metrics::counter!("muster_live_dropped_total").increment(due.dropped);
-                let (id, dropped, resume_after) = (id.clone(), due.dropped, due.resume_after);
-                answers.push(ServerMessage::Lagged {
-                    id,
-                    dropped,
-                    resume_after,
-                });
-            }
-            // A subscription that began with what it had missed may be ahead of what was published since.
-            let reached = self.position.max(due.reached);
-            let mut pieces = pieces(due.items, |item| item).into_iter().peekable();
-            while let Some(piece) = pieces.next() {
-                // Only after the last piece does the client have all events up to the newest.
-                let more = pieces.peek().is_some();
-                let position = if more { due.resume_after } else { reached };
-                answers.push(ServerMessage::Update(self.batch(&id, position, piece)));
-            }
-        }
-        answers
+        None
     }
 
-    fn batch(&self, id: &str, position: LogPosition, items: Vec<Item>) -> Batch {
-        Batch {
-            id: id.to_owned(),
-            position,
-            server_time: self.fleet.now().wall,
-            items,
+    /// A piece of the events that were missed.
+    async fn resume(&mut self, id: &str, after: LogPosition) {
+        let Some(entry) = self.entries.get_mut(id) else {
+            return;
+        };
+        let to = entry.position;
+        let asked = entry.subscription.asked().clone();
+        match missed(&self.fleet, asked, after, to).await {
+            Ok(missed) => {
+                entry.resuming = Some(missed.reached).filter(|reached| *reached < to);
+                if !missed.items.is_empty() {
+                    let batch = batch(&self.fleet, id, missed.reached, missed.items, false);
+                    self.replies.push_back(ServerMessage::Update(batch));
+                }
+            }
+            Err(error) => {
+                self.entries.remove(id);
+                self.replies.push_back(refusal(Some(id.to_owned()), &error));
+            }
         }
     }
 
-    /// How things stand, for the topics that stand for something.
-    fn standing(&self, subscription: &Subscription) -> Vec<Item> {
-        let mut items = Vec::new();
-        for shard in self.fleet.shards() {
-            for row in shard.table.rows() {
-                let about = Some(shard::about(&row.view));
+    /// A piece of how things stand.
+    fn walk(&mut self, id: &str) {
+        let Some(entry) = self.entries.get_mut(id) else {
+            return;
+        };
+        let Some(walk) = &mut entry.walk else {
+            return;
+        };
+        let is_snapshot = walk.is_snapshot;
+        let items = walk.piece(&self.fleet, &entry.subscription);
+        let more = walk.shard < self.fleet.shards().len();
+        if !more {
+            entry.walk = None;
+        }
+        if is_snapshot {
+            let batch = batch(&self.fleet, id, entry.position, items, more);
+            self.replies.push_back(ServerMessage::Snapshot(batch));
+        } else if !items.is_empty() {
+            // The client knows no more events than before.
+            let batch = batch(&self.fleet, id, entry.subscription.handed_out(), items, false);
+            self.replies.push_back(ServerMessage::Update(batch));
+        }
+    }
+
+    /// A piece of what is due.
+    fn tell(&mut self, id: &str) {
+        let Some(entry) = self.entries.get_mut(id) else {
+            return;
+        };
+        let (fleet, now_ms) = (&self.fleet, self.fleet.now().mono_ms);
+        let due = entry
+            .subscription
+            .take_due(now_ms, self.position, &mut |topic| look_up(fleet, topic));
+        let Some(due) = due else {
+            return;
+        };
+        if due.renew {
+            metrics::counter!("muster_live_renewed_total").increment(1);
+            entry.walk = Some(Walk::new(false));
+        }
+        if due.dropped > 0 {
+            metrics::counter!("muster_live_dropped_total").increment(due.dropped);
+            self.replies.push_back(ServerMessage::Lagged {
+                id: id.to_owned(),
+                dropped: due.dropped,
+                resume_after: due.resume_after,
+            });
+        }
+        if !due.items.is_empty() {
+            // Only after the last piece does the client have all events up to the newest.
+            let position = if due.more { due.resume_after } else { due.reached };
+            let batch = batch(&self.fleet, id, position, due.items, false);
+            self.replies.push_back(ServerMessage::Update(batch));
+        }
+    }
+}
+
+/// What comes next for a subscription.
+enum Step {
+    Resume(LogPosition),
+    Walk,
+    Tell,
+}
+
+impl Walk {
+    fn new(is_snapshot: bool) -> Self {
+        Self {
+            is_snapshot,
+            shard: 0,
+            after: None,
+        }
+    }
+
+    /// The next rows that the subscription wants; at the end, how the fleet is as a whole.
+    fn piece(&mut self, fleet: &Fleet, subscription: &Subscription) -> Vec<Item> {
+        let (mut items, mut bytes) = (Vec::new(), 0);
+        while let Some(shard) = fleet.shards().get(self.shard) {
+            let rows = shard.table.rows_after(self.after, ROWS_AT_ONCE);
+            if rows.is_empty() {
+                self.shard += 1;
+                self.after = None;
+                continue;
+            }
+            for row in rows {
                 let published = Published {
                     topic: row.topic.clone(),
-                    about,
+                    about: Some(shard::about(&row.view)),
                     content: Content::Changed,
                 };
                 if subscription.wants(&published) {
+                    let size = row.topic.len() + row.json().get().len();
+                    if !items.is_empty() && (items.len() >= PIECE_MAX_ITEMS || bytes + size > PIECE_MAX_BYTES)
+                    {
+                        return items;
+                    }
+                    bytes += size;
                     items.push(Item {
                         topic: row.topic.clone(),
                         data: row.json().clone(),
                     });
                 }
+                self.after = Some(row.view.id);
             }
         }
         let published = Published {
@@ -230,89 +357,65 @@ impl Session {
             content: Content::Changed,
         };
         if subscription.wants(&published)
-            && let Some(data) = look_up(&self.fleet, summary::TOPIC)
+            && let Some(data) = look_up(fleet, summary::TOPIC)
         {
-            items.push(Item {
-                topic: summary::TOPIC.into(),
-                data,
-            });
+            let topic = published.topic;
+            items.push(Item { topic, data });
         }
         items
     }
+}
 
-    /// The events after a position that the subscription wants, and how many of them are too many.
-    async fn missed(
-        &self,
-        subscription: &Subscription,
-        after: LogPosition,
-        to: LogPosition,
-    ) -> Result<Missed, ApiError> {
-        let from = LogPosition(after.0.max(to.0.saturating_sub(RESUME_MAX))).next();
-        let (log, asked) = (self.fleet.log().clone(), subscription.asked().clone());
-        let views = self.fleet.clone();
-        let position = LogPosition(after.0);
-        let found = self.fleet.searches().run(move || {
-            // A subscription of its own, because this one must not be borrowed on another thread.
-            let wanted = Subscription::new(asked, position).ok();
-            let mut found = Vec::new();
-            log.scan(from, to, &mut |event| {
-                if let (Some(machine), Some(wanted)) = (event.stream.as_machine(), &wanted)
-                    && let Some(published) =
-                        published(&views, machine, event.position, event.recorded_at, event.body)
-                    && wanted.wants(&published)
-                    && let Content::Event { data, .. } = published.content
-                {
-                    found.push((
-                        event.position,
-                        Item {
-                            topic: published.topic,
-                            data,
-                        },
-                    ));
-                }
-                ControlFlow::Continue(())
-            })?;
-            Ok::<_, muster_store::LogError>(found)
-        });
-        let mut found = found.await?.map_err(|error| ApiError::log(&error))?;
-        let left = found.len().saturating_sub(RESUMED_MAX);
-        found.truncate(RESUMED_MAX);
-        let out_of_reach = from.0.saturating_sub(after.next().0);
-        Ok(Missed {
-            events: found,
-            left: left as u64,
-            out_of_reach,
-        })
+fn batch(fleet: &Fleet, id: &str, position: LogPosition, items: Vec<Item>, more: bool) -> Batch {
+    Batch {
+        id: id.to_owned(),
+        position,
+        server_time: fleet.now().wall,
+        items,
+        more,
     }
 }
 
-/// What a client that resumes has missed.
+/// Events that a client that resumes has missed: a piece of them.
 struct Missed {
-    /// The oldest of it, in order.
-    events: Vec<(LogPosition, Item)>,
-    /// How many more there are.
-    left: u64,
-    /// Entries that are too old to be looked through.
-    out_of_reach: u64,
+    /// In order.
+    items: Vec<Item>,
+    /// How far this goes.
+    reached: LogPosition,
 }
 
-/// Splits what is sent into messages.
-fn pieces<T>(items: Vec<T>, item: impl Fn(&T) -> &Item) -> Vec<Vec<T>> {
-    let mut pieces = Vec::new();
-    let (mut piece, mut bytes) = (Vec::new(), 0);
-    for one in items {
-        let size = item(&one).topic.len() + item(&one).data.get().len();
-        if !piece.is_empty() && (piece.len() >= ITEMS_AT_ONCE || bytes + size > BYTES_AT_ONCE) {
-            pieces.push(std::mem::take(&mut piece));
-            bytes = 0;
-        }
-        bytes += size;
-        piece.push(one);
-    }
-    if !piece.is_empty() {
-        pieces.push(piece);
-    }
-    pieces
+/// The events behind `after` and up to `to` that are asked for, as many as make one piece.
+async fn missed(
+    fleet: &Fleet,
+    asked: Subscribe,
+    after: LogPosition,
+    to: LogPosition,
+) -> Result<Missed, ApiError> {
+    let (log, views) = (fleet.log().clone(), fleet.clone());
+    let found = fleet.searches().run(move || {
+        // A subscription of its own, because that of the session must not be borrowed on another thread.
+        let wanted = Subscription::new(asked, after).ok();
+        let (mut items, mut bytes, mut reached) = (Vec::new(), 0, to);
+        log.scan(after.next(), to, &mut |event| {
+            if let (Some(machine), Some(wanted)) = (event.stream.as_machine(), &wanted)
+                && let Some(published) =
+                    published(&views, machine, event.position, event.recorded_at, event.body)
+                && wanted.wants(&published)
+                && let Content::Event { data, .. } = published.content
+            {
+                let topic = published.topic;
+                bytes += topic.len() + data.get().len();
+                items.push(Item { topic, data });
+                if items.len() >= PIECE_MAX_ITEMS || bytes >= PIECE_MAX_BYTES {
+                    reached = event.position;
+                    return ControlFlow::Break(());
+                }
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok::<_, muster_store::LogError>(Missed { items, reached })
+    });
+    found.await?.map_err(|error| ApiError::log(&error))
 }
 
 fn published(

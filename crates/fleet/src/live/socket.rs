@@ -1,7 +1,7 @@
 //! The live API over a WebSocket, at `/ws`.
 //!
 //! What is published is taken in whether the client reads or not; only its own writes wait for it. So a slow client
-//! holds on to nothing but what waits for it, and that has bounds.
+//! holds on to nothing but what waits for it and what is being written, and both have bounds.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
 use futures_util::{SinkExt, StreamExt};
+use muster_brain::live::PIECE_MAX_BYTES;
 use muster_protocol::link::TokenBucket;
-use muster_protocol::live::ServerMessage;
 use muster_store::Bus;
 
 use super::session::Session;
@@ -28,9 +28,6 @@ const PING_EVERY: Duration = Duration::from_secs(20);
 const LINGER: Duration = Duration::from_millis(300);
 /// How long the answer to a close may take.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
-/// A client that takes nothing for so long is let go.
-const WRITE_WITHIN: Duration = Duration::from_secs(60);
-
 /// How long a client that is let go may take to read why.
 const FAREWELL_WITHIN: Duration = Duration::from_secs(2);
 /// Messages a second that a client may send for long: each may cost a look at the whole fleet.
@@ -76,6 +73,7 @@ async fn run(socket: WebSocket, state: GatewayState) {
     let mut ping = tokio::time::interval(PING_EVERY);
     ping.tick().await;
     let mut unanswered = 0;
+    let write_within = Duration::from_millis(state.options.write_within_ms);
     let mut bucket = TokenBucket::new(MESSAGES_PER_S, MESSAGES_BURST, fleet.now().mono_ms);
     loop {
         // Before anything is handed out: what comes behind a gap must not be told without the gap, or the client would
@@ -85,9 +83,17 @@ async fn run(socket: WebSocket, state: GatewayState) {
             session.missed_some(dropped - lost);
             lost = dropped;
         }
-        let clock = fleet.now().mono_ms;
-        let due = session.due_at_ms().filter(|_| outgoing.is_empty());
-        let wait = Duration::from_millis(due.map_or(0, |due| due.saturating_sub(clock)));
+        // Made when it can be written, and not before.
+        let mut bytes = 0;
+        while bytes < PIECE_MAX_BYTES
+            && let Some(message) = session.next().await
+        {
+            // What the server says is words, finite numbers and JSON that was read before: it can always be written.
+            if let Ok(text) = serde_json::to_string(&message) {
+                bytes += text.len();
+                outgoing.push(Message::Text(text.into()));
+            }
+        }
         if !outgoing.is_empty() {
             let messages = std::mem::take(&mut outgoing);
             let write = async {
@@ -97,7 +103,7 @@ async fn run(socket: WebSocket, state: GatewayState) {
                 sink.flush().await
             };
             tokio::pin!(write);
-            let deadline = tokio::time::sleep(WRITE_WITHIN);
+            let deadline = tokio::time::sleep(write_within);
             tokio::pin!(deadline);
             let written = loop {
                 tokio::select! {
@@ -114,6 +120,9 @@ async fn run(socket: WebSocket, state: GatewayState) {
             }
             continue;
         }
+        let due = session.due_at_ms();
+        let clock = fleet.now().mono_ms;
+        let wait = Duration::from_millis(due.map_or(0, |due| due.saturating_sub(clock)));
         tokio::select! {
             message = stream.next() => match message {
                 Some(Ok(_)) if !bucket.take(fleet.now().mono_ms) => {
@@ -129,7 +138,7 @@ async fn run(socket: WebSocket, state: GatewayState) {
                     let _ = tokio::time::timeout(FAREWELL_WITHIN, farewell).await;
                     break;
                 }
-                Some(Ok(Message::Text(text))) => outgoing.extend(texts(session.take(&text).await)),
+                Some(Ok(Message::Text(text))) => session.take(&text),
                 Some(Ok(Message::Pong(_))) => unanswered = 0,
                 Some(Ok(Message::Ping(_))) => {}
                 Some(Ok(Message::Binary(_))) => {
@@ -154,7 +163,7 @@ async fn run(socket: WebSocket, state: GatewayState) {
                 Some(published) => session.offer(&published),
                 None => break,
             },
-            () = tokio::time::sleep(wait), if due.is_some() => outgoing.extend(texts(session.take_due())),
+            () = tokio::time::sleep(wait), if due.is_some() => {}
             _ = ping.tick() => {
                 if unanswered >= 2 {
                     break;
@@ -168,13 +177,6 @@ async fn run(socket: WebSocket, state: GatewayState) {
             }
         }
     }
-}
-
-fn texts(messages: Vec<ServerMessage>) -> impl Iterator<Item = Message> {
-    messages.into_iter().filter_map(|message| {
-        let text = serde_json::to_string(&message).ok()?;
-        Some(Message::Text(text.into()))
-    })
 }
 
 fn close(code: u16, reason: &str) -> Message {

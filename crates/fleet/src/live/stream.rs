@@ -1,4 +1,7 @@
 //! The live API as server-sent events, at `/api/v1/stream`: for clients that cannot hold a WebSocket.
+//!
+//! As over a WebSocket, what is published is taken in whether the client reads or not: a task of its own does that, and makes
+//! a text only when there is room for it.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -8,11 +11,13 @@ use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
+use muster_brain::live::PIECE_MAX_BYTES;
 use muster_model::{LogPosition, MachineId, Severity};
 use muster_protocol::live::{LiveFilters, RATE_DEFAULT_PER_S, ServerMessage, Strategy, Subscribe, Throttle};
 use muster_store::{Bus, Subscription};
 use serde::Deserialize;
+use tokio::sync::mpsc;
 
 use super::session::Session;
 use crate::api::error::ApiError;
@@ -67,24 +72,26 @@ pub async fn stream(
     let subscribe = subscribe(params, last_event_id)?;
     let bus = state.fleet.bus().subscribe();
     let mut session = Session::new(state.fleet.clone());
-    let answers = session.subscribe(subscribe).await;
-    if let [ServerMessage::Error { problem, .. }] = answers.as_slice() {
-        return Err(ApiError::from_problem(problem.clone()));
-    }
+    session.subscribe(subscribe);
     let mut first = String::from("retry: 2000\n\n");
-    answers.iter().for_each(|answer| write(&mut first, answer));
+    match session.next().await {
+        Some(ServerMessage::Error { problem, .. }) => return Err(ApiError::from_problem(problem)),
+        Some(answer) => write(&mut first, &answer),
+        None => {}
+    }
+    let (texts, mut body) = mpsc::channel(1);
+    // There is room for the first.
+    let _ = texts.try_send(first);
     let follow = Follow {
         _counted: state.live_clients.enter(),
         session,
         bus,
         lost: 0,
-        state,
-        first: Some(first),
+        state: state.clone(),
     };
-    let body = Body::from_stream(stream::unfold(follow, |mut follow| async move {
-        let text = follow.next().await?;
-        Some((Ok::<_, Infallible>(Bytes::from(text)), follow))
-    }));
+    state.tasks.spawn_small(follow.run(texts));
+    let texts = stream::poll_fn(move |context| body.poll_recv(context));
+    let body = Body::from_stream(texts.map(|text| Ok::<_, Infallible>(Bytes::from(text))));
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-store"),
@@ -134,37 +141,59 @@ struct Follow {
     bus: Subscription<Publications>,
     lost: u64,
     state: GatewayState,
-    first: Option<String>,
 }
 
 impl Follow {
-    /// The next text to be sent; none when the server ends.
-    async fn next(&mut self) -> Option<String> {
-        if let Some(first) = self.first.take() {
-            return Some(first);
+    /// Tells the client until it leaves or the server ends.
+    async fn run(mut self, texts: mpsc::Sender<String>) {
+        loop {
+            let room = tokio::select! {
+                room = texts.reserve() => room,
+                published = self.bus.next() => match published {
+                    Some(published) => {
+                        self.session.offer(&published);
+                        continue;
+                    }
+                    None => return,
+                },
+                () = self.state.shutdown.requested() => return,
+            };
+            let (Ok(room), Some(text)) = (room, self.next(&texts).await) else {
+                return;
+            };
+            room.send(text);
         }
+    }
+
+    /// The next text to be sent; none when the client left or the server ends.
+    async fn next(&mut self, texts: &mpsc::Sender<String>) -> Option<String> {
         let mut text = String::new();
         let keep_alive = tokio::time::sleep(KEEP_ALIVE);
         tokio::pin!(keep_alive);
         loop {
-            let now_ms = self.state.fleet.now().mono_ms;
-            let due = self.session.due_at_ms();
-            let wait = Duration::from_millis(due.map_or(0, |due| due.saturating_sub(now_ms)));
-            tokio::select! {
-                published = self.bus.next() => self.session.offer(&published?),
-                () = tokio::time::sleep(wait), if due.is_some() => {
-                    self.session.take_due().iter().for_each(|message| write(&mut text, message));
-                }
-                () = &mut keep_alive => text.push_str(":\n\n"),
-                () = self.state.shutdown.requested() => return None,
-            }
             let dropped = self.bus.dropped();
             if dropped > self.lost {
                 self.session.missed_some(dropped - self.lost);
                 self.lost = dropped;
             }
+            // Made when it can be written, and not before.
+            while text.len() < PIECE_MAX_BYTES
+                && let Some(message) = self.session.next().await
+            {
+                write(&mut text, &message);
+            }
             if !text.is_empty() {
                 return Some(text);
+            }
+            let now_ms = self.state.fleet.now().mono_ms;
+            let due = self.session.due_at_ms();
+            let wait = Duration::from_millis(due.map_or(0, |due| due.saturating_sub(now_ms)));
+            tokio::select! {
+                published = self.bus.next() => self.session.offer(&published?),
+                () = tokio::time::sleep(wait), if due.is_some() => {}
+                () = &mut keep_alive => text.push_str(":\n\n"),
+                () = texts.closed() => return None,
+                () = self.state.shutdown.requested() => return None,
             }
         }
     }

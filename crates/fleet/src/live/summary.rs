@@ -19,8 +19,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The fleet in figures, as it is now.
 pub fn now(fleet: &Fleet) -> FleetSummary {
     let now = fleet.now().wall;
+    let position = fleet.shown();
     let views = fleet.views();
-    let mut summary = convert::fleet_summary(&views, now, now, false, fleet.position());
+    let mut summary = convert::fleet_summary(&views, now, now, false, position);
     summary.history_from = fleet.history_from();
     summary
 }

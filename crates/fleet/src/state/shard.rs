@@ -23,6 +23,7 @@ use muster_runtime::{Clock, Shutdown};
 use muster_store::{Append, Bus, EventLog, Expected, LocalBus, LogError, StreamName};
 use tokio::sync::{mpsc, oneshot};
 
+use super::shown::Shown;
 use super::table::{Row, Table};
 use super::{Publications, now};
 use crate::api::convert;
@@ -111,6 +112,8 @@ pub struct ShardParts {
     pub bus: LocalBus<Publications>,
     /// What puts events of all shards into order.
     pub sequencer: Sequencer,
+    /// Where it says up to which entry its views are shown.
+    pub shown: Shown,
     /// What is counted for every message.
     pub figures: Figures,
 }
@@ -132,6 +135,9 @@ pub struct ShardTask {
     table: Arc<Table>,
     bus: LocalBus<Publications>,
     sequencer: Sequencer,
+    shown: Shown,
+    /// Runs of entries, first to last, that are folded in and not shown yet.
+    unshown: Vec<(LogPosition, LogPosition)>,
     figures: Figures,
     lines: HashMap<ConnectionId, Line>,
     in_flight: Receipts,
@@ -157,6 +163,7 @@ impl ShardTask {
             table,
             bus,
             sequencer,
+            shown,
             figures,
         } = parts;
         let mut rows = table.write();
@@ -173,6 +180,8 @@ impl ShardTask {
             table,
             bus,
             sequencer,
+            shown,
+            unshown: Vec::new(),
             figures,
             lines: HashMap::new(),
             in_flight: FuturesOrdered::new(),
@@ -435,6 +444,7 @@ impl ShardTask {
         let (Some(first), Some(last)) = (entries.first(), entries.last()) else {
             return;
         };
+        self.unshown.push((first.position, last.position));
         let heard = self.bus_is_heard();
         let published = entries.iter().filter(|_| heard).filter_map(|entry| {
             let event = entry.body.as_event(entry.recorded_at)?;
@@ -482,6 +492,9 @@ impl ShardTask {
                     published.extend(changes(row));
                 }
             });
+        }
+        if !self.unshown.is_empty() {
+            self.shown.add(self.unshown.drain(..));
         }
         self.publish(published);
     }

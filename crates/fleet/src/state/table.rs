@@ -1,7 +1,8 @@
 //! The views of one shard's machines, for readers. The shard replaces rows; readers take them without waiting for it.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Bound;
 use std::sync::{Arc, OnceLock};
 
 use muster_model::{MachineId, MachineView};
@@ -37,6 +38,8 @@ impl Row {
 #[derive(Debug, Default)]
 pub struct Table {
     rows: RwLock<HashMap<MachineId, Arc<Row>>>,
+    /// The machines in order, so that a slow reader can go through them and hold on to nothing but one id.
+    order: RwLock<BTreeSet<MachineId>>,
 }
 
 impl Table {
@@ -52,29 +55,47 @@ impl Table {
         views.extend(rows.values().map(|row| row.view.clone()));
     }
 
-    /// All rows.
-    pub fn rows(&self) -> Vec<Arc<Row>> {
-        self.rows.read().values().cloned().collect()
+    /// The rows behind this machine in the order of ids, or the first ones: at most so many.
+    pub fn rows_after(&self, machine: Option<MachineId>, count: usize) -> Vec<Arc<Row>> {
+        let from = machine.map_or(Bound::Unbounded, Bound::Excluded);
+        let order = self.order.read();
+        let ids: Vec<MachineId> = order
+            .range((from, Bound::Unbounded))
+            .take(count)
+            .copied()
+            .collect();
+        drop(order);
+        let rows = self.rows.read();
+        ids.iter().filter_map(|id| rows.get(id).cloned()).collect()
     }
 
     /// Puts views into their rows, newer ones in the place of older ones.
     pub fn write(&self) -> TableWriter<'_> {
-        TableWriter(self.rows.write())
+        TableWriter {
+            rows: self.rows.write(),
+            order: &self.order,
+        }
     }
 }
 
 /// The table while its shard writes to it. Readers wait: it is held for few rows at a time.
-pub struct TableWriter<'a>(RwLockWriteGuard<'a, HashMap<MachineId, Arc<Row>>>);
+pub struct TableWriter<'a> {
+    rows: RwLockWriteGuard<'a, HashMap<MachineId, Arc<Row>>>,
+    order: &'a RwLock<BTreeSet<MachineId>>,
+}
 
 impl TableWriter<'_> {
     /// Puts a newer view into its row.
     pub fn put(&mut self, view: &MachineView) -> &Arc<Row> {
-        match self.0.entry(view.id) {
-            Entry::Vacant(entry) => entry.insert(Arc::new(Row {
-                topic: format!("machine.{}.state", view.id).into(),
-                json: OnceLock::new(),
-                view: Arc::new(view.clone()),
-            })),
+        match self.rows.entry(view.id) {
+            Entry::Vacant(entry) => {
+                self.order.write().insert(view.id);
+                entry.insert(Arc::new(Row {
+                    topic: format!("machine.{}.state", view.id).into(),
+                    json: OnceLock::new(),
+                    view: Arc::new(view.clone()),
+                }))
+            }
             Entry::Occupied(entry) => {
                 let row = entry.into_mut();
                 // Where no reader holds the older view, the newer one takes its place without being copied.

@@ -387,3 +387,51 @@ async fn a_position_never_goes_back_behind_what_was_told() {
     assert!(update >= snapshot, "{update} after {snapshot}");
     site.stop().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_and_never_reads_is_let_go() {
+    use tokio::io::AsyncWriteExt;
+
+    let data = tempfile::tempdir().unwrap();
+    let mut options = options(data.path());
+    options.write_within_ms = 500;
+    options.shard.limits.messages_burst = 10_000;
+    options.shard.limits.messages_per_s = 10_000;
+    let site = Site::start_with(options).await;
+    let mut machine = Machine::connect(site.address, &id(1), 0).await;
+    let paths = ["/api/v1/stream?topics=%3E", "/api/v1/events?limit=1000"];
+    let mut deaf = Vec::new();
+    for path in paths {
+        // A small window, so that little fits on the way.
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4_096).unwrap();
+        let mut stream = socket.connect(site.address).await.unwrap();
+        // Asked for again and again over one connection, so that the answers do not fit on the way.
+        let count = if path.contains("stream") { 1 } else { 200 };
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", site.address);
+        stream.write_all(request.repeat(count).as_bytes()).await.unwrap();
+        deaf.push(stream);
+    }
+    let let_go = async || {
+        let metrics = site.metrics().await;
+        let line = metrics
+            .lines()
+            .find(|line| line.starts_with("muster_clients_not_reading_total"));
+        line.and_then(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
+    };
+    soon("both are let go", async {
+        while let_go().await != Some(paths.len() as u64) {
+            // Something to tell the stream, and more to list for whoever asks.
+            for _ in 0..50 {
+                let event =
+                    json!({ "kind": "k", "severity": "info", "message": "", "data": "x".repeat(4_000) });
+                machine.surely("event", event).await;
+            }
+            machine.acknowledged().await;
+        }
+    })
+    .await;
+    assert!(site.metrics().await.contains("muster_live_clients 0"));
+    drop(deaf);
+    site.stop().await.unwrap();
+}

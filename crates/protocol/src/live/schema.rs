@@ -202,11 +202,12 @@ fn examples() -> BTreeMap<&'static str, Vec<Value>> {
         format!("machine.{machine}.telemetry"),
         r#"{"samples":[{"metric":"cpu.percent","value":12.5,"unit":"%","quality":"good","at":"2026-11-21T06:59:59.923Z"}]}"#,
     );
-    let batch = |items: Vec<Option<Item>>| Batch {
+    let batch = |items: Vec<Option<Item>>, more: bool| Batch {
         id: "table".into(),
         position: LogPosition(4_711),
         server_time: now,
         items: items.into_iter().flatten().collect(),
+        more,
     };
     let once_a_second = Throttle {
         rate_per_s: 1.0,
@@ -249,8 +250,12 @@ fn examples() -> BTreeMap<&'static str, Vec<Value>> {
         ("ping", ClientMessage::Ping { id: Some("1".into()) }),
     ];
     let tells = [
-        ("snapshot", ServerMessage::Snapshot(batch(Vec::new()))),
-        ("update", ServerMessage::Update(batch(vec![heard, measured]))),
+        ("snapshot", ServerMessage::Snapshot(batch(Vec::new(), true))),
+        ("snapshot", ServerMessage::Snapshot(batch(Vec::new(), false))),
+        (
+            "update",
+            ServerMessage::Update(batch(vec![heard, measured], false)),
+        ),
         (
             "lagged",
             ServerMessage::Lagged {

@@ -2,7 +2,7 @@
 import type { ReactNode } from 'react';
 import type { Machine, ReportedState } from '@/api/types';
 import { compass, formatBytes, formatNumber, words } from '@/kit/format';
-import { Age, Moment } from '@/kit/times';
+import { Age, AsOf, Moment, type AsOfProps } from '@/kit/times';
 import classes from './facts.module.css';
 
 type Fact = [string, ReactNode] | null;
@@ -10,11 +10,22 @@ type Fact = [string, ReactNode] | null;
 const fact = (name: string, value: ReactNode | null | undefined): Fact =>
   value === null || value === undefined || value === '' ? null : [name, value];
 
-function Card({ title, children, facts }: { title: string; children?: ReactNode; facts?: Fact[] }) {
+interface CardProps {
+  title: string;
+  children?: ReactNode;
+  facts?: Fact[];
+  /** When the machine reported it. */
+  asOf?: AsOfProps | undefined;
+}
+
+function Card({ title, children, facts, asOf }: CardProps) {
   const known = (facts ?? []).filter((each): each is [string, ReactNode] => each !== null);
   return (
-    <section className={classes.card} aria-label={title}>
-      <h2>{title}</h2>
+    <section className={classes.card} aria-label={title} data-stale={asOf?.stale || undefined}>
+      <header>
+        <h2>{title}</h2>
+        {asOf !== undefined && <AsOf {...asOf} />}
+      </header>
       {known.length > 0 && (
         <dl className={classes.facts}>
           {known.map(([name, value]) => (
@@ -44,20 +55,22 @@ function Gauge({ name, percent, text }: { name: string; percent: number; text: s
 
 export function Facts({ machine }: { machine: Machine }) {
   const state = machine.reported;
+  const asOf = (section: keyof ReportedState): AsOfProps => ({ at: machine.sections_reported_at[section], stale: machine.summary.presence !== 'online' });
   return (
     <div className={classes.cards}>
-      {state.resources !== undefined && <ResourcesCard resources={state.resources} hardware={state.hardware} />}
-      {state.power !== undefined && <PowerCard power={state.power} />}
+      {state.resources !== undefined && <ResourcesCard resources={state.resources} hardware={state.hardware} asOf={asOf('resources')} />}
+      {state.power !== undefined && <PowerCard power={state.power} asOf={asOf('power')} />}
       {state.thermal !== undefined && (
-        <Card title="Temperatures" facts={state.thermal.zones.map((zone) => fact(zone.name, `${formatNumber(zone.celsius, 1)} °C`))} />
+        <Card title="Temperatures" asOf={asOf('thermal')} facts={state.thermal.zones.map((zone) => fact(zone.name, `${formatNumber(zone.celsius, 1)} °C`))} />
       )}
-      {state.location !== undefined && <LocationCard location={state.location} />}
-      {state.nodes !== undefined && <NodesCard nodes={state.nodes.nodes} />}
-      {state.network !== undefined && <NetworkCard network={state.network} />}
-      {state.hardware !== undefined && <HardwareCard hardware={state.hardware} />}
+      {state.location !== undefined && <LocationCard location={state.location} asOf={asOf('location')} />}
+      {state.nodes !== undefined && <NodesCard nodes={state.nodes.nodes} asOf={asOf('nodes')} />}
+      {state.network !== undefined && <NetworkCard network={state.network} asOf={asOf('network')} />}
+      {state.hardware !== undefined && <HardwareCard hardware={state.hardware} asOf={asOf('hardware')} />}
       {state.platform !== undefined && (
         <Card
           title="System"
+          asOf={asOf('platform')}
           facts={[
             fact('System', state.platform.os),
             fact('Kernel', <span className="mono">{state.platform.kernel}</span>),
@@ -85,10 +98,14 @@ export function Facts({ machine }: { machine: Machine }) {
 
 type Section<K extends keyof ReportedState> = NonNullable<ReportedState[K]>;
 
-function ResourcesCard({ resources, hardware }: { resources: Section<'resources'>; hardware: ReportedState['hardware'] }) {
+interface WithAge {
+  asOf: AsOfProps;
+}
+
+function ResourcesCard({ resources, hardware, asOf }: WithAge & { resources: Section<'resources'>; hardware: ReportedState['hardware'] }) {
   const memory = hardware === undefined ? formatBytes(resources.memory_used_bytes) : `${formatBytes(resources.memory_used_bytes)} of ${formatBytes(hardware.memory_bytes)}`;
   return (
-    <Card title="Resources">
+    <Card title="Resources" asOf={asOf}>
       <Gauge name="Processor" percent={resources.cpu_percent} text={`${formatNumber(resources.cpu_percent)} %, load ${formatNumber(resources.load_1m, 2)}`} />
       <Gauge name="Memory" percent={resources.memory_percent} text={`${formatNumber(resources.memory_percent)} %, ${memory}`} />
       {resources.disks.map((disk) => (
@@ -98,11 +115,12 @@ function ResourcesCard({ resources, hardware }: { resources: Section<'resources'
   );
 }
 
-function PowerCard({ power }: { power: Section<'power'> }) {
+function PowerCard({ power, asOf }: WithAge & { power: Section<'power'> }) {
   const { battery_percent: charge, amperes } = power;
   return (
     <Card
       title="Power"
+      asOf={asOf}
       facts={[
         fact('Battery', charge === null || charge === undefined ? 'none' : `${formatNumber(charge)} %${power.charging ? ', charging' : ''}`),
         fact('Supply', power.external_supply ? 'fed from outside' : 'own battery'),
@@ -113,12 +131,13 @@ function PowerCard({ power }: { power: Section<'power'> }) {
   );
 }
 
-function LocationCard({ location }: { location: Section<'location'> }) {
+function LocationCard({ location, asOf }: WithAge & { location: Section<'location'> }) {
   const { latitude_degrees: latitude, longitude_degrees: longitude } = location;
   const position = `${formatNumber(Math.abs(latitude), 6)}° ${latitude < 0 ? 'S' : 'N'}, ${formatNumber(Math.abs(longitude), 6)}° ${longitude < 0 ? 'W' : 'E'}`;
   return (
     <Card
       title="Location"
+      asOf={asOf}
       facts={[
         fact('Position', position),
         fact('Heading', (
@@ -133,9 +152,9 @@ function LocationCard({ location }: { location: Section<'location'> }) {
   );
 }
 
-function NodesCard({ nodes }: { nodes: Section<'nodes'>['nodes'] }) {
+function NodesCard({ nodes, asOf }: WithAge & { nodes: Section<'nodes'>['nodes'] }) {
   return (
-    <Card title="Runtime nodes">
+    <Card title="Runtime nodes" asOf={asOf}>
       <table className={classes.nodes}>
         <thead>
           <tr><th scope="col">Node</th><th scope="col">Status</th><th scope="col">Restarts</th></tr>
@@ -157,9 +176,9 @@ function NodesCard({ nodes }: { nodes: Section<'nodes'>['nodes'] }) {
   );
 }
 
-function NetworkCard({ network }: { network: Section<'network'> }) {
+function NetworkCard({ network, asOf }: WithAge & { network: Section<'network'> }) {
   return (
-    <Card title="Network" facts={[fact('Host name', <span className="mono">{network.hostname}</span>)]}>
+    <Card title="Network" asOf={asOf} facts={[fact('Host name', <span className="mono">{network.hostname}</span>)]}>
       {network.interfaces.map((each) => (
         <div key={each.name} className={classes.link} data-up={each.up || undefined}>
           <strong className="mono">{each.name}</strong>
@@ -171,10 +190,11 @@ function NetworkCard({ network }: { network: Section<'network'> }) {
   );
 }
 
-function HardwareCard({ hardware }: { hardware: Section<'hardware'> }) {
+function HardwareCard({ hardware, asOf }: WithAge & { hardware: Section<'hardware'> }) {
   return (
     <Card
       title="Hardware"
+      asOf={asOf}
       facts={[
         fact('Maker', hardware.vendor),
         fact('Model', hardware.model),

@@ -3,7 +3,7 @@ import type { ReactNode } from 'react';
 import type { Machine } from '@/api/types';
 import { words } from '@/kit/format';
 import { SeverityMark } from '@/kit/status';
-import { Age } from '@/kit/times';
+import { Age, AsOf } from '@/kit/times';
 import classes from './page.module.css';
 
 type Tone = 'good' | 'warn' | 'bad' | 'plain';
@@ -30,14 +30,16 @@ function Region({ name, word, tone = 'plain', note }: { name: string; word: stri
 export function Regions({ machine }: { machine: Machine }) {
   const { operation, health, deployment } = machine.reported;
   const { presence, presence_since: since } = machine.summary;
+  const times = machine.sections_reported_at;
+  const stale = presence !== 'online';
   return (
     <dl className={classes.regions} aria-label="State">
-      <Region name="Mode" word={operation?.mode} />
+      <Region name="Mode" word={operation?.mode} note={operation === undefined ? undefined : <AsOf at={times.operation} stale={stale} />} />
       <Region name="Safety" word={operation?.safety} tone={SAFETY[operation?.safety ?? '']} />
       <Region name="Authority" word={operation?.authority} note={operation === undefined ? undefined : AUTHORITY[operation.authority]} />
       <Region name="Mission" word={operation?.mission} tone={MISSION[operation?.mission ?? '']} />
       <Region name="Link" word={presence} tone={PRESENCE[presence]} note={<>{machine.presence_reason}, <Age at={since} ago /></>} />
-      <Region name="Health" word={health?.level} tone={HEALTH[health?.level ?? '']} />
+      <Region name="Health" word={health?.level} tone={HEALTH[health?.level ?? '']} note={health === undefined ? undefined : <AsOf at={times.health} stale={stale} />} />
       <Region name="Update" word={deployment?.phase} tone={deployment?.phase === 'rolled_back' ? 'warn' : 'plain'} note={deployment?.release ?? undefined} />
     </dl>
   );

@@ -20,6 +20,7 @@ fn batch<T: Serialize>(position: u64, topic: &str, data: &T) -> Batch {
             topic: topic.into(),
             data: Arc::from(data),
         }],
+        more: false,
     }
 }
 
