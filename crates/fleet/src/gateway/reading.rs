@@ -103,18 +103,20 @@ mod tests {
     async fn who_takes_nothing_is_cut_off_and_who_is_slow_is_not() {
         let (near, mut far) = tokio::io::duplex(16);
         let mut near = Reading::new(near, Duration::from_secs(60));
-        // tidy: allow(tasks): the test waits for it
-        let writing = tokio::spawn(async move {
+        let writing = async {
             for _ in 0..8 {
                 near.write_all(&[0; 16]).await?;
             }
             near.write_all(&[0; 17]).await
-        });
-        for _ in 0..8 {
-            tokio::time::sleep(Duration::from_secs(50)).await;
-            far.read_exact(&mut [0; 16]).await.unwrap();
-        }
-        let refused = writing.await.unwrap().unwrap_err();
+        };
+        let reading = async {
+            for _ in 0..8 {
+                tokio::time::sleep(Duration::from_secs(50)).await;
+                far.read_exact(&mut [0; 16]).await.unwrap();
+            }
+        };
+        let (written, ()) = tokio::join!(writing, reading);
+        let refused = written.unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::TimedOut);
     }
 }
