@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::error::{BenchError, Result};
 use super::output::number;
-use super::report::{Better, Figure, Report};
+use super::report::{Better, Report};
 
 /// How much worse a ratio may be: a quarter.
 const WORSE_MAX: f64 = 1.25;
@@ -14,7 +14,16 @@ const WORSE_MAX: f64 = 1.25;
 /// An earlier report, as far as it matters here.
 #[derive(Debug, Deserialize)]
 pub(super) struct Baseline {
-    figures: Vec<Figure>,
+    figures: Vec<Then>,
+}
+
+/// One of its figures.
+#[derive(Debug, Deserialize)]
+struct Then {
+    name: String,
+    value: f64,
+    #[serde(default)]
+    ratio: Option<Better>,
 }
 
 impl Baseline {

@@ -1,7 +1,5 @@
 //! The figures of a run: each with its unit, its goal, what limited it, and how it was taken.
 
-use std::borrow::Cow;
-
 use serde::{Deserialize, Serialize};
 
 use super::host::Host;
@@ -11,7 +9,7 @@ use super::servers::Subject;
 const VERSION: u32 = 1;
 
 /// One figure.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Figure {
     /// For programs: the scenario, what was measured, and for other servers whose figure it is.
     pub(super) name: String,
@@ -20,19 +18,19 @@ pub(super) struct Figure {
     /// For people.
     pub(super) what: String,
     pub(super) value: f64,
-    pub(super) unit: Cow<'static, str>,
+    pub(super) unit: &'static str,
     /// What is hoped for; none where a figure is for comparison only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) goal: Option<Goal>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) met: Option<bool>,
     /// What kept it from being the server's own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) limited_by: Option<String>,
     /// How it was taken.
-    pub(super) method: Cow<'static, str>,
+    pub(super) method: &'static str,
     /// For Muster's figure divided by another server's of the same run: in which direction it is better.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) ratio: Option<Better>,
 }
 
@@ -45,7 +43,7 @@ pub(super) enum Better {
 }
 
 /// What is hoped for.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Goal {
     AtMost(f64),
@@ -79,11 +77,11 @@ impl Figure {
             subject: subject.name().to_owned(),
             what: what.into(),
             value,
-            unit: Cow::Borrowed(unit),
+            unit,
             goal: None,
             met: None,
             limited_by: None,
-            method: Cow::Borrowed(method),
+            method,
             ratio: None,
         }
     }
