@@ -32,8 +32,10 @@ use crate::gateway::line::Line;
 use crate::live::sequencer::Sequencer;
 use crate::series::Series;
 
-/// How often changed views are shown to readers.
+/// How often changed views are shown to readers while somebody listens.
 const PUBLISH_EVERY: Duration = Duration::from_millis(50);
+/// How often while nobody does: what is durable is shown as it is committed, and what was only heard may be so old.
+const UNHEARD_PUBLISH_EVERY: Duration = Duration::from_millis(200);
 /// Most views that are shown anew at once after a commit.
 const SHOW_AT_COMMIT_MAX: usize = 256;
 /// Rows that are put into the table under one lock: a reader waits for no more.
@@ -232,7 +234,12 @@ impl ShardTask {
                 self.show_changes();
                 // Ten thousand views take a while: showing them costs at most a tenth of the time.
                 let took_ms = self.clock.mono_ms().saturating_sub(now.mono_ms);
-                self.show_at_ms = now.mono_ms + (PUBLISH_EVERY.as_millis() as u64).max(10 * took_ms);
+                let every = if self.bus_is_heard() {
+                    PUBLISH_EVERY
+                } else {
+                    UNHEARD_PUBLISH_EVERY
+                };
+                self.show_at_ms = now.mono_ms + (every.as_millis() as u64).max(10 * took_ms);
             }
             self.carry_out();
         }

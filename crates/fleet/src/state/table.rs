@@ -1,10 +1,11 @@
 //! The views of one shard's machines, for readers. The shard replaces rows; readers take them without waiting for it.
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::{Arc, OnceLock};
 
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 use muster_model::{MachineId, MachineView};
 use parking_lot::{RwLock, RwLockWriteGuard};
 use serde_json::value::RawValue;

@@ -4,9 +4,9 @@
 //! a generation that is written with it, so that a query takes every sample once: from memory if it found the
 //! generation there, otherwise from the file.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use muster_model::vocabulary::Quality;
 use muster_model::{MachineId, Sample, telemetry};
 use rusqlite::Connection;
