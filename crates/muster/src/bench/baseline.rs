@@ -14,6 +14,8 @@ const WORSE_MAX: f64 = 1.25;
 /// An earlier report, as far as it matters here.
 #[derive(Debug, Deserialize)]
 pub(super) struct Baseline {
+    /// How many were connected: per-machine figures of another size are not comparable.
+    machines: usize,
     figures: Vec<Then>,
 }
 
@@ -53,6 +55,12 @@ impl Baseline {
 
     /// Fails when a ratio of both runs is worse by more than a quarter, or when they have none in common.
     pub(super) fn compare(&self, report: &Report) -> Result<usize> {
+        if self.machines != report.machines {
+            let (then, now) = (self.machines, report.machines);
+            let what =
+                format!("the baseline is one of {then} machines, this run of {now}: use --machines {then}");
+            return Err(BenchError::Usage { what });
+        }
         let mut fallen = Vec::new();
         let mut compared = 0;
         for now in &report.figures {

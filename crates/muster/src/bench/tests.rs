@@ -121,6 +121,9 @@ fn a_baseline_without_ratios_is_refused() {
     let full = baseline(&empty);
     empty.figures.clear();
     assert_eq!(full.compare(&empty).expect_err("refused").exit_code(), 64);
+    let mut other_size = report(10.0, Better::Less);
+    other_size.machines = 2;
+    assert_eq!(full.compare(&other_size).expect_err("refused").exit_code(), 64);
 
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("baseline.json");

@@ -13,8 +13,8 @@ const JOIN_WITHIN: Duration = Duration::from_secs(120);
 const DRAIN_WITHIN: Duration = Duration::from_secs(60);
 /// Signs of life come from connections that lie so far apart, so that each time it is another one.
 const BEAT_STRIDE: usize = 7_919;
-/// Messages that an open load sends in a row before it listens.
-const ROW_MAX: u64 = 256;
+/// Messages that an open load sends in a row before it listens: an answer is noticed a fifth of a millisecond late at most.
+const ROW_MAX: u64 = 32;
 
 /// How joining went.
 #[derive(Clone, Debug)]
