@@ -5,6 +5,8 @@
 
 import { Machine, payloads, sleep } from "./machine.mjs";
 
+const RETURN_AFTER_MS = 50;
+
 const [port] = process.argv.slice(2);
 const server = { socket: (path) => `ws://127.0.0.1:${port}${path}` };
 const flooder = new Machine(server);
@@ -30,6 +32,8 @@ async function flood() {
   if (floods) {
     const { code } = await flooder.closed;
     codes[code] = (codes[code] ?? 0) + 1;
+    // Connecting without end is another thing, with a limit of its own.
+    await sleep(RETURN_AFTER_MS);
   } else flooder.ws.terminate();
 }
 

@@ -23,6 +23,8 @@ use crate::state::ShardMessage;
 
 /// A machine that takes nothing for so long is let go.
 pub(super) const WRITE_WITHIN: Duration = Duration::from_secs(15);
+/// Messages of one machine that are taken before others on the same thread get their turn.
+const TURN_MAX_MESSAGES: u32 = 8;
 /// Pings without an answer after which the other end is gone.
 const UNHEARD_MAX: u8 = 2;
 
@@ -166,15 +168,23 @@ impl Session<'_> {
         }
     }
 
-    /// Passes on what the machine says, until there is something else to do. What it says goes before what it is told: there
-    /// is an end to it, since a busy stream says after a while that nothing is there, so that others get their turn.
+    /// Passes on what the machine says, until there is something else to do. What it says goes before what it is told, but
+    /// only so much of it at once: a machine that floods must not keep the others on its thread waiting.
     fn poll<S>(&mut self, cx: &mut Context<'_>, wire: &mut Wire<S>, ping: Pin<&mut Sleep>) -> Poll<Next>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
+        let mut turn = TURN_MAX_MESSAGES;
         while let Poll::Ready(heard) = wire.poll_next(cx, |incoming| self.admit(incoming)) {
             match heard {
-                Ok(None) => {}
+                Ok(None) => {
+                    turn -= 1;
+                    if turn == 0 {
+                        // On with it after the others had their turn.
+                        cx.waker().wake_by_ref();
+                        break;
+                    }
+                }
                 Ok(Some(next)) => return Poll::Ready(next),
                 Err(error) => return Poll::Ready(Next::End(Box::new(End::by_error(&error)))),
             }
