@@ -32,14 +32,16 @@ export function Regions({ machine }: { machine: Machine }) {
   const { presence, presence_since: since } = machine.summary;
   const times = machine.sections_reported_at;
   const stale = presence !== 'online';
+  // What may be otherwise by now is not shown as good.
+  const known = (tone: Tone | undefined) => (stale && tone === 'good' ? 'plain' : tone);
   return (
     <dl className={classes.regions} aria-label="State">
       <Region name="Mode" word={operation?.mode} note={operation === undefined ? undefined : <AsOf at={times.operation} stale={stale} />} />
-      <Region name="Safety" word={operation?.safety} tone={SAFETY[operation?.safety ?? '']} />
+      <Region name="Safety" word={operation?.safety} tone={known(SAFETY[operation?.safety ?? ''])} />
       <Region name="Authority" word={operation?.authority} note={operation === undefined ? undefined : AUTHORITY[operation.authority]} />
-      <Region name="Mission" word={operation?.mission} tone={MISSION[operation?.mission ?? '']} />
+      <Region name="Mission" word={operation?.mission} tone={known(MISSION[operation?.mission ?? ''])} />
       <Region name="Link" word={presence} tone={PRESENCE[presence]} note={<>{machine.presence_reason}, <Age at={since} ago /></>} />
-      <Region name="Health" word={health?.level} tone={HEALTH[health?.level ?? '']} note={health === undefined ? undefined : <AsOf at={times.health} stale={stale} />} />
+      <Region name="Health" word={health?.level} tone={known(HEALTH[health?.level ?? ''])} note={health === undefined ? undefined : <AsOf at={times.health} stale={stale} />} />
       <Region name="Update" word={deployment?.phase} tone={deployment?.phase === 'rolled_back' ? 'warn' : 'plain'} note={deployment?.release ?? undefined} />
     </dl>
   );
