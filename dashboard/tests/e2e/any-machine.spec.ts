@@ -22,7 +22,7 @@ test('shows who it is, its regions, its measurements and its facts', async ({ pa
   await expect(page.locator('figure canvas').first()).toBeVisible();
   for (const card of ['Resources', 'Temperatures', 'Hardware', 'System', 'Network']) {
     // Each with the age of what it says.
-    await expect(page.getByRole('region', { name: card, exact: true }).getByText(/^(now|\d+ (s|min|h)( \d+ min)? ago)$/).first()).toBeVisible();
+    await expect(page.getByRole('region', { name: card, exact: true }).getByText(/^(now|\d+ (s|min|h|d)( \d+ (min|h))? ago)$/).first()).toBeVisible();
   }
 });
 
