@@ -24,6 +24,55 @@ const refusedAs = async (machine, reason, says, code) => {
   await machine.refused(code, says);
 };
 
+describe("a record that the server cannot take", { concurrency: 4 }, () => {
+  const bad = {
+    "a kind that is no topic": (machine) => machine.envelope("event", payloads.event("bad", { kind: "so hot!" }), { record: 1 }),
+    "a field that does not exist": (machine) => machine.envelope("state", { full: { colour: "red" } }, { record: 1 }),
+    "more than 64 KiB": (machine) => machine.envelope("event", payloads.event("bad", { data: Array(40_000).fill(0) }), { record: 1 }),
+  };
+  for (const [name, make] of Object.entries(bad)) {
+    test(`${name}: refused three times, then passed over, and the log says so`, async (t) => {
+      const server = await serving(t);
+      const machine = new Machine(server);
+      // As a machine does it: records 1 and 2 wait in its outbox and are sent in order in every session.
+      for (let times = 1; times <= 3; times += 1) {
+        await machine.open();
+        const welcome = await machine.hello({ records: { first: 1, last: 2 }, highest_record: 2 });
+        assert.equal(welcome.highest_record, 0, "it is not passed over before its time");
+        machine.ws.send(JSON.stringify(make(machine)));
+        machine.say("event", payloads.event("behind it"), { record: 2 });
+        const end = await machine.refused(name === "more than 64 KiB" ? 1009 : name.startsWith("a kind") ? 1008 : 1007);
+        assert.ok(end.reason.length > 0);
+      }
+      await machine.open();
+      const welcome = await until(async () => {
+        const welcome = await machine.hello({ records: { first: 1, last: 2 }, highest_record: 2 });
+        if (welcome.highest_record === 1) return welcome;
+        await machine.end();
+        await machine.open();
+      });
+      assert.equal(welcome.highest_record, 1);
+      machine.say("event", payloads.event("behind it"), { record: 2 });
+      await machine.acknowledged(2);
+      const events = await until(async () => {
+        const events = await server.events(machine.id);
+        return events.some((event) => event.message === "behind it") && events;
+      });
+      const noted = events.filter((event) => event.kind === "records.refused");
+      assert.equal(noted.length, 1);
+      assert.equal(noted[0].severity, "error");
+      assert.match(noted[0].message, /Record 1 .* is passed over: /);
+      assert.equal(await server.metric("muster_records_refused_total"), 1);
+      // It is in the log: a restart knows it, too.
+      await server.stop();
+      machine.server = await Server.start({ data: server.data });
+      t.after(() => machine.server.stop());
+      await machine.open();
+      assert.equal((await machine.hello({ highest_record: 2 })).highest_record, 2);
+    });
+  }
+});
+
 describe("limits", { concurrency: 4 }, () => {
   test("a machine that is one too many is told so; those that have joined come and go", async (t) => {
     const server = await serving(t, "--machines-max", "3", "--shards", "2");

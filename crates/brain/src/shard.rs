@@ -67,6 +67,8 @@ struct Slot {
     asked_for: Option<RecordNumber>,
     /// Whether the whole state was asked for and has not come yet.
     asked_for_state: bool,
+    /// The record that comes next and was refused for what it holds, and how often.
+    refused: Option<(RecordNumber, u8)>,
     /// Whether its view changed since it was last published.
     dirty: bool,
 }
@@ -153,6 +155,11 @@ impl Shard {
     pub fn step(&mut self, now: Now, input: Input) {
         match input {
             Input::Frame { connection, frame } => self.frame(now, connection, frame),
+            Input::Refused {
+                connection,
+                refused,
+                reason,
+            } => self.refused(connection, &refused, reason),
             Input::Heard(connection) => self.heard(now, connection),
             Input::Closed { connection, reason } => {
                 self.ended.remove(&connection);
@@ -609,6 +616,7 @@ impl Slot {
             presence: view.presence,
             asked_for: None,
             asked_for_state: false,
+            refused: None,
             dirty: false,
             view,
         }

@@ -120,6 +120,15 @@ pub enum MachineEntry {
         /// The last that is lost.
         last: RecordNumber,
     },
+    /// The machine sent this record again and again, and it was refused each time for what it holds: it is passed over.
+    RecordRefused {
+        /// The machine's record number.
+        record: RecordNumber,
+        /// Its type: `state`, `event` or `response`.
+        kind: String,
+        /// Why it was refused, for a person.
+        reason: String,
+    },
     /// A person gave the machine another name to be shown, or took it away.
     Renamed {
         /// The new one.
@@ -153,7 +162,8 @@ impl MachineEntry {
         match self {
             Self::StateReported { record, .. }
             | Self::EventReported { record, .. }
-            | Self::ResponseReported { record, .. } => Some(*record),
+            | Self::ResponseReported { record, .. }
+            | Self::RecordRefused { record, .. } => Some(*record),
             Self::Registered
             | Self::SessionOpened { .. }
             | Self::PresenceChanged { .. }
@@ -222,6 +232,13 @@ impl MachineEntry {
                 "records.lost",
                 Severity::Error,
                 format!("Records {first} to {last} were dropped by the machine and will never come"),
+            ),
+            Self::RecordRefused { record, kind, reason } => noticed(
+                "records.refused",
+                Severity::Error,
+                format!(
+                    "Record {record} of the machine, of type {kind}, cannot be taken and is passed over: {reason}"
+                ),
             ),
             Self::Renamed {
                 display_name: Some(name),

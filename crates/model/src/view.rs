@@ -213,7 +213,9 @@ impl MachineView {
                 self.state_version = *version;
                 self.reported_at = Some(*at);
             }
-            MachineEntry::EventReported { .. } | MachineEntry::ResponseReported { .. } => {}
+            MachineEntry::EventReported { .. }
+            | MachineEntry::ResponseReported { .. }
+            | MachineEntry::RecordRefused { .. } => {}
             MachineEntry::RecordsLost { first: _, last } => {
                 self.highest_record = self.highest_record.max(*last);
             }

@@ -22,7 +22,7 @@ mod tests;
 use muster_model::{MachineId, RecordNumber, SequenceNumber, SessionNumber, Timestamp};
 
 pub use bucket::TokenBucket;
-pub use decode::{DecodeError, Decoder, EVENT_MESSAGE_MAX_CHARS, Minor};
+pub use decode::{DecodeError, Decoder, EVENT_MESSAGE_MAX_CHARS, Minor, RefusedRecord};
 pub use encode::encode;
 pub use limits::Limits;
 pub use message::*;

@@ -7,6 +7,7 @@
 //! It does not know what a socket is: it asks for a connection and for writes, and is told what came of them.
 
 mod clock;
+mod fitting;
 mod interface;
 mod ledger;
 mod outbox;
@@ -19,13 +20,14 @@ mod tests;
 use muster_model::vocabulary::{Authority, Safety};
 use muster_model::{RecordNumber, ReportedState, SequenceNumber, SessionNumber, StateVersion, Timestamp};
 use muster_protocol::link::{
-    Ack, Bye, ByeReason, Command, EVENT_MESSAGE_MAX_CHARS, Envelope, Heartbeat, Hello, LinkQuality, MINOR,
-    MachineMessage, OLDEST_VERSION, Outcome, Priority, RecordRange, Response, Resync, ServerMessage,
+    Ack, Bye, ByeReason, Command, EVENT_MESSAGE_MAX_CHARS, Envelope, Heartbeat, Hello, Limits, LinkQuality,
+    MINOR, MachineMessage, OLDEST_VERSION, Outcome, Priority, RecordRange, Response, Resync, ServerMessage,
     StateReport, TokenBucket, VERSION, Welcome,
 };
 
 use crate::Now;
 use clock::ServerClock;
+use fitting::{fitting, stand_in};
 pub use interface::{Effect, Figures, Identity, Input, Kept, Options, Publication};
 pub use ledger::Remembered;
 use ledger::{Ledger, Verdict};
@@ -50,6 +52,8 @@ pub struct Link {
     told: Option<(StateVersion, ReportedState)>,
     /// The latest state a node published.
     current: Option<ReportedState>,
+    /// Whether that state cannot be told, and this was said.
+    state_unfit: bool,
     figures: Figures,
     started_ms: Option<u64>,
     effects: Vec<Effect>,
@@ -72,6 +76,7 @@ impl Link {
             last_session: kept.last_session,
             told: None,
             current: None,
+            state_unfit: false,
             figures: Figures::default(),
             started_ms: None,
             effects: Vec::new(),
@@ -469,7 +474,12 @@ impl Link {
             Publication::State(state) => self.tell_state(now, state, false),
             Publication::Event(mut event) => {
                 shorten(&mut event.message, EVENT_MESSAGE_MAX_CHARS);
-                self.store(now, MachineMessage::Event(event), None);
+                let kind: String = event.kind.chars().take(64).collect();
+                let message = match self.fitting(MachineMessage::Event(event)) {
+                    Ok(message) => message,
+                    Err(why) => stand_in("event", Some(&kind), &why),
+                };
+                self.store(now, message, None);
             }
             Publication::Telemetry(telemetry, at) => {
                 self.queues.push(now, MachineMessage::Telemetry(telemetry), at);
@@ -499,11 +509,40 @@ impl Link {
             Some(_) | None => StateReport::Full(Box::new(state.clone())),
         };
         let whole = matches!(report, StateReport::Full(_));
-        let record = self.store(now, MachineMessage::State(report), None);
+        let message = match self.fitting(MachineMessage::State(report)) {
+            Ok(message) => message,
+            Err(why) => {
+                // Once is enough: it is the same with each change, until it fits again.
+                if !std::mem::replace(&mut self.state_unfit, true) {
+                    self.store(now, stand_in("state", None, &why), None);
+                }
+                return;
+            }
+        };
+        self.state_unfit = false;
+        let record = self.store(now, message, None);
         // Where room had to be made, what a patch is based on may be gone.
         if whole || self.told.is_some() {
             self.told = Some((StateVersion(record.0), state));
         }
+    }
+
+    /// Whether the server will take this.
+    fn fitting(&mut self, message: MachineMessage) -> Result<MachineMessage, String> {
+        // What is kept now may be sent in any session to come: what this one allows beyond the usual does not count.
+        let usual = Limits::default();
+        let limits = match &self.phase {
+            Phase::Connected(session) => usual.narrower(&session.limits),
+            Phase::Initializing
+            | Phase::Connecting { .. }
+            | Phase::Registering { .. }
+            | Phase::Waiting { .. }
+            | Phase::Dismissed { .. }
+            | Phase::Stopped => usual,
+        };
+        let fits = fitting(self.identity.machine_id, limits, message);
+        self.figures.records_unfit += u64::from(fits.is_err());
+        fits
     }
 
     /// Gives a durable message its record number and asks for it to be kept.

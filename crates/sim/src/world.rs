@@ -398,6 +398,7 @@ impl World {
         self.counts.virtual_ms = self.schedule.now() / 1_000;
         for host in &self.server.hosts {
             self.counts.resyncs += host.figures().resyncs;
+            self.counts.records_refused += host.figures().records_refused;
         }
         let violation = self.judge.violation().cloned();
         let trace_hash = self.trace.hash();

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use muster_model::view::Profile;
 use muster_model::{Entry, LogPosition, MachineEntry, MachineId, StreamVersion, Timestamp};
-use muster_protocol::link::{Envelope, Limits, LogReport, MachineMessage, ServerMessage, Telemetry};
+use muster_protocol::link::{
+    Envelope, Limits, LogReport, MachineMessage, RefusedRecord, ServerMessage, Telemetry,
+};
 
 use super::profile::{ProfileChange, ProfileError};
 
@@ -35,6 +37,8 @@ pub struct Options {
     pub restart_grace_ms: u64,
     /// How long a machine waits that another connection of the same machine has taken over from.
     pub fenced_retry_ms: u32,
+    /// A record that is refused so often for what it holds is passed over, or its machine could never say anything again.
+    pub refusals_max: u8,
     /// How long a machine waits that finds the fleet full.
     pub full_retry_ms: u32,
     /// Sessions a second that one machine may open for long: each is an entry of the log.
@@ -56,6 +60,7 @@ impl Default for Options {
             reconnect_grace_ms: 5_000,
             restart_grace_ms: 45_000,
             fenced_retry_ms: 60_000,
+            refusals_max: 3,
             full_retry_ms: 300_000,
             sessions_per_s: 1,
             sessions_burst: 60,
@@ -74,6 +79,15 @@ pub enum Input {
         connection: ConnectionId,
         /// What it said.
         frame: Envelope<MachineMessage>,
+    },
+    /// A machine sent a durable message that is refused for what it holds; its connection is about to end.
+    Refused {
+        /// On this connection.
+        connection: ConnectionId,
+        /// What can be read of it.
+        refused: RefusedRecord,
+        /// Why, for a person.
+        reason: String,
     },
     /// Something came over a connection that is no message, such as the answer to a ping.
     Heard(ConnectionId),
@@ -208,6 +222,8 @@ pub struct Figures {
     pub stale: u64,
     /// Connections that another connection of the same machine took over from.
     pub fenced: u64,
+    /// Records that were passed over because they were refused each time they came.
+    pub records_refused: u64,
     /// Connections that were refused for what they said.
     pub refused: u64,
     /// Machines that were not let in because the fleet is full.

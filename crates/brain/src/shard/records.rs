@@ -1,7 +1,7 @@
 //! What a machine in session says: each record once and in order, the rest passed on.
 
 use muster_model::{MachineEntry, MachineEvent, MachineId, RecordNumber, StateVersion, Timestamp};
-use muster_protocol::link::{Envelope, MachineMessage, Resync, ServerMessage, StateReport};
+use muster_protocol::link::{Envelope, MachineMessage, RefusedRecord, Resync, ServerMessage, StateReport};
 
 use super::{ConnectionId, Effect, Shard};
 use crate::Now;
@@ -151,6 +151,40 @@ impl Shard {
                     change: report.into_change(),
                 }
             }
+        };
+        self.append(machine, entry);
+    }
+
+    /// A record was refused for what it holds. It stays the first of the machine's outbox and comes again with each
+    /// session: after a few times it is passed over, and the log says what it was.
+    pub(super) fn refused(&mut self, id: ConnectionId, refused: &RefusedRecord, reason: String) {
+        let machine = refused.machine_id;
+        let speaks = self.connections.get(&id).is_some_and(|connection| {
+            let (owner, session) = (connection.machine, connection.session);
+            connection.welcomed && owner == machine && session == refused.session
+        });
+        let most = self.options.refusals_max;
+        let Some(slot) = self.slots.get_mut(&machine).filter(|_| speaks) else {
+            return;
+        };
+        if refused.record != slot.pending.record.next() {
+            return;
+        }
+        let before = match slot.refused {
+            Some((record, times)) if record == refused.record => times,
+            Some(_) | None => 0,
+        };
+        if before + 1 < most {
+            slot.refused = Some((refused.record, before + 1));
+            return;
+        }
+        slot.refused = None;
+        slot.pending.record = refused.record;
+        self.figures.records_refused += 1;
+        let entry = MachineEntry::RecordRefused {
+            record: refused.record,
+            kind: refused.kind.to_owned(),
+            reason,
         };
         self.append(machine, entry);
     }

@@ -184,6 +184,7 @@ fn entry_words(entry: &MachineEntry) -> String {
         MachineEntry::StateReported { record, .. } => format!("state {record}"),
         MachineEntry::EventReported { record, .. } => format!("event {record}"),
         MachineEntry::ResponseReported { record, .. } => format!("response {record}"),
+        MachineEntry::RecordRefused { record, kind, .. } => format!("refused {kind} {record}"),
         MachineEntry::RecordsLost { first, last } => format!("lost {first} to {last}"),
         MachineEntry::Renamed { .. } => "renamed".to_owned(),
         MachineEntry::Labelled { .. } => "labelled".to_owned(),

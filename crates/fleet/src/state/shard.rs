@@ -18,7 +18,7 @@ use muster_brain::shard::{
 };
 use muster_model::view::Profile;
 use muster_model::{Entry, LogPosition, MachineEntry, MachineId, MachineView, StreamVersion};
-use muster_protocol::link::{Envelope, MachineMessage, ServerMessage, encode};
+use muster_protocol::link::{Envelope, MachineMessage, RefusedRecord, ServerMessage, encode};
 use muster_runtime::{Clock, Shutdown};
 use muster_store::{Append, Bus, EventLog, Expected, LocalBus, LogError, StreamName};
 use tokio::sync::{mpsc, oneshot};
@@ -58,6 +58,15 @@ pub enum ShardMessage {
         connection: ConnectionId,
         /// What.
         frame: Envelope<MachineMessage>,
+    },
+    /// A machine sent a durable message that is refused for what it holds.
+    Refused {
+        /// On which connection.
+        connection: ConnectionId,
+        /// What can be read of it.
+        refused: RefusedRecord,
+        /// Why, for a person.
+        reason: String,
     },
     /// Something that is no message came over a connection.
     Heard(ConnectionId),
@@ -253,6 +262,18 @@ impl ShardTask {
             }
             ShardMessage::Frame { connection, frame } => {
                 self.shard.step(now, Input::Frame { connection, frame });
+            }
+            ShardMessage::Refused {
+                connection,
+                refused,
+                reason,
+            } => {
+                let refused = Input::Refused {
+                    connection,
+                    refused,
+                    reason,
+                };
+                self.shard.step(now, refused);
             }
             ShardMessage::Heard(connection) => self.shard.step(now, Input::Heard(connection)),
             ShardMessage::Closed { connection, reason } => {
@@ -548,6 +569,8 @@ impl ShardTask {
         metrics::counter!("muster_connections_refused_total").increment(figures.refused - since.refused);
         metrics::counter!("muster_machines_refused_full_total")
             .increment(figures.machines_refused - since.machines_refused);
+        metrics::counter!("muster_records_refused_total")
+            .increment(figures.records_refused - since.records_refused);
         metrics::counter!("muster_sessions_refused_total")
             .increment(figures.sessions_refused - since.sessions_refused);
     }

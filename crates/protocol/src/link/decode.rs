@@ -154,6 +154,42 @@ struct RawEnvelope<'a> {
     payload: &'a RawValue,
 }
 
+/// A durable message that was refused for what it holds, as far as its envelope tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedRecord {
+    /// Who sent it.
+    pub machine_id: MachineId,
+    /// In which session.
+    pub session: SessionNumber,
+    /// Its number.
+    pub record: RecordNumber,
+    /// Its type.
+    pub kind: &'static str,
+}
+
+impl RefusedRecord {
+    /// Reads the envelope of a text that was refused; none where it is not that of a durable message in a session.
+    pub fn of(text: &str) -> Option<Self> {
+        /// The rest is passed over.
+        #[derive(Deserialize)]
+        struct Head<'a> {
+            #[serde(rename = "type")]
+            kind: &'a str,
+            machine_id: MachineId,
+            session: SessionNumber,
+            record: RecordNumber,
+        }
+        let head: Head<'_> = serde_json::from_str(text).ok()?;
+        let durable = ["state", "event", "response"];
+        Some(Self {
+            machine_id: head.machine_id,
+            session: head.session,
+            record: head.record,
+            kind: durable.into_iter().find(|kind| *kind == head.kind)?,
+        })
+    }
+}
+
 /// All that is read of a message whose version is not spoken here.
 #[derive(Deserialize)]
 struct VersionOnly {

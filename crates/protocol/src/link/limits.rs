@@ -25,6 +25,23 @@ pub struct Limits {
     pub messages_burst: u32,
 }
 
+impl Limits {
+    /// The narrower of each.
+    #[must_use]
+    pub fn narrower(&self, other: &Self) -> Self {
+        Self {
+            frame_max_bytes: self.frame_max_bytes.min(other.frame_max_bytes),
+            state_frame_max_bytes: self.state_frame_max_bytes.min(other.state_frame_max_bytes),
+            depth_max: self.depth_max.min(other.depth_max),
+            string_max_bytes: self.string_max_bytes.min(other.string_max_bytes),
+            samples_max: self.samples_max.min(other.samples_max),
+            log_lines_max: self.log_lines_max.min(other.log_lines_max),
+            messages_per_s: self.messages_per_s.min(other.messages_per_s),
+            messages_burst: self.messages_burst.min(other.messages_burst),
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

@@ -187,6 +187,8 @@ pub struct Figures {
     pub outbox: u64,
     /// Messages dropped because their time was over or their queue full.
     pub dropped: u64,
+    /// Records that were not made because the server would not take them.
+    pub records_unfit: u64,
     /// Records dropped because the outbox was full.
     pub records_dropped: u64,
     /// Time from the last heartbeat to its answer.

@@ -13,6 +13,8 @@ use uuid::Uuid;
 
 use super::*;
 
+mod fitting;
+
 const ID: MachineId = MachineId::from_uuid(Uuid::from_u128(1));
 
 fn at(ms: u64) -> Now {

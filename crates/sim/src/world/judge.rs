@@ -96,6 +96,8 @@ struct Known {
     heard_at: Time,
     /// How often it was asked to send again in this session.
     asked: u64,
+    /// Records that the server cannot take, and the tokens in them.
+    poison: BTreeMap<u64, Token>,
     /// Records that came in over the session in force at that time.
     rightful: Runs,
     folded: Option<MachineView>,
@@ -105,7 +107,7 @@ struct Known {
     said_in: (Option<SessionNumber>, Option<TokenBucket>),
     /// Which records its disk has held, and what was in them.
     tokens_kept: Runs,
-    /// Tokens that need not arrive: their disk was lost, or the outbox was full.
+    /// Tokens that need not arrive: their disk was lost, the outbox was full, or the server cannot take them.
     excused: Runs,
     /// Tokens that were kept, need to arrive and have not.
     outstanding: BTreeSet<Token>,

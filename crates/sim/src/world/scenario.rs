@@ -20,6 +20,8 @@ pub enum Pace {
     Steady,
 }
 
+/// How rare the events are that the server cannot take, where there are any.
+pub(super) const POISON_EVERY: u64 = 10;
 /// Shards of a whole fleet.
 const FLEET_SHARDS: usize = 4;
 
@@ -44,6 +46,8 @@ pub struct Scenario {
     pub small: bool,
     /// The machine that is cut off for good when the faults end.
     pub gone: Option<usize>,
+    /// Whether the server cannot take some events, whatever happens: those of every [`POISON_EVERY`]th token.
+    pub poison: bool,
     /// How much machines have to tell.
     pub pace: Pace,
     /// A bug put in on purpose.
@@ -91,6 +95,7 @@ impl Scenario {
             together: random.chance(500),
             small: random.chance(250),
             gone: random.chance(250).then(|| random.index(machines)),
+            poison: false,
             pace: if long { Pace::Steady } else { Pace::Dense },
             planted: None,
         }
@@ -108,6 +113,7 @@ impl Scenario {
             together: true,
             small: false,
             gone: None,
+            poison: false,
             pace: Pace::Steady,
             planted: None,
         }
@@ -144,6 +150,7 @@ pub struct Counts {
     pub disks_lost: u64,
     pub suspensions: u64,
     pub resyncs: u64,
+    pub records_refused: u64,
 }
 
 impl Counts {
@@ -166,6 +173,7 @@ impl Counts {
         self.disks_lost += other.disks_lost;
         self.suspensions += other.suspensions;
         self.resyncs += other.resyncs;
+        self.records_refused += other.records_refused;
     }
 }
 

@@ -5,7 +5,7 @@
 use muster_brain::Now;
 use muster_brain::shard::{ConnectionId, Effect, Figures, Input, Options, ProfileChange, RequestId, Shard};
 use muster_model::{MachineId, Timestamp};
-use muster_protocol::link::{Envelope, MachineMessage, ServerMessage};
+use muster_protocol::link::{Envelope, MachineMessage, RefusedRecord, ServerMessage};
 
 use super::World;
 use super::event::Event;
@@ -14,7 +14,9 @@ use super::log::{Batch, Log};
 use super::network::{Packet, Way};
 use super::planted::Planted;
 use super::sabotage;
+use super::scenario::POISON_EVERY;
 use super::schedule::{MILLISECOND, Time};
+use super::workload::Token;
 
 /// The fleet's time when the world began.
 const BEGAN_MS: i64 = 1_700_000_000_000;
@@ -216,9 +218,43 @@ impl World {
             )
         });
         self.judge.frame(self.schedule.now(), machine, connection, &frame);
+        if let Some((refused, token)) = self.poison(&frame) {
+            self.refuse(machine, connection, refused, token);
+            return;
+        }
         let connection = ConnectionId(connection);
         let (connection, frame) = self.tamper_above(machine, connection, frame);
         self.server_input(machine, Input::Frame { connection, frame });
+    }
+
+    /// What the gateway reads of a frame that it cannot take for what it holds.
+    fn poison(&self, frame: &Envelope<MachineMessage>) -> Option<(RefusedRecord, Token)> {
+        let MachineMessage::Event(event) = &frame.message else {
+            return None;
+        };
+        let token: Token = event.message.parse().ok()?;
+        let poison = self.scenario.poison && token.is_multiple_of(POISON_EVERY);
+        let refused = RefusedRecord {
+            machine_id: frame.machine_id,
+            session: frame.session?,
+            record: frame.record?,
+            kind: "event",
+        };
+        poison.then_some((refused, token))
+    }
+
+    /// Refuses a record as the gateway does: the shard is told of it, and the connection ends.
+    fn refuse(&mut self, machine: usize, connection: u64, refused: RefusedRecord, token: Token) {
+        self.judge.poisoned(machine, refused.record, token);
+        let reason = format!("token {token} cannot be taken");
+        let input = Input::Refused {
+            connection: ConnectionId(connection),
+            refused,
+            reason: reason.clone(),
+        };
+        self.server_input(machine, input);
+        self.send(connection, Way::Down, Packet::End(reason.clone()));
+        self.server_closed(connection, reason);
     }
 
     pub(super) fn server_input(&mut self, machine: usize, input: Input) {

@@ -144,6 +144,27 @@ fn a_fleet_without_faults_comes_together_at_once() {
     assert_eq!(report.counts.resyncs, 0);
 }
 
+#[test]
+fn what_the_server_cannot_take_holds_nothing_else_up() {
+    let scenarios: Vec<_> = (0..60)
+        .map(|seed| Scenario {
+            poison: true,
+            ..Scenario::of_seed(seed)
+        })
+        .collect();
+    let reports = run_all(&scenarios);
+    expect_all_to_hold(&reports);
+    let refused: u64 = reports.iter().map(|report| report.counts.records_refused).sum();
+    assert!(refused > 60, "{refused} records were passed over");
+    let calm = Scenario {
+        poison: true,
+        faults: Faults::none(),
+        gone: None,
+        ..Scenario::of_seed(1)
+    };
+    assert_eq!(run(&calm), run(&calm));
+}
+
 /// Runs worlds with a bug in them; says how many found it, and by which checks.
 fn found(planted: Planted) -> (usize, BTreeMap<Check, usize>) {
     let scenarios: Vec<_> = (0..PLANTED_SEEDS)

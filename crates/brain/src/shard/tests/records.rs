@@ -1,6 +1,6 @@
 //! Each record once and in order.
 
-use muster_protocol::link::Telemetry;
+use muster_protocol::link::{RefusedRecord, Telemetry};
 
 use super::*;
 
@@ -50,6 +50,94 @@ fn what_was_said_before_is_not_taken_again() {
         "one by sequence, one by record"
     );
     assert_eq!(bench.words(), ["ack to 1: record 1"]);
+}
+
+/// A record of this number is refused for what it holds, and the connection ends, as the gateway does it.
+fn refuse(bench: &mut Bench, connection: u64, session: SessionNumber, record: u64) {
+    bench.step(Input::Refused {
+        connection: ConnectionId(connection),
+        refused: RefusedRecord {
+            machine_id: FIRST,
+            session,
+            record: RecordNumber(record),
+            kind: "event",
+        },
+        reason: "payload.kind: dotted tokens are accepted".to_owned(),
+    });
+    bench.close(connection);
+    bench.settle();
+}
+
+#[test]
+fn a_record_that_is_refused_each_time_is_passed_over_and_noted() {
+    let mut bench = Bench::new();
+    for connection in 1..=3 {
+        let session = bench.connect(FIRST, connection);
+        assert_eq!(bench.view(FIRST).highest_record, RecordNumber::ZERO);
+        refuse(&mut bench, connection, session, 1);
+    }
+    assert_eq!(bench.logged().last().unwrap(), "refused event 1");
+    assert_eq!(bench.shard.figures().records_refused, 1);
+    // The machine learns with its next session that it may forget the record, and goes on behind it.
+    bench.effects.clear();
+    bench.say(4, hello(FIRST, holds(1, 2)));
+    bench.settle();
+    assert_eq!(bench.words(), ["welcome to 4: session 4, record 1"]);
+    bench.say(4, durable(SessionNumber(4), 2, 2, event()));
+    bench.settle();
+    assert_eq!(bench.view(FIRST).highest_record, RecordNumber(2));
+}
+
+#[test]
+fn only_the_record_that_holds_the_others_up_is_counted() {
+    let mut bench = Bench::new();
+    // Not the next one, of another session, on no connection: nobody waits for them.
+    for connection in 1..=9 {
+        let session = bench.connect(FIRST, connection);
+        refuse(&mut bench, connection, session, 2);
+        refuse(&mut bench, connection, session, 1);
+        let session = bench.connect(FIRST, connection + 100);
+        refuse(&mut bench, connection + 100, SessionNumber(session.0 - 1), 1);
+    }
+    assert_eq!(bench.shard.figures().records_refused, 0);
+    // One that comes in order after all begins anew with the next.
+    for connection in 20..22 {
+        let session = bench.connect(FIRST, connection);
+        refuse(&mut bench, connection, session, 1);
+    }
+    let session = bench.connect(FIRST, 30);
+    bench.say(30, durable(session, 2, 1, event()));
+    refuse(&mut bench, 30, session, 2);
+    assert_eq!(bench.shard.figures().records_refused, 0);
+    assert_eq!(bench.view(FIRST).highest_record, RecordNumber(1));
+}
+
+#[test]
+fn a_refused_record_that_the_log_did_not_take_stays_where_it_was() {
+    let mut bench = Bench::new();
+    for connection in 1..=2 {
+        let session = bench.connect(FIRST, connection);
+        refuse(&mut bench, connection, session, 1);
+    }
+    let session = bench.connect(FIRST, 3);
+    bench.step(Input::Refused {
+        connection: ConnectionId(3),
+        refused: RefusedRecord {
+            machine_id: FIRST,
+            session,
+            record: RecordNumber(1),
+            kind: "event",
+        },
+        reason: "too deep".to_owned(),
+    });
+    bench.take();
+    bench.fail();
+    assert_eq!(bench.view(FIRST).highest_record, RecordNumber::ZERO);
+    for connection in 4..=6 {
+        let session = bench.connect(FIRST, connection);
+        refuse(&mut bench, connection, session, 1);
+    }
+    assert_eq!(bench.view(FIRST).highest_record, RecordNumber(1));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use muster_model::{MachineId, SequenceNumber};
 use muster_protocol::link::{
-    Bye, ByeReason, DecodeError, Envelope, OLDEST_VERSION, ServerMessage, VERSION, encode,
+    Bye, ByeReason, DecodeError, Envelope, OLDEST_VERSION, RefusedRecord, ServerMessage, VERSION, encode,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -80,6 +80,8 @@ pub(super) struct Refusal {
     error: DecodeError,
     /// Who sent it, where that can be read.
     sender: Option<MachineId>,
+    /// Which record it is, where it is one: it will come again.
+    pub(super) record: Option<RefusedRecord>,
 }
 
 impl Refusal {
@@ -96,9 +98,21 @@ impl Refusal {
             _ => None,
         };
         Self {
+            record: match error {
+                // Another version numbers its records as it likes.
+                DecodeError::UnsupportedVersion { .. } => None,
+                _ => RefusedRecord::of(text),
+            },
             error,
             sender: sender.and_then(|sender| sender.machine_id),
         }
+    }
+}
+
+impl Refusal {
+    /// Why, for a person.
+    pub(super) fn reason(&self) -> String {
+        self.error.to_string()
     }
 }
 

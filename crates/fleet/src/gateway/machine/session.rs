@@ -235,9 +235,26 @@ impl Session<'_> {
                 self.unheard += 1;
                 write(wire, Wire::put_ping).await
             }
-            Next::Refuse(refusal) => Err(refused(wire, self.state, &refusal).await),
+            Next::Refuse(refusal) => {
+                self.tell_of(&refusal).await?;
+                Err(refused(wire, self.state, &refusal).await)
+            }
             Next::End(end) => Err(*end),
         }
+    }
+
+    /// A record that is refused will come again: the shard counts how often.
+    async fn tell_of(&self, refusal: &Refusal) -> Result<(), End> {
+        let Some(refused) = refusal.record.clone() else {
+            return Ok(());
+        };
+        let (connection, reason) = (self.connection, refusal.reason());
+        self.tell(ShardMessage::Refused {
+            connection,
+            refused,
+            reason,
+        })
+        .await
     }
 
     /// Tells the shard, and waits while it has too much to do.

@@ -5,6 +5,7 @@ use muster_protocol::link::{Bye, ByeReason, ServerMessage};
 
 use super::super::schedule::Time;
 use super::super::stream::{Logged, Stream, fold};
+use super::super::workload::Token;
 use super::{ASKED_IN_SESSION_MAX, Check, Judge};
 
 impl Judge {
@@ -53,6 +54,7 @@ impl Judge {
             MachineEntry::StateReported { record, .. } | MachineEntry::ResponseReported { record, .. } => {
                 self.record(now, machine, *record);
             }
+            MachineEntry::RecordRefused { record, .. } => self.passed_over(now, machine, *record),
             MachineEntry::Registered
             | MachineEntry::PresenceChanged { .. }
             | MachineEntry::Renamed { .. }
@@ -66,6 +68,25 @@ impl Judge {
         known.highest = known.highest.max(record);
         self.look(Some(machine), now, Check::OnceAndInOrder, record == next, || {
             format!("record {record} of machine {machine} is in the log where {next} belongs")
+        });
+    }
+
+    /// The server cannot take this record.
+    pub(in super::super) fn poisoned(&mut self, machine: usize, record: RecordNumber, token: Token) {
+        self.machines[machine].poison.insert(record.0, token);
+    }
+
+    /// A record is passed over for what it holds: only one that the server cannot take, and nothing of it is awaited any more.
+    fn passed_over(&mut self, now: Time, machine: usize, record: RecordNumber) {
+        self.record(now, machine, record);
+        let known = &mut self.machines[machine];
+        let token = known.poison.get(&record.0).copied();
+        if let Some(token) = token {
+            known.excused.insert(token);
+            known.outstanding.remove(&token);
+        }
+        self.look(Some(machine), now, Check::LossIsReal, token.is_some(), || {
+            format!("record {record} of machine {machine} is passed over, but there is nothing wrong with it")
         });
     }
 
