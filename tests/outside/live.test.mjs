@@ -208,7 +208,7 @@ test("row 38: a reader that does not read costs a bounded amount of memory, and 
   await flood(20);
   const grown = settled === undefined ? 0 : server.memory() - settled;
   t.diagnostic(`4,000 events more for a reader that stands still: memory grew by ${grown >> 10} KiB`);
-  assert.ok(grown < 24 << 20, `grew by ${grown >> 20} MiB`);
+  assert.ok(grown < 8 << 20, `grew by ${grown >> 20} MiB`);
   raw.socket.resume();
   let told;
   while (told?.type !== "lagged") {
