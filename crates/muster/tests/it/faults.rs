@@ -7,5 +7,7 @@ mod disk;
 mod hardware;
 mod kill;
 mod kit;
+mod network;
+mod proxy;
 mod shim;
 mod writer;

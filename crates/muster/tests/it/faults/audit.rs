@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use muster_model::MachineEntry;
+use muster_model::vocabulary::Presence;
 use rusqlite::{Connection, OpenFlags};
 
 use super::kit::muster;
@@ -25,7 +26,8 @@ pub(crate) struct Known {
     version: i64,
     /// The highest record; all below it are there, once and in order.
     pub(crate) highest: u64,
-    pub(crate) sessions: u64,
+    /// How often the server judged it lost.
+    pub(crate) lost: u64,
     pub(crate) events: BTreeMap<String, u64>,
 }
 
@@ -104,7 +106,7 @@ impl Known {
         }
         match entry {
             MachineEntry::RecordsLost { first, last } => panic!("{name} lost {first} to {last}"),
-            MachineEntry::SessionOpened { .. } => self.sessions += 1,
+            MachineEntry::PresenceChanged { presence, .. } => self.lost += u64::from(*presence == Presence::Lost),
             MachineEntry::EventReported { record, event } => {
                 if event.kind == WRITTEN {
                     assert_eq!(

@@ -8,7 +8,7 @@ use super::kit::{Agent, Dice, Process, Server, dice, muster, rounds, steady_port
 use super::writer::Writer;
 
 /// A fresh fleet every so many rounds: a log that grows for ever makes each look at it slower.
-const ROUNDS_PER_FLEET: u64 = 100;
+const ROUNDS_PER_FLEET: u64 = 50;
 /// How long a machine may take to come back after everything runs again.
 const BACK_WITHIN: Duration = Duration::from_secs(60);
 

@@ -180,21 +180,14 @@ impl Process {
         self.child.try_wait().unwrap()
     }
 
-    /// Waits for the end.
+    /// Waits for the end, and for the last of what it said.
     #[track_caller]
     pub(crate) fn end(&mut self, within: Duration) -> ExitStatus {
-        let said = self.said.clone();
-        let began = Instant::now();
-        until("its end", within + Duration::from_secs(1), || {
-            let ended = self.ended();
-            if ended.is_none() && began.elapsed() > within {
-                panic!("it does not end:\n{}", said.text.lock().unwrap().0);
-            }
-            ended
-        })
+        let ended = until("its end", within, || self.ended());
+        until("its last words", within, || self.said.text.lock().unwrap().1.then_some(()));
+        ended
     }
 
-    #[expect(dead_code, reason = "for the next commit")]
     /// How many files it has open.
     pub(crate) fn open_files(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.pid()))
@@ -319,6 +312,10 @@ impl Agent {
     }
 
     pub(crate) fn start(&self) -> Process {
+        Process::start(self.command())
+    }
+
+    pub(crate) fn command(&self) -> Command {
         let mut command = muster();
         command.args([
             "agent",
@@ -334,6 +331,6 @@ impl Agent {
             command.arg("--sysfs-root").arg(hardware);
         }
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        Process::start(command)
+        command
     }
 }
