@@ -1,6 +1,7 @@
 //! `cargo xtask`: what the house does to itself.
 //!
 //! - [`test`]: every check and test, as named steps.
+//! - [`prove`]: the long form of what fails rarely, and a report of it.
 //! - [`tidy`]: the rules of the house that neither compiler nor clippy knows, as code.
 //! - [`generate`]: the generated files that are committed.
 //!
@@ -8,6 +9,7 @@
 
 mod generate;
 mod process;
+mod prove;
 mod test;
 mod tidy;
 mod workspace;
@@ -30,6 +32,8 @@ struct Arguments {
 enum Task {
     /// Run every check and every test, and say at the end what passed.
     Test(test::Options),
+    /// Prove what fails rarely: thousands of seeded worlds, real faults, mutated input; writes a report.
+    Prove(prove::Options),
     /// Check the rules of the house that the compiler does not know.
     Tidy,
     /// Write the generated files that are committed (API documents, TypeScript types).
@@ -44,6 +48,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = Workspace::find().and_then(|workspace| match arguments.command {
         Task::Test(options) => test::run(&workspace, &options),
+        Task::Prove(options) => prove::run(&workspace, &options),
         Task::Tidy => tidy::run(&workspace),
         Task::Generate { check } => generate::run(&workspace, check),
     });

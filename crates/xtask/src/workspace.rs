@@ -91,11 +91,16 @@ impl Workspace {
         if let Some(path) = std::env::var_os("MUSTER_BIN") {
             return std::path::absolute(path).context("MUSTER_BIN cannot be made an absolute path");
         }
+        Ok(self.target()?.join("debug/muster"))
+    }
+
+    /// Cargo's target folder.
+    pub(crate) fn target(&self) -> Result<PathBuf> {
         let metadata = self.metadata()?;
-        let target = metadata["target_directory"]
-            .as_str()
-            .context("cargo metadata names no target folder")?;
-        Ok(Path::new(target).join("debug/muster"))
+        let target = metadata["target_directory"].as_str();
+        Ok(PathBuf::from(
+            target.context("cargo metadata names no target folder")?,
+        ))
     }
 
     fn search_path(&self) -> std::ffi::OsString {

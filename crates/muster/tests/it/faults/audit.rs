@@ -29,6 +29,8 @@ pub(crate) struct Known {
     /// How often the server judged it lost.
     pub(crate) lost: u64,
     pub(crate) events: BTreeMap<String, u64>,
+    /// By how many milliseconds the time of an event is from that at which it was recorded, at most, by kind.
+    away_ms: BTreeMap<String, i64>,
 }
 
 impl Audit {
@@ -53,7 +55,7 @@ impl Audit {
         );
         let mut events = log
             .prepare(
-                "SELECT position, stream, version, body FROM events WHERE position > ?1 ORDER BY position",
+                "SELECT position, stream, version, body, recorded_at FROM events WHERE position > ?1 ORDER BY position",
             )
             .unwrap();
         let mut rows = events.query([self.position]).unwrap();
@@ -73,7 +75,7 @@ impl Audit {
             assert_eq!(version, known.version + 1, "{name} at {position}");
             known.version = version;
             let entry: MachineEntry = serde_json::from_slice(&body).unwrap();
-            known.take(name, &entry);
+            known.take(name, &entry, row.get(4).unwrap());
         }
     }
 
@@ -89,13 +91,23 @@ impl Audit {
         self.position as u64
     }
 
+    /// How far the time of any event whose kind begins so is from when it was recorded.
+    pub(crate) fn farthest_event_ms(&self, kind: &str) -> i64 {
+        let all = self.machines.values().flat_map(|known| &known.away_ms);
+        let of_kind = all.filter(|(name, _)| name.starts_with(kind));
+        of_kind
+            .map(|(_, away)| *away)
+            .max()
+            .expect("there is such an event")
+    }
+
     pub(crate) fn records(&self) -> u64 {
         self.machines.values().map(|known| known.highest).sum()
     }
 }
 
 impl Known {
-    fn take(&mut self, name: &str, entry: &MachineEntry) {
+    fn take(&mut self, name: &str, entry: &MachineEntry, recorded_at_ms: i64) {
         if let Some(record) = entry.record() {
             assert_eq!(
                 record.0,
@@ -106,7 +118,9 @@ impl Known {
         }
         match entry {
             MachineEntry::RecordsLost { first, last } => panic!("{name} lost {first} to {last}"),
-            MachineEntry::PresenceChanged { presence, .. } => self.lost += u64::from(*presence == Presence::Lost),
+            MachineEntry::PresenceChanged { presence, .. } => {
+                self.lost += u64::from(*presence == Presence::Lost);
+            }
             MachineEntry::EventReported { record, event } => {
                 if event.kind == WRITTEN {
                     assert_eq!(
@@ -116,6 +130,8 @@ impl Known {
                     );
                 }
                 *self.events.entry(event.kind.clone()).or_default() += 1;
+                let away = self.away_ms.entry(event.kind.clone()).or_default();
+                *away = (*away).max((event.at.as_millis() - recorded_at_ms).abs());
             }
             _ => {}
         }

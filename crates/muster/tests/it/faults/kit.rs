@@ -56,17 +56,22 @@ impl Dice {
     }
 }
 
+/// One look, or one wait, counts for no more than this: where the whole computer stood still for a minute, nobody was slow.
+const STEP_MAX: Duration = Duration::from_millis(250);
+
 /// Looks again and again until something is there.
 #[track_caller]
 #[expect(clippy::disallowed_methods, reason = "between two looks at a condition")]
 pub(crate) fn until<T>(what: &str, within: Duration, mut look: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
+    let mut waited = Duration::ZERO;
     loop {
+        let began = Instant::now();
         if let Some(found) = look() {
             return found;
         }
-        assert!(began.elapsed() < within, "not within {within:?}: {what}");
+        assert!(waited < within, "not within {within:?}: {what}");
         std::thread::sleep(Duration::from_millis(5));
+        waited += began.elapsed().min(STEP_MAX);
     }
 }
 
@@ -144,17 +149,18 @@ impl Process {
     #[track_caller]
     pub(crate) fn hear<T>(&mut self, what: &str, within: Duration, find: impl Fn(&str) -> Option<T>) -> T {
         let began = Instant::now();
-        let deadline = began + within;
+        let mut waited = Duration::ZERO;
         let mut text = self.said.text.lock().unwrap();
         let ended = loop {
             if let Some(found) = find(&text.0) {
                 return found;
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || text.1 {
+            if waited >= within || text.1 {
                 break text.1;
             }
-            text = self.said.news.wait_timeout(text, left).unwrap().0;
+            let step = Instant::now();
+            text = self.said.news.wait_timeout(text, STEP_MAX).unwrap().0;
+            waited += step.elapsed().min(STEP_MAX);
         };
         // What it did say is printed when it is dropped.
         drop(text);
@@ -184,7 +190,9 @@ impl Process {
     #[track_caller]
     pub(crate) fn end(&mut self, within: Duration) -> ExitStatus {
         let ended = until("its end", within, || self.ended());
-        until("its last words", within, || self.said.text.lock().unwrap().1.then_some(()));
+        until("its last words", within, || {
+            self.said.text.lock().unwrap().1.then_some(())
+        });
         ended
     }
 

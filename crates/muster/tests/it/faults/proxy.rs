@@ -134,7 +134,9 @@ impl Drop for Proxy {
 async fn pass(inside: TcpStream, to: SocketAddr, mut seen: watch::Receiver<Weather>, shared: &Shared) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(SMALL_BUFFER_BYTES).unwrap();
-    let Ok(outside) = socket.connect(to).await else { return };
+    let Ok(outside) = socket.connect(to).await else {
+        return;
+    };
     for stream in [&inside, &outside] {
         let _ = stream.set_nodelay(true);
     }
@@ -181,7 +183,9 @@ async fn copy(
             return false;
         }
         let now = way(&seen.borrow());
-        let most = now.bytes_per_s.map_or(PIECE_BYTES, |rate| (rate / 20).max(16) as usize);
+        let most = now
+            .bytes_per_s
+            .map_or(PIECE_BYTES, |rate| (rate / 20).max(16) as usize);
         let Ok(n @ 1..) = from.read(&mut piece[..most.min(PIECE_BYTES)]).await else {
             return false;
         };
@@ -190,7 +194,8 @@ async fn copy(
             return false;
         }
         if let Some(rate) = now.bytes_per_s {
-            free_at = free_at.max(tokio::time::Instant::now()) + Duration::from_secs_f64(n as f64 / rate as f64);
+            free_at =
+                free_at.max(tokio::time::Instant::now()) + Duration::from_secs_f64(n as f64 / rate as f64);
             tokio::time::sleep_until(free_at).await;
         }
         if !now.delay.is_zero() {
@@ -198,7 +203,9 @@ async fn copy(
         }
         let mut out = n;
         if let Some(left) = left {
-            let had = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| Some(left.saturating_sub(n as u64)));
+            let had = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+                Some(left.saturating_sub(n as u64))
+            });
             out = n.min(had.unwrap_or(0) as usize);
         }
         if to.write_all(&piece[..out]).await.is_err() {
