@@ -7,6 +7,7 @@
 //! It does not know what a socket is: it asks for a connection and for writes, and is told what came of them.
 
 mod clock;
+mod first;
 mod fitting;
 mod interface;
 mod ledger;
@@ -27,6 +28,7 @@ use muster_protocol::link::{
 
 use crate::Now;
 use clock::ServerClock;
+use first::first_session;
 use fitting::{fitting, stand_in};
 pub use interface::{Effect, Figures, Identity, Input, Kept, Options, Publication};
 pub use ledger::Remembered;
@@ -350,13 +352,16 @@ impl Link {
         // Nothing is said in a disk's first session before the session is on it: after a crash, what was said would
         // look like what the server never heard. The disk works in order, so a record behind the session proves it.
         let prove = fresh && self.outbox.held() > 0;
-        if (!known || prove)
-            && let Some(state) = self.current.clone()
-        {
-            self.tell_state(now, state, true);
-            if prove {
-                self.outbox.hold_until_persisted(self.outbox.highest());
+        match self.current.clone() {
+            Some(state) if !known || prove => self.tell_state(now, state, true),
+            // No state is known yet to be that record.
+            None if prove => {
+                self.store(now, first_session(), None);
             }
+            Some(_) | None => {}
+        }
+        if prove {
+            self.outbox.hold_until_persisted(self.outbox.highest());
         }
         self.changed("welcomed");
     }

@@ -38,7 +38,8 @@ pub(super) struct Outbox {
     /// Consecutive records from `settled + 1` on.
     window: VecDeque<Held>,
     window_max: usize,
-    loading: bool,
+    /// A load is under way: the highest record that was on disk when it was asked for.
+    loading: Option<RecordNumber>,
     dropped: u64,
     /// Nothing is sent before this record is on disk.
     hold: RecordNumber,
@@ -55,7 +56,7 @@ impl Outbox {
             sent: settled,
             window: VecDeque::new(),
             window_max,
-            loading: false,
+            loading: None,
             dropped: 0,
             hold: RecordNumber::ZERO,
         }
@@ -160,23 +161,27 @@ impl Outbox {
         let room = self.window_max - self.window.len();
         // Half a window at a time, or whatever fits once all that is in memory was sent.
         let worth_it = room >= self.window_max.div_ceil(2) || (room > 0 && self.sent >= self.window_end());
-        if self.loading || !worth_it || self.window_end() >= self.persisted {
+        if self.loading.is_some() || !worth_it || self.window_end() >= self.persisted {
             return None;
         }
-        self.loading = true;
+        self.loading = Some(self.persisted);
         Some((self.window_end().next(), room))
     }
 
     /// Records that were on disk. False if none of them follows on the window: asking again now would not help.
     ///
     /// Where the disk lost the very next records they are given up, so that the rest is not held up for ever; the
-    /// server sees the hole and keeps a note of it.
+    /// server sees the hole and keeps a note of it. Only what was on disk when it was asked for can be missing: what came
+    /// there while the answer was on its way is not in the answer, and is not lost.
     pub(super) fn loaded(&mut self, records: Vec<StoredRecord>) -> bool {
-        self.loading = false;
-        if self.window.is_empty() && self.persisted > self.settled {
+        let Some(asked_to) = self.loading.take() else {
+            // Numbers were given anew meanwhile.
+            return false;
+        };
+        if self.window.is_empty() && asked_to > self.settled {
             let first = records
                 .first()
-                .map_or(self.persisted.next(), |stored| stored.record);
+                .map_or(asked_to.next(), |stored| stored.record.min(asked_to.next()));
             let missing = first.0.saturating_sub(self.settled.next().0);
             if missing > 0 {
                 self.drop_oldest(missing);
