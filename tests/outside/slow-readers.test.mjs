@@ -11,7 +11,8 @@ import { Raw, text } from "./lib/raw.mjs";
 import { Server } from "./lib/server.mjs";
 
 const ROWS = 10_000;
-const READERS = 50;
+// So many that what the server takes for itself in between, some megabytes more or less, does not matter.
+const READERS = 120;
 const MIB = 1 << 20;
 
 let server;
@@ -116,7 +117,7 @@ for (const [kind, open] of [["WebSockets", deafSocket], ["streams", deafStream]]
     // What the server needs for itself – rows as JSON, what it reads and writes – it has taken before.
     await readAll();
     const warm = await open();
-    await happens(20);
+    await happens(60);
     await sleep(500);
     const before = server.memory();
     const readers = await Promise.all(Array.from({ length: READERS }, open));

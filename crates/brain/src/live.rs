@@ -23,7 +23,7 @@ mod tests;
 /// Most events that wait for one subscription.
 pub const EVENTS_WAITING_MAX: usize = 1_000;
 /// Most bytes that wait for one reader, in all its subscriptions.
-pub const WAITING_MAX_BYTES: usize = 512 * 1024;
+pub const WAITING_MAX_BYTES: usize = 256 * 1024;
 /// Most items in one piece.
 pub const PIECE_MAX_ITEMS: usize = 500;
 /// Bytes of items in one piece, if there are several: what waits is handed out as it is read, and not copied before.
@@ -599,7 +599,8 @@ impl Gathered {
     fn bytes(&self) -> usize {
         let owned = |word: &Cow<'_, str>| match word {
             Cow::Borrowed(_) => 0,
-            Cow::Owned(word) => word.capacity(),
+            // No block of memory is smaller than that.
+            Cow::Owned(word) => word.capacity().max(32),
         };
         size_of::<Self>() + owned(&self.metric) + owned(&self.unit)
     }

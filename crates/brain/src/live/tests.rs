@@ -433,7 +433,8 @@ fn so_many_changes_that_they_are_forgotten_are_told_as_everything_anew() {
 #[test]
 fn metrics_without_end_are_bounded() {
     let mut subscription = subscription(&["machine.*.telemetry"], Strategy::Latest, LiveFilters::default());
-    for round in 0..100 {
+    // Whenever too much waits, all of the machine goes: the last rounds are still there.
+    for round in 0..102 {
         let samples: Vec<LiveSample> = (0..500)
             .map(|number| LiveSample {
                 metric: format!("m{round}.{number}").into(),
@@ -461,5 +462,5 @@ fn metrics_without_end_are_bounded() {
         .map(|item| item.data.get().matches("\"metric\"").count())
         .sum();
     assert!(told > 0);
-    assert_eq!(told as u64 + pieces[0].dropped, 50_000);
+    assert_eq!(told as u64 + pieces[0].dropped, 51_000);
 }

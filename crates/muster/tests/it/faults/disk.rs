@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::audit::{Audit, is_sound, verify};
+use super::audit::{Audit, held, is_sound, verify};
 use super::kit::{Agent, Dice, Process, Server, dice, rounds, until};
 use super::shim::{DiskFault, Shim};
 use super::writer::Writer;
@@ -82,6 +82,68 @@ fn row_9_a_server_whose_sync_fails_or_write_is_torn_ends_and_loses_nothing_ackno
     }
     println!(
         "\nfigure row_9_server rounds={rounds} lost=0 records={}",
+        audit.records()
+    );
+}
+
+#[test]
+fn row_9_a_machine_whose_sync_fails_or_write_is_torn_ends_and_sends_nothing_it_does_not_keep() {
+    let top = tempfile::tempdir().unwrap();
+    let (data, shim, rounds, mut dice) = (
+        top.path().join("data"),
+        Shim::new(),
+        rounds(6, 100),
+        dice("row 9, machine"),
+    );
+    let server = Server::start(&data, 0);
+    let mut agent = Agent::new(&top.path().join("machine"), &server.url(), "probe");
+    let mut audit = Audit::default();
+    for round in 0..rounds {
+        let (fault, code) = match fault(round, &mut dice) {
+            // It writes little: the fault must fall on what it writes when it starts.
+            (DiskFault::SyncFails(calls), code) => (DiskFault::SyncFails(1 + calls % 4), code),
+            (DiskFault::TornWrite(calls), code) => (DiskFault::TornWrite(1 + calls % 8), code),
+        };
+        agent.environment.clear();
+        if round > 0 {
+            agent.environment = shim.environment();
+            shim.disk(fault);
+        }
+        let mut process = agent.start();
+        if round == 0 {
+            // Its first life is a good one, so that there is something to lose.
+            process.hear("a session", WITHIN, |said| {
+                said.contains("in session").then_some(())
+            });
+            process.kill();
+        } else {
+            let ended = process.end(WITHIN);
+            let said = process.said();
+            let opening = code == EXIT_IO && ended.code() == Some(73) && said.contains("[MST-M002]");
+            assert!(
+                ended.code() == Some(code) || opening,
+                "{fault:?}: {ended:?}: {said}"
+            );
+            assert!(code == TORN || said.contains("[MST-M0"), "{said}");
+        }
+        shim.disk_is_good();
+        println!("round {round} {fault:?}: {:?}", held(&agent.data));
+        audit.read(&data);
+        for machine in held(&agent.data) {
+            let there = audit.machine(&machine.id).highest;
+            assert!(
+                there >= machine.settled && there <= machine.highest,
+                "{fault:?}: {there} there, {machine:?}"
+            );
+        }
+    }
+    agent.environment.clear();
+    let mut process = agent.start();
+    process.hear("a session", WITHIN, |said| {
+        said.contains("in session").then_some(())
+    });
+    println!(
+        "\nfigure row_9_machine rounds={rounds} sent_but_not_kept=0 records={}",
         audit.records()
     );
 }
