@@ -153,6 +153,9 @@ export class Machine {
   async acknowledged(record = this.records, ms = 5_000) {
     return within(
       (async () => {
+        // The answer to a heartbeat says it, too, and may have come before anybody waited for it.
+        const said = this.heard.findLast((message) => message.type === "ack" && message.payload.record >= record);
+        if (said !== undefined) return said.payload;
         for (;;) {
           const ack = await this.#next("ack");
           if (ack.payload.record >= record) return ack.payload;
