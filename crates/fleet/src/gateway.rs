@@ -8,6 +8,7 @@ pub mod closing;
 pub mod counter;
 pub mod figures;
 pub mod line;
+pub mod listener;
 pub mod machine;
 pub mod origin;
 pub mod reading;

@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::gateway::counter::Counter;
 use crate::gateway::figures::Figures;
+use crate::gateway::listener::Listener;
 use crate::gateway::threads::MachineThreads;
 use crate::gateway::{Gateway, GatewayState, accept};
 use crate::live::sequencer::Sequencer;
@@ -105,13 +106,25 @@ impl Server {
     /// Opens the store, rebuilds the fleet and opens the ports. Nothing is served before everything is there.
     pub async fn start(options: Options, clock: Clock, shutdown: Shutdown) -> Result<Self, ServerError> {
         options.check()?;
-        let recorder = admin::install_recorder();
         // Ports first: a port that is taken is the most likely thing to be wrong, and nothing is changed by it.
         let listener = bind(options.listen).await?;
         let admin = match options.admin_listen {
             Some(address) => Some(bind(address).await?),
             None => None,
         };
+        Self::start_on(listener, admin, options, clock, shutdown).await
+    }
+
+    /// As [`start`](Self::start), on ports that are open already, such as those of a simulated network.
+    pub async fn start_on<L: Listener>(
+        listener: L,
+        admin: Option<L>,
+        options: Options,
+        clock: Clock,
+        shutdown: Shutdown,
+    ) -> Result<Self, ServerError> {
+        options.check()?;
+        let recorder = admin::install_recorder();
         let opened = tokio::task::spawn_blocking({
             let (path, log) = (options.data.clone(), options.log.clone());
             move || open(&path, log, clock)
@@ -266,6 +279,11 @@ impl Server {
         self.admin_address
     }
 
+    /// What runs for it: its own parts, and what each connection needs.
+    pub fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
     /// What the fleet knows.
     pub fn fleet(&self) -> &Fleet {
         &self.state.fleet
@@ -360,7 +378,7 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, ServerError> {
     socket.listen(16_384).map_err(listen)
 }
 
-fn local(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr, ServerError> {
+fn local<L: Listener>(listener: &L, asked: SocketAddr) -> Result<SocketAddr, ServerError> {
     listener.local_addr().map_err(|source| ServerError::Listen {
         address: asked,
         source,

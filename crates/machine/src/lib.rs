@@ -9,6 +9,7 @@
 pub mod bus;
 pub mod cli;
 pub mod config;
+pub mod dial;
 pub mod error;
 pub mod logging;
 pub mod machine;

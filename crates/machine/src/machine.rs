@@ -15,6 +15,7 @@ use muster_runtime::{Clock, Shutdown, Tasks};
 use tokio::sync::watch;
 
 use crate::bus::Bus;
+use crate::dial::{Dial, Tcp};
 use crate::error::MachineError;
 use crate::metals::MetalSource;
 use crate::nodes::{health, logs, resources, state, telemetry, uplink};
@@ -51,7 +52,7 @@ async fn run_on(
 ) -> Result<(), MachineError> {
     let prepared = Prepared::new(store, &options, &metal, clock).await?;
     tracing::info!(machine_id = %prepared.machine_id, name = %options.name, server = %options.server, "the machine starts");
-    let (supervisor, _bus) = prepared.supervisor(store, &options, metal, clock, Placement::Threads)?;
+    let (supervisor, _bus) = prepared.supervisor(store, &options, metal, clock, Placement::Threads, Tcp)?;
     let result = supervise(supervisor, store, shutdown).await;
     tracing::info!("the machine has ended");
     result
@@ -84,11 +85,21 @@ impl Machine {
         options: Options,
         metal: MetalSource,
     ) -> Result<Self, MachineError> {
+        Self::start_through(shared, options, metal, Tcp).await
+    }
+
+    /// As [`start`](Self::start), reaching its server in another way than by the system's network.
+    pub async fn start_through<D: Dial>(
+        shared: &SharedParts,
+        options: Options,
+        metal: MetalSource,
+        dial: D,
+    ) -> Result<Self, MachineError> {
         let SharedParts { store, tasks, clock } = shared;
         let prepared = Prepared::new(store, &options, &metal, *clock).await?;
         let id = prepared.machine_id;
         let placement = Placement::Shared(tasks.clone());
-        let (supervisor, bus) = prepared.supervisor(store, &options, metal, *clock, placement)?;
+        let (supervisor, bus) = prepared.supervisor(store, &options, metal, *clock, placement, dial)?;
         let shutdown = tasks.shutdown().child();
         let (told, ended) = watch::channel(None);
         let (store, asked) = (store.clone(), shutdown.clone());
@@ -182,15 +193,17 @@ impl Prepared {
     }
 
     /// The nodes in the order they are started: the uplink first, so that it is the last to be stopped.
-    fn supervisor(
+    fn supervisor<D: Dial>(
         &self,
         store: &Store,
         options: &Options,
         metal: MetalSource,
         clock: Clock,
         placement: Placement,
+        dial: D,
     ) -> Result<(Supervisor, Bus), MachineError> {
         let uplink = uplink::Setup {
+            dial: Arc::new(dial),
             server: options.server.clone(),
             connect_timeout: options.connect_timeout,
             link: options.link_options(),

@@ -16,6 +16,7 @@ mod tests;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use muster_model::{BootId, MachineId, RecordNumber, ReportedState, SessionNumber, Timestamp};
 use muster_reflex::link::{Kept, Remembered, StoredRecord};
@@ -55,6 +56,8 @@ impl Default for StoreOptions {
 #[derive(Clone, Debug)]
 pub struct Store {
     jobs: mpsc::Sender<Job>,
+    /// Changes that were handed in and are not carried out yet.
+    waiting: Arc<AtomicUsize>,
     health: watch::Receiver<Option<Arc<StoreError>>>,
 }
 
@@ -94,6 +97,7 @@ pub struct Opened {
 #[derive(Debug)]
 pub struct MachineStore {
     jobs: mpsc::Sender<Job>,
+    waiting: Arc<AtomicUsize>,
     tenant: Tenant,
 }
 
@@ -112,8 +116,13 @@ impl Store {
     /// Opens or makes the store in a directory, and locks the directory for this process. Blocks shortly.
     pub fn open(directory: &Path, options: StoreOptions) -> Result<Self, StoreError> {
         let (sender, jobs) = mpsc::channel(QUEUE_MAX);
-        let health = Writer::start(directory, options, jobs)?;
-        Ok(Self { jobs: sender, health })
+        let waiting = Arc::default();
+        let health = Writer::start(directory, options, jobs, Arc::clone(&waiting))?;
+        Ok(Self {
+            jobs: sender,
+            waiting,
+            health,
+        })
     }
 
     /// The identity of the one real machine of this directory: `candidate`, unless it has one already.
@@ -139,9 +148,16 @@ impl Store {
         let (tenant, opened) = answer.await.map_err(|_| self.gone())?;
         let store = MachineStore {
             jobs: self.jobs.clone(),
+            waiting: Arc::clone(&self.waiting),
             tenant,
         };
         Ok((store, progress, opened))
+    }
+
+    /// How many changes were handed in and are not carried out yet. It does not keep the store open: a simulation looks at it
+    /// to let the disk, which lives in real time, keep up.
+    pub fn waiting(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.waiting)
     }
 
     /// Waits until the store fails for good.
@@ -156,13 +172,16 @@ impl Store {
 
     /// Lets go of the store and waits until the directory is free, which needs every other handle to be gone.
     pub async fn close(self) {
-        let Self { jobs, mut health } = self;
+        let Self { jobs, mut health, .. } = self;
         drop(jobs);
         while health.changed().await.is_ok() {}
     }
 
     async fn send(&self, job: Job) -> Result<(), StoreError> {
-        self.jobs.send(job).await.map_err(|_| self.gone())
+        let permit = self.jobs.reserve().await.map_err(|_| self.gone())?;
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        permit.send(job);
+        Ok(())
     }
 
     fn gone(&self) -> StoreError {
@@ -239,9 +258,12 @@ impl MachineStore {
 
     /// Hands a change to the writer, if its queue has room; otherwise gives it back.
     pub fn try_send(&self, change: Change) -> Result<(), Change> {
-        self.jobs.try_send(change.0).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(job) | mpsc::error::TrySendError::Closed(job) => Change(job),
-        })
+        let Ok(permit) = self.jobs.try_reserve() else {
+            return Err(change);
+        };
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        permit.send(change.0);
+        Ok(())
     }
 
     /// Waits until the writer's queue has room.

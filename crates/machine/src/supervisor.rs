@@ -413,7 +413,7 @@ pub(crate) async fn sleep_until(clock: &Clock, at_ms: u64) {
     if at_ms >= u64::MAX / 4 {
         std::future::pending::<()>().await;
     } else {
-        tokio::time::sleep_until(clock.instant_at(at_ms).into()).await;
+        tokio::time::sleep_until(clock.instant_at(at_ms)).await;
     }
 }
 

@@ -1,13 +1,19 @@
 //! Time and randomness as values that are passed, so that whoever uses them can be tested without either.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use tokio::time::Instant;
 use uuid::Uuid;
 
 /// The clocks of this process.
+///
+/// Monotonic time is tokio's: the system's own, unless a test has paused the runtime that asks. So timers and what reads
+/// the time agree also where time is simulated.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     origin: Instant,
+    /// The wall clock at the origin, where it is simulated, too: it goes with monotonic time from there.
+    wall_at_origin_ms: Option<i64>,
 }
 
 impl Clock {
@@ -15,6 +21,16 @@ impl Clock {
     pub fn start() -> Self {
         Self {
             origin: Instant::now(),
+            wall_at_origin_ms: None,
+        }
+    }
+
+    /// As [`start`](Self::start), with a wall clock that shows this now and goes with monotonic time: for simulations.
+    /// On a thread without a runtime that is paused, time is the system's.
+    pub fn simulated(wall_ms: i64) -> Self {
+        Self {
+            wall_at_origin_ms: Some(wall_ms),
+            ..Self::start()
         }
     }
 
@@ -29,6 +45,9 @@ impl Clock {
         reason = "the one place that reads the wall clock"
     )]
     pub fn wall_ms(&self) -> i64 {
+        if let Some(wall_ms) = self.wall_at_origin_ms {
+            return wall_ms.saturating_add_unsigned(self.mono_ms());
+        }
         let since = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or(Duration::ZERO);

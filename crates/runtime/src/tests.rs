@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::errors::chain;
-use crate::{OnEnd, Shutdown, Tasks};
+use crate::{Clock, OnEnd, Shutdown, Tasks};
 
 #[tokio::test]
 async fn a_task_that_is_needed_takes_everything_down() {
@@ -58,4 +58,21 @@ fn an_error_shows_its_causes() {
     struct Outer(#[source] std::fmt::Error);
     let text = chain(&Outer(std::fmt::Error));
     assert!(text.starts_with("outer: ") && text.len() > 10, "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_simulated_clock_goes_with_the_timers_of_its_runtime() {
+    let clock = Clock::simulated(1_000_000);
+    tokio::time::sleep(Duration::from_secs(3_600)).await;
+    assert_eq!((clock.mono_ms(), clock.wall_ms()), (3_600_000, 4_600_000));
+    tokio::time::sleep_until(clock.instant_at(4_000_000)).await;
+    assert_eq!(clock.mono_ms(), 4_000_000);
+}
+
+#[test]
+fn a_clock_is_the_systems_where_nothing_is_simulated() {
+    let clock = Clock::start();
+    let system = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis() as i64;
+    assert!((clock.wall_ms() - system).abs() < 10_000);
+    assert!(clock.mono_ms() < 10_000);
 }

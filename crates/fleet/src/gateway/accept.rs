@@ -14,10 +14,11 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use muster_runtime::{Shutdown, Tasks};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt;
 
+use super::listener::Listener;
 use super::reading::Reading;
 
 /// How long a client may take for the head of a request.
@@ -28,8 +29,8 @@ const HEAD_MAX_BYTES: usize = 16 * 1024;
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(50);
 
 /// Takes connections in until the server ends.
-pub async fn run(
-    listener: TcpListener,
+pub async fn run<L: Listener>(
+    listener: L,
     router: Router,
     connections_max: usize,
     write_within: Duration,
@@ -55,23 +56,21 @@ pub async fn run(
             metrics::counter!("muster_connections_refused_full_total").increment(1);
             continue;
         };
-        // Messages are gathered before they are written: waiting for more would only delay them.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, %peer, "a connection without TCP_NODELAY");
-        }
         let (router, shutdown) = (router.clone(), shutdown.clone());
         let stream = Reading::new(stream, write_within);
         tasks.spawn_small(serve(stream, peer, router, permit, shutdown));
     }
 }
 
-async fn serve(
-    stream: Reading<TcpStream>,
+async fn serve<S>(
+    stream: Reading<S>,
     peer: SocketAddr,
     router: Router,
     permit: OwnedSemaphorePermit,
     shutdown: Shutdown,
-) {
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let permit = Arc::new(permit);
     let service = router.map_request(move |mut request: hyper::Request<Incoming>| {
         // A connection that becomes a WebSocket outlives this task: the room it takes goes with it.

@@ -71,6 +71,7 @@ fn speak(upgraded: Upgraded, room: Option<Room>, state: GatewayState) {
             }),
             Err(error) => tracing::warn!(%error, "a machine's connection cannot be moved"),
         },
+        // No stream of the system: the network is simulated, and the stream stays where it is.
         Err(upgraded) => tasks.spawn_small(async move {
             let _room = room;
             session::run(&mut Wire::new(TokioIo::new(upgraded), &[], longest), &state).await;

@@ -21,6 +21,7 @@ use muster_runtime::errors::chain;
 use tokio::sync::{oneshot, watch};
 
 use crate::bus::Delivery;
+use crate::dial::{Dial, Tcp};
 use crate::message::{Finding, LinkReport, Payload, Source, event, topics};
 use crate::options::ServerUrl;
 use crate::store::{Change, MachineStore, Progress, Store, StoreError, Trouble};
@@ -38,7 +39,9 @@ const GOODBYE: Duration = Duration::from_millis(500);
 
 /// What the uplink needs to know.
 #[derive(Debug)]
-pub struct Setup {
+pub struct Setup<D = Tcp> {
+    /// How the server is reached.
+    pub dial: Arc<D>,
     /// Where the server is.
     pub server: ServerUrl,
     /// How long making a connection may take.
@@ -58,7 +61,7 @@ pub struct Setup {
 }
 
 /// The uplink node.
-pub fn spec(setup: Arc<Setup>) -> NodeSpec {
+pub fn spec<D: Dial>(setup: Arc<Setup<D>>) -> NodeSpec {
     let topics = &[topics::STATE, topics::EVENTS, topics::TELEMETRY, topics::LOG];
     NodeSpec {
         needs_io: true,
@@ -67,7 +70,7 @@ pub fn spec(setup: Arc<Setup>) -> NodeSpec {
     }
 }
 
-async fn run(mut context: NodeContext, setup: Arc<Setup>) -> Result<(), NodeError> {
+async fn run<D: Dial>(mut context: NodeContext, setup: Arc<Setup<D>>) -> Result<(), NodeError> {
     let broken = |error: StoreError| NodeError(chain(&error));
     let opening = setup.store.machine(setup.machine_id);
     tokio::pin!(opening);
@@ -86,12 +89,12 @@ async fn run(mut context: NodeContext, setup: Arc<Setup>) -> Result<(), NodeErro
     uplink.run(setup.delay_ms).await
 }
 
-struct Uplink {
+struct Uplink<D: Dial> {
     context: NodeContext,
     link: Link,
     store: MachineStore,
     progress: watch::Receiver<Progress>,
-    socket: Socket,
+    socket: Socket<D>,
     /// Changes that the store's queue had no room for.
     backlog: VecDeque<Change>,
     loading: Option<oneshot::Receiver<Vec<StoredRecord>>>,
@@ -115,10 +118,10 @@ enum Happened {
     Room,
 }
 
-impl Uplink {
+impl<D: Dial> Uplink<D> {
     fn new(
         context: NodeContext,
-        setup: &Setup,
+        setup: &Setup<D>,
         store: MachineStore,
         progress: watch::Receiver<Progress>,
         kept: Kept,
@@ -135,7 +138,7 @@ impl Uplink {
             link: Link::new(setup.link.clone(), identity, kept),
             store,
             progress,
-            socket: Socket::new(setup.server.clone(), setup.connect_timeout),
+            socket: Socket::new(setup.dial.clone(), setup.server.clone(), setup.connect_timeout),
             backlog: VecDeque::new(),
             loading: None,
             wake_at_ms: None,
@@ -148,7 +151,7 @@ impl Uplink {
     }
 
     /// Notes that the runtime runs, and says how it ended before.
-    fn began(&mut self, setup: &Setup, last_boot: Option<BootId>, ended_in_order: bool) {
+    fn began(&mut self, setup: &Setup<D>, last_boot: Option<BootId>, ended_in_order: bool) {
         if setup.told_start.swap(true, Ordering::Relaxed) {
             return;
         }
@@ -462,7 +465,7 @@ impl Uplink {
         while !holds(self) {
             let timer_at = self
                 .wake_at_ms
-                .map(|at_ms| self.context.clock().instant_at(at_ms).into());
+                .map(|at_ms| self.context.clock().instant_at(at_ms));
             let happened = tokio::select! {
                 () = tokio::time::sleep_until(deadline) => return Ok(()),
                 () = tokio::time::sleep_until(timer_at.unwrap_or(deadline)), if timer_at.is_some() => {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use muster_model::{BootId, MachineId, RecordNumber, SessionNumber, Timestamp};
@@ -115,6 +116,8 @@ pub(super) struct Writer {
     handles: HashMap<i64, Handle>,
     slots: HashMap<MachineId, i64>,
     epochs: u64,
+    /// Changes that were handed in and are not carried out yet.
+    waiting: Arc<AtomicUsize>,
     /// Held for its lock.
     _lock: File,
     /// Dropped last: then the store is closed.
@@ -127,6 +130,7 @@ impl Writer {
         path: &Path,
         options: StoreOptions,
         jobs: mpsc::Receiver<Job>,
+        waiting: Arc<AtomicUsize>,
     ) -> Result<watch::Receiver<Option<Arc<StoreError>>>, StoreError> {
         let lock = directory::take(path)?;
         let connection = schema::open(&path.join(FILE), &options)?;
@@ -138,6 +142,7 @@ impl Writer {
             handles: HashMap::new(),
             slots: HashMap::new(),
             epochs: 0,
+            waiting,
             _lock: lock,
             health,
         };
@@ -163,10 +168,12 @@ impl Writer {
         let mut batch: Vec<Job> = Vec::new();
         loop {
             let open = self.gather(&mut jobs, &mut batch).await;
+            let taken = batch.len();
             if let Err(error) = self.write_out(&mut batch).await {
                 self.fail(error);
                 return; // and whoever waits for an answer sees the channel closed
             }
+            self.waiting.fetch_sub(taken, Ordering::Release);
             if !open {
                 return;
             }

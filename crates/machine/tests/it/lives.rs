@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use muster_machine::dial::Tcp;
 use muster_machine::message::event;
 use muster_machine::nodes::{resources, state, uplink};
 use muster_machine::options::Options;
@@ -42,6 +43,7 @@ fn fragile(setup: uplink::Setup, panic: Arc<tokio::sync::Notify>) -> NodeSpec {
 
 fn setup(options: &Options, store: &Store) -> uplink::Setup {
     uplink::Setup {
+        dial: Arc::new(Tcp),
         server: options.server.clone(),
         connect_timeout: options.connect_timeout,
         link: options.link.clone(),

@@ -316,6 +316,7 @@ impl EventLog for MemoryLog {
         let state = self.0.state.lock();
         LogStats {
             queued_rows: state.held.iter().map(|(batch, _)| batch.len() as u64).sum(),
+            unanswered: state.held.len() as u64,
             ..state.stats
         }
     }

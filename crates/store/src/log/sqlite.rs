@@ -84,11 +84,20 @@ pub(super) struct Shared {
 
 #[derive(Default)]
 pub(super) struct Counters {
+    pub(super) unanswered: AtomicU64,
     pub(super) commits: AtomicU64,
     pub(super) rows: AtomicU64,
     pub(super) conflicts: AtomicU64,
     pub(super) queue_full: AtomicU64,
     pub(super) disk_full: AtomicU64,
+}
+
+impl Counters {
+    fn answered(&self, command: &Command) {
+        if let Command::Append { .. } = command {
+            self.unanswered.fetch_sub(1, Ordering::Release);
+        }
+    }
 }
 
 impl SqliteLog {
@@ -150,12 +159,14 @@ impl SqliteLog {
         match self.0.shared.queue.push(command, weight) {
             Ok(()) => {}
             Err(Refused::Closed(command)) => {
+                self.0.shared.counters.answered(&command);
                 // After a panic of the writer the queue is closed too.
                 let error = self.0.failure.borrow().clone().unwrap_or(LogError::Closed);
                 command.refuse(error);
             }
             Err(Refused::Full(command)) => {
                 self.0.shared.counters.queue_full.fetch_add(1, Ordering::Relaxed);
+                self.0.shared.counters.answered(&command);
                 command.refuse(LogError::QueueFull);
             }
         }
@@ -195,6 +206,8 @@ impl EventLog for SqliteLog {
             rows: batch.len().max(1),
             bytes: batch.iter().map(|append| append.body.len()).sum(),
         };
+        // Before it is handed in: the writer may be quicker than this thread.
+        self.0.shared.counters.unanswered.fetch_add(1, Ordering::Relaxed);
         self.push(Command::Append { batch, reply }, weight);
     }
 
@@ -295,6 +308,7 @@ impl EventLog for SqliteLog {
         let counters = &self.0.shared.counters;
         LogStats {
             queued_rows: self.0.shared.queue.rows() as u64,
+            unanswered: counters.unanswered.load(Ordering::Acquire),
             commits: counters.commits.load(Ordering::Relaxed),
             rows: counters.rows.load(Ordering::Relaxed),
             conflicts: counters.conflicts.load(Ordering::Relaxed),

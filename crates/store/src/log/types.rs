@@ -214,6 +214,8 @@ pub struct Snapshots {
 pub struct LogStats {
     /// Events that wait to be written.
     pub queued_rows: u64,
+    /// Batches that were handed in and not answered yet.
+    pub unanswered: u64,
     /// Commits that succeeded.
     pub commits: u64,
     /// Events that were written.

@@ -165,7 +165,11 @@ impl Writer {
                 } => checkpoints.push((position, recorded_at, rows, reply)),
             }
         }
+        let answered = batches.len() as u64;
         self.commit(batches);
+        // After the answers, so that whoever sees none waiting finds them all given.
+        let unanswered = &self.shared.counters.unanswered;
+        unanswered.fetch_sub(answered, Ordering::Release);
         for (position, recorded_at, rows, reply) in checkpoints {
             self.begin_checkpoint(position, recorded_at, rows, reply);
         }

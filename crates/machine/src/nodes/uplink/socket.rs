@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use futures_util::{Sink, Stream};
 use http::HeaderValue;
 use http::header::SEC_WEBSOCKET_PROTOCOL;
 use muster_protocol::link::{Limits, SUBPROTOCOL};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Sleep;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -21,6 +22,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
+use crate::dial::Dial;
 use crate::options::ServerUrl;
 
 /// Nothing is wrong. Source: RFC 6455, 7.4.1.
@@ -55,26 +57,27 @@ pub(super) enum SocketEvent {
     Written,
 }
 
-type Connecting = Pin<Box<dyn Future<Output = Result<Box<Stand>, String>> + Send>>;
+type Connecting<S> = Pin<Box<dyn Future<Output = Result<Box<Stand<S>>, String>> + Send>>;
 
 /// One WebSocket to the server at a time.
-pub(super) struct Socket {
+pub(super) struct Socket<D: Dial> {
+    dial: Arc<D>,
     server: ServerUrl,
     connect_timeout: Duration,
-    state: State,
+    state: State<D::Stream>,
 }
 
-enum State {
+enum State<S> {
     Idle,
-    Connecting(Connecting),
-    Open(Box<Stand>),
+    Connecting(Connecting<S>),
+    Open(Box<Stand<S>>),
     /// To be told as closed, for this reason.
     Ended(String),
 }
 
 /// A connection that stands.
-struct Stand {
-    stream: WebSocketStream<TcpStream>,
+struct Stand<S> {
+    stream: WebSocketStream<S>,
     outgoing: VecDeque<Message>,
     /// Whether the end of a write is to be told.
     writing: bool,
@@ -86,9 +89,10 @@ struct Closing {
     deadline: Pin<Box<Sleep>>,
 }
 
-impl Socket {
-    pub(super) fn new(server: ServerUrl, connect_timeout: Duration) -> Self {
+impl<D: Dial> Socket<D> {
+    pub(super) fn new(dial: Arc<D>, server: ServerUrl, connect_timeout: Duration) -> Self {
         Self {
+            dial,
             server,
             connect_timeout,
             state: State::Idle,
@@ -96,9 +100,9 @@ impl Socket {
     }
 
     pub(super) fn connect(&mut self) {
-        let (server, within) = (self.server.clone(), self.connect_timeout);
+        let (dial, server, within) = (self.dial.clone(), self.server.clone(), self.connect_timeout);
         self.state = State::Connecting(Box::pin(async move {
-            let connecting = connect(&server);
+            let connecting = connect(dial.as_ref(), &server);
             match tokio::time::timeout(within, connecting).await {
                 Ok(result) => result,
                 Err(_) => Err(format!("no connection within {} s", within.as_secs_f32())),
@@ -178,7 +182,7 @@ impl Socket {
     }
 }
 
-impl Stand {
+impl<S: AsyncRead + AsyncWrite + Unpin> Stand<S> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<SocketEvent> {
         match self.poll_write(cx) {
             Poll::Ready(Ok(true)) => return Poll::Ready(SocketEvent::Written),
@@ -244,14 +248,10 @@ impl Stand {
     }
 }
 
-async fn connect(server: &ServerUrl) -> Result<Box<Stand>, String> {
+async fn connect<D: Dial>(dial: &D, server: &ServerUrl) -> Result<Box<Stand<D::Stream>>, String> {
     let failed =
         |error: std::io::Error| format!("no connection to {}:{}: {error}", server.host(), server.port());
-    let stream = TcpStream::connect((server.host(), server.port()))
-        .await
-        .map_err(failed)?;
-    // What is gathered is gathered here; the kernel need not wait for more.
-    stream.set_nodelay(true).map_err(failed)?;
+    let stream = dial.dial(server.host(), server.port()).await.map_err(failed)?;
     let mut request = server
         .uri()
         .into_client_request()
