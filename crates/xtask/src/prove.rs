@@ -36,12 +36,15 @@ pub(crate) struct Options {
     /// Only these parts: l1, l2, l3, fuzz
     #[arg(long, value_name = "PART", value_delimiter = ',')]
     only: Vec<String>,
-    /// Minutes instead of hours: 500 seeds, 30 rounds, 100000 mutations, unless they are given
+    /// Minutes instead of hours: 500 seeds, 5 on the network, 30 rounds, 100000 mutations, unless they are given
     #[arg(long)]
     quick: bool,
     /// Seeds of the seeded worlds [default: 10000]
     #[arg(long, value_name = "N")]
     seeds: Option<u64>,
+    /// Seeds of the worlds on the simulated network; costly ones get their share of it [default: 100]
+    #[arg(long, value_name = "N")]
+    network_seeds: Option<u64>,
     /// Rounds of kill -9; other faults get their share of it [default: 1000]
     #[arg(long, value_name = "N")]
     rounds: Option<u64>,
@@ -86,6 +89,7 @@ struct Ran {
 /// How much of each.
 struct Amounts {
     seeds: u64,
+    network_seeds: u64,
     rounds: u64,
     mutations: u64,
     seed: u64,
@@ -104,6 +108,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<bool> {
         |given: Option<u64>, quick: u64, long: u64| given.unwrap_or(if options.quick { quick } else { long });
     let amounts = Amounts {
         seeds: amount(options.seeds, 500, 10_000),
+        network_seeds: amount(options.network_seeds, 5, 100),
         rounds: amount(options.rounds, 30, 1_000),
         mutations: amount(options.mutations, 100_000, 5_000_000),
         seed: options.seed,
@@ -123,7 +128,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<bool> {
         let began = Instant::now();
         let ran = match *name {
             "l1" => seeded_worlds(&executable, &amounts),
-            "l2" => simulated_network(workspace),
+            "l2" => simulated_network(workspace, &amounts),
             "l3" => real_faults(workspace, &executable, &amounts),
             _ => mutated_input(workspace, &amounts),
         };
@@ -245,7 +250,7 @@ fn l1_figures(details: &Value) -> Vec<String> {
 }
 
 /// The packages that have such tests are those that may use turmoil.
-fn simulated_network(workspace: &Workspace) -> Result<Ran> {
+fn simulated_network(workspace: &Workspace, amounts: &Amounts) -> Result<Ran> {
     let metadata = workspace.metadata()?;
     let packages = metadata["packages"]
         .as_array()
@@ -267,7 +272,9 @@ fn simulated_network(workspace: &Workspace) -> Result<Ran> {
     let mut arguments = vec!["test", "--release", "--test", "it"];
     arguments.extend(names.iter().flat_map(|name| ["-p", name]));
     arguments.extend(["--", "--nocapture"]);
-    tests(&mut workspace.command(".", "cargo", &arguments))
+    let mut command = workspace.command(".", "cargo", &arguments);
+    command.env("MUSTER_PROVE_L2_SEEDS", amounts.network_seeds.to_string());
+    tests(&mut command)
 }
 
 fn real_faults(workspace: &Workspace, executable: &std::path::Path, amounts: &Amounts) -> Result<Ran> {

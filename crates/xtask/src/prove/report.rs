@@ -9,9 +9,9 @@ use super::{Amounts, Part, Verdict};
 /// For people.
 pub(super) fn markdown(parts: &[Part], commit: &str, amounts: &Amounts) -> String {
     let mut text = format!(
-        "# What was proved\n\nCommit {commit}; {} seeds, {} rounds, {} mutations for each decoder, seed {}.\n\n\
+        "# What was proved\n\nCommit {commit}; {} seeds, {} on the network, {} rounds, {} mutations for each decoder, seed {}.\n\n\
         | part | verdict | seconds | what |\n|---|---|---|---|\n",
-        amounts.seeds, amounts.rounds, amounts.mutations, amounts.seed
+        amounts.seeds, amounts.network_seeds, amounts.rounds, amounts.mutations, amounts.seed
     );
     for part in parts {
         let (word, why) = words(&part.verdict);
@@ -48,7 +48,7 @@ pub(super) fn document(parts: &[Part], commit: &str, amounts: &Amounts) -> Value
         })
     });
     json!({
-        "commit": commit, "seeds": amounts.seeds, "rounds": amounts.rounds, "mutations": amounts.mutations,
+        "commit": commit, "seeds": amounts.seeds, "network_seeds": amounts.network_seeds, "rounds": amounts.rounds, "mutations": amounts.mutations,
         "seed": amounts.seed, "parts": parts.collect::<Vec<_>>(),
     })
 }

@@ -62,6 +62,7 @@ fn the_report_says_what_failed_and_what_was_left_out() {
     ];
     let amounts = Amounts {
         seeds: 500,
+        network_seeds: 5,
         rounds: 30,
         mutations: 10,
         seed: 1,
