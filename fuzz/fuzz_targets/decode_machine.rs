@@ -2,4 +2,6 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| muster_fuzz::decode_machine(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    muster_fuzz::link::decode_machine(data);
+});

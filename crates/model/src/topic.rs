@@ -2,6 +2,7 @@
 //!
 //! The machine's own bus and the fleet's live API use the same rules.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -103,10 +104,10 @@ fn check(text: &str, wildcards: bool) -> Result<(), TopicError> {
 }
 
 /// Source 5 speaks of robots; its topics are accepted as aliases of ours.
-fn unalias(text: &str) -> String {
+fn unalias(text: &str) -> Cow<'_, str> {
     match text.strip_prefix("robot.") {
-        Some(rest) => format!("machine.{rest}"),
-        None => text.to_owned(),
+        Some(rest) => format!("machine.{rest}").into(),
+        None => text.into(),
     }
 }
 
@@ -115,8 +116,10 @@ macro_rules! texts {
         impl FromStr for $name {
             type Err = TopicError;
             fn from_str(text: &str) -> Result<Self, TopicError> {
-                check(text, $wildcards)?;
-                Ok(Self(unalias(text).into_boxed_str()))
+                // The limits hold for what it becomes: an alias is shorter.
+                let text = unalias(text);
+                check(&text, $wildcards)?;
+                Ok(Self(text.into()))
             }
         }
         impl TryFrom<String> for $name {
