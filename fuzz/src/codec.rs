@@ -15,9 +15,15 @@ pub fn telemetry_block(data: &[u8]) -> bool {
     let mut samples = Vec::new();
     let whole = decode(START, data, &|_| true, &mut |sample| samples.push(sample));
     let mut some = Vec::new();
-    let again = decode(START, data, &|metric| metric % 2 == 0, &mut |sample| some.push(sample));
+    let again = decode(START, data, &|metric| metric % 2 == 0, &mut |sample| {
+        some.push(sample)
+    });
     assert_eq!(again, whole, "what is wanted does not change what is sound");
-    let wanted: Vec<_> = samples.iter().filter(|sample| sample.metric % 2 == 0).map(bits).collect();
+    let wanted: Vec<_> = samples
+        .iter()
+        .filter(|sample| sample.metric % 2 == 0)
+        .map(bits)
+        .collect();
     assert_eq!(some.iter().map(bits).collect::<Vec<_>>(), wanted);
     if whole.is_none() {
         return false;
@@ -26,12 +32,23 @@ pub fn telemetry_block(data: &[u8]) -> bool {
     samples.sort_by_key(|sample| (sample.metric, sample.at));
     let written = PACKER.with_borrow_mut(|packer| encode(packer, START, &samples));
     let mut read = Vec::new();
-    assert_eq!(decode(START, &written, &|_| true, &mut |sample| read.push(sample)), Some(()));
-    assert_eq!(read.iter().map(bits).collect::<Vec<_>>(), samples.iter().map(bits).collect::<Vec<_>>());
+    assert_eq!(
+        decode(START, &written, &|_| true, &mut |sample| read.push(sample)),
+        Some(())
+    );
+    assert_eq!(
+        read.iter().map(bits).collect::<Vec<_>>(),
+        samples.iter().map(bits).collect::<Vec<_>>()
+    );
     true
 }
 
 /// A sample with its value bit by bit: what is no number must come back, too.
 fn bits(sample: &Stored) -> (i64, u64, u32, u8) {
-    (sample.at, sample.value.to_bits(), sample.metric, sample.quality as u8)
+    (
+        sample.at,
+        sample.value.to_bits(),
+        sample.metric,
+        sample.quality as u8,
+    )
 }
