@@ -193,7 +193,9 @@ impl FromStr for LogCursor {
             let id = u64::from_str_radix(id, 16).ok()?;
             Some(Self { at, id })
         };
-        parse().ok_or(TelemetryError::Cursor)
+        // Only the form that is given out counts: no sign, no capitals, no zeros in front.
+        let given_out = |cursor: &Self| cursor.to_string() == text;
+        parse().filter(given_out).ok_or(TelemetryError::Cursor)
     }
 }
 

@@ -227,10 +227,12 @@ fn expected(headers: &HeaderMap) -> Result<Option<StreamVersion>, ApiError> {
     let version = text
         .strip_prefix('"')
         .and_then(|text| text.strip_suffix('"'))
-        .and_then(|text| text.parse().ok());
+        .and_then(|text| text.parse().ok())
+        .map(StreamVersion);
     match version {
-        Some(version) => Ok(Some(StreamVersion(version))),
-        None => {
+        // Digits that mean the same are another tag.
+        Some(version) if text == tag(version) => Ok(Some(version)),
+        _ => {
             let detail = format!("If-Match: {text:?} is no ETag of ours: send the one that you read, or *");
             Err(ApiError::bad_request("MST-A001", detail))
         }
@@ -239,11 +241,15 @@ fn expected(headers: &HeaderMap) -> Result<Option<StreamVersion>, ApiError> {
 
 fn with_tag(profile: &Profile, body: impl IntoResponse) -> Response {
     let mut response = body.into_response();
-    // Digits between quotes.
-    if let Ok(tag) = HeaderValue::from_str(&format!("\"{}\"", profile.version)) {
+    if let Ok(tag) = HeaderValue::from_str(&tag(profile.version)) {
         response.headers_mut().insert(header::ETAG, tag);
     }
     response
+}
+
+/// The `ETag` of a version: digits between quotes.
+fn tag(version: StreamVersion) -> String {
+    format!("\"{version}\"")
 }
 
 fn check_labels(labels: &BTreeMap<String, String>) -> Result<(), ApiError> {
@@ -269,3 +275,6 @@ fn check_labels(labels: &BTreeMap<String, String>) -> Result<(), ApiError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

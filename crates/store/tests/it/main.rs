@@ -9,6 +9,7 @@ mod damage;
 mod directory;
 mod documents;
 mod failure;
+mod fuzz;
 mod kit;
 mod model;
 mod snapshots;
