@@ -188,11 +188,7 @@ impl Answer {
 
     /// The error of an answer that is not Muster's.
     pub(crate) fn odd(&self, detail: String) -> ClientError {
-        ClientError::UnexpectedAnswer {
-            address: self.address.clone(),
-            status: self.status.as_u16(),
-            detail,
-        }
+        ClientError::unexpected(&self.address, self.status.as_u16(), &detail)
     }
 
     pub(crate) fn is_empty(&self) -> bool {

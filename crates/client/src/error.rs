@@ -64,7 +64,20 @@ pub enum ClientError {
     SetUp(#[source] reqwest::Error),
 }
 
+/// How much is said of an answer that is not Muster's: whoever answers there decides how long it is.
+const DETAIL_MAX_CHARS: usize = 400;
+
 impl ClientError {
+    /// An answer that is not Muster's, with as much of what is odd about it as a person reads.
+    pub(crate) fn unexpected(address: &str, status: u16, detail: &str) -> Self {
+        let shown = detail.chars().filter(|character| !character.is_control());
+        Self::UnexpectedAnswer {
+            address: address.to_owned(),
+            status,
+            detail: shown.take(DETAIL_MAX_CHARS).collect(),
+        }
+    }
+
     /// The stable code, with a page under `docs/errors/`. For a problem it is the one the server gave.
     pub fn code(&self) -> &str {
         match self {

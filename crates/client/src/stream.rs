@@ -220,10 +220,9 @@ impl LiveStream {
     }
 
     fn read_data<'a, T: Deserialize<'a>>(&self, event: &'a SseEvent) -> Result<T, ClientError> {
-        serde_json::from_str(&event.data).map_err(|error| ClientError::UnexpectedAnswer {
-            address: self.client.address().to_owned(),
-            status: 200,
-            detail: format!("event {:?} of the live stream: {error}", event.name),
+        serde_json::from_str(&event.data).map_err(|error| {
+            let detail = format!("event {:?} of the live stream: {error}", event.name);
+            ClientError::unexpected(self.client.address(), 200, &detail)
         })
     }
 }

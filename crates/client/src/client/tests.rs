@@ -57,3 +57,71 @@ fn only_this_computer_goes_around_a_proxy() {
     assert!(!local("http://10.0.0.1"));
     assert!(!local("http://fleet.local"));
 }
+
+/// The first byte says which status, the others are the body.
+#[test]
+fn fuzz_no_answer_breaks_the_client() {
+    let statuses = [200, 204, 400, 404, 412, 429, 500, 503];
+    muster_mutate::Target::new("answer").check(|data| {
+        let (which, body) = data.split_first().unwrap_or((&0, &[]));
+        let answer = Answer {
+            address: "http://127.0.0.1:7700/".to_owned(),
+            status: StatusCode::from_u16(statuses[usize::from(*which) % statuses.len()]).expect("a status"),
+            headers: HeaderMap::new(),
+            body: body.to_vec(),
+        };
+        let is_success = answer.status.is_success();
+        match answer.accepted() {
+            Ok(answer) => {
+                assert!(is_success);
+                let read = answer.document::<muster_protocol::api::MachinePage>();
+                if let Err(error) = &read {
+                    let said = error.to_string();
+                    assert!(
+                        said.len() <= 2_000 && !said.contains(char::is_control),
+                        "{said:?}"
+                    );
+                }
+                read.is_ok()
+            }
+            Err(ClientError::Problem(problem)) => {
+                assert!(!is_success);
+                assert_eq!(
+                    serde_json::from_slice::<Problem>(body).ok().as_ref(),
+                    Some(&*problem)
+                );
+                true
+            }
+            Err(error) => {
+                let said = error.to_string();
+                assert!(
+                    !is_success && said.len() <= 2_000 && !said.contains(char::is_control),
+                    "{said:?}"
+                );
+                false
+            }
+        }
+    });
+}
+
+#[test]
+fn fuzz_an_address_that_is_accepted_is_one_of_a_server() {
+    muster_mutate::Target::new("address").text().check(|data| {
+        let Ok(given) = std::str::from_utf8(data) else {
+            return false;
+        };
+        match parse_address(given) {
+            Ok(url) => {
+                assert_eq!(url.scheme(), "http");
+                assert!(url.host_str().is_some_and(|host| !host.is_empty()), "{given:?}");
+                assert!(url.username().is_empty() && url.password().is_none(), "{given:?}");
+                assert_eq!(parse_address(url.as_str()).ok(), Some(url));
+                true
+            }
+            Err(error) => {
+                assert!(!error.to_string().is_empty());
+                false
+            }
+        }
+    });
+}
