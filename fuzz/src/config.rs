@@ -22,9 +22,15 @@ pub fn config<S: Settings>(data: &[u8], look: impl Fn(&S)) -> bool {
         };
         look(&config.settings);
         let shown = config.show();
-        let again = in_file("shown.yaml", shown.as_bytes(), |path| Config::<S>::load(Some(path), [], []));
+        let again = in_file("shown.yaml", shown.as_bytes(), |path| {
+            Config::<S>::load(Some(path), [], [])
+        });
         let again = again.unwrap_or_else(|error| panic!("what is shown is not accepted: {error}\n{shown}"));
-        assert_eq!(values(&again.settings), values(&config.settings), "shown as\n{shown}");
+        assert_eq!(
+            values(&again.settings),
+            values(&config.settings),
+            "shown as\n{shown}"
+        );
         true
     })
 }
@@ -40,7 +46,10 @@ pub fn in_file<T>(name: &str, content: &[u8], read: impl FnOnce(&Path) -> T) -> 
 }
 
 fn values<S: Settings>(settings: &S) -> Vec<(&'static str, Option<String>)> {
-    S::KEYS.iter().map(|key| (key.path, (key.get)(settings))).collect()
+    S::KEYS
+        .iter()
+        .map(|key| (key.path, (key.get)(settings)))
+        .collect()
 }
 
 /// It is said in words, and with a line that is there.
@@ -55,7 +64,13 @@ fn refused(data: &[u8], error: &ConfigError) {
         },
         ConfigError::Read { .. } => return,
     };
-    // Where lines end is a matter of taste: YAML has more ends than other texts.
-    let lines = 1 + data.iter().filter(|byte| matches!(byte, b'\n' | b'\r' | 0x85 | 0xa8 | 0xa9)).count();
-    assert!((1..=lines).contains(&line), "line {line} of {lines}: {error}");
+    // Where lines end is a matter of taste: YAML has more ends than other texts. What is missing is missing after the last.
+    let lines = 2 + data
+        .iter()
+        .filter(|byte| matches!(byte, b'\n' | b'\r' | 0x85 | 0xa8 | 0xa9))
+        .count();
+    assert!(
+        (1..=lines).contains(&line),
+        "line {line}, and there are {lines} at most: {error}"
+    );
 }

@@ -215,13 +215,15 @@ impl<S: Settings> Config<S> {
             let (head, name) = key.path.split_once('.').unwrap_or(("", key.path));
             if head != section {
                 section = head;
-                text.push_str(&format!("{head}:\n"));
+                if !head.is_empty() {
+                    text.push_str(&format!("{head}:\n"));
+                }
             }
             let indent = if head.is_empty() { "" } else { "  " };
             let value = if value.is_empty() {
                 "null".to_owned()
             } else {
-                value
+                file::written(value)
             };
             text.push_str(&format!("{indent}{name}: {value}  # {origin}\n"));
         }

@@ -94,6 +94,14 @@ impl Layered for Settings {
             shards
         ),
         number!(
+            "machines_max",
+            "machines that the fleet may have: 1 to 10000000",
+            1,
+            10_000_000,
+            u64,
+            machines_max
+        ),
+        number!(
             "machines.heartbeat_every_ms",
             "milliseconds between two heartbeats: 1000 to 3600000",
             1_000,
@@ -132,14 +140,6 @@ impl Layered for Settings {
             1_000_000,
             u32,
             shard.limits.messages_burst
-        ),
-        number!(
-            "machines_max",
-            "machines that the fleet may have: 1 to 10000000",
-            1,
-            10_000_000,
-            u64,
-            machines_max
         ),
         number!(
             "machines.sessions_per_second",
@@ -246,3 +246,6 @@ fn loopback(text: &str) -> Result<SocketAddr, Option<String>> {
         ))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -155,6 +155,36 @@ impl Reader<'_> {
     }
 }
 
+/// A value as it stands in a file: as it is where YAML takes it for that, else between quotes.
+pub(super) fn written(value: String) -> String {
+    let read: Option<Value> = yaml_serde::from_str(&format!("key: {value}  # place")).ok();
+    let is_plain = read
+        .as_ref()
+        .and_then(Value::as_mapping)
+        .filter(|mapping| mapping.len() == 1)
+        .and_then(|mapping| mapping.get("key"))
+        .and_then(scalar)
+        .is_some_and(|plain| plain == value);
+    if is_plain { value } else { quoted(&value) }
+}
+
+/// Between double quotes. Source: YAML 1.2.2, 7.3.1 and 5.7.
+fn quoted(value: &str) -> String {
+    let mut text = String::from("\"");
+    for character in value.chars() {
+        match character {
+            '"' | '\\' => text.extend(['\\', character]),
+            // Line ends of all kinds, and what an editor would not show.
+            _ if character.is_control() || matches!(character, '\u{2028}' | '\u{2029}' | '\u{feff}') => {
+                text.push_str(&format!("\\U{:08x}", u32::from(character)));
+            }
+            _ => text.push(character),
+        }
+    }
+    text.push('"');
+    text
+}
+
 fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),

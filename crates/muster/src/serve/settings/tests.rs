@@ -1,0 +1,44 @@
+//! Mutated configuration files of the server.
+
+#[path = "../../../../../fuzz/src/config.rs"]
+#[allow(unreachable_pub, reason = "shared with the fuzz targets")]
+mod law;
+
+use super::Settings;
+
+#[test]
+fn fuzz_no_file_breaks_the_configuration_and_what_is_shown_means_the_same() {
+    let tokens = &[
+        ": ",
+        "\n  ",
+        "- ",
+        "&a ",
+        "*a",
+        "!!str ",
+        "|\n",
+        "#",
+        "~",
+        "0x10",
+        "1e3",
+        "listen: ",
+        "127.0.0.1:0",
+        "[::1]:1",
+        "none",
+        "machines:\n  ",
+        "messages_burst: ",
+        "log:\n  format: json",
+    ];
+    let target = muster_mutate::Target::new("config_server")
+        .text()
+        .tokens(tokens)
+        .one_in(4);
+    target.check(|data| {
+        law::config::<Settings>(data, |settings| {
+            let options = settings.options();
+            assert!(options.listen.ip().is_loopback());
+            assert!(options.admin_listen.is_none_or(|admin| admin.ip().is_loopback()));
+            assert!(options.shard.degraded_after_ms < options.shard.lost_after_ms);
+            assert!(options.shard.limits.messages_burst >= options.shard.limits.messages_per_s);
+        })
+    });
+}
