@@ -48,12 +48,11 @@ fn read_moment(text: &str, now: &Zoned) -> Option<Timestamp> {
 /// A date and a time of day, either of which may be left out.
 fn read_civil(text: &str, now: &Zoned) -> Option<DateTime> {
     let today = now.date();
-    let (date, time) = match text.split_once([' ', 'T']) {
-        Some((date, time)) => (read_date(date, today)?, read_time(time.trim())?),
-        None => match read_date(text, today) {
-            Some(date) => (date, Time::midnight()),
-            None => (today, read_time(text)?),
-        },
+    // Alone first: there is a T in `Today`, too.
+    let (date, time) = match (read_date(text, today), text.split_once([' ', 'T'])) {
+        (Some(date), _) => (date, Time::midnight()),
+        (None, Some((date, time))) => (read_date(date, today)?, read_time(time.trim())?),
+        (None, None) => (today, read_time(text)?),
     };
     Some(date.to_datetime(time))
 }

@@ -86,8 +86,10 @@ impl FromStr for LabelChange {
                 "a key has 1 to {LABEL_KEY_MAX_CHARS} letters, digits, '.', '_', '-' and '/'"
             ));
         }
-        if value.chars().count() > LABEL_VALUE_MAX_CHARS {
-            return Err(format!("a value has at most {LABEL_VALUE_MAX_CHARS} characters"));
+        if value.chars().count() > LABEL_VALUE_MAX_CHARS || value.chars().any(char::is_control) {
+            return Err(format!(
+                "a value has at most {LABEL_VALUE_MAX_CHARS} characters, and no control characters"
+            ));
         }
         Ok(change)
     }
@@ -95,8 +97,11 @@ impl FromStr for LabelChange {
 
 fn display_name(text: &str) -> Result<String, String> {
     let name = text.trim();
-    if name.is_empty() || name.chars().count() > DISPLAY_NAME_MAX_CHARS {
-        return Err(format!("a name has 1 to {DISPLAY_NAME_MAX_CHARS} characters"));
+    let fits = (1..=DISPLAY_NAME_MAX_CHARS).contains(&name.chars().count());
+    if !fits || name.chars().any(char::is_control) {
+        return Err(format!(
+            "a name has 1 to {DISPLAY_NAME_MAX_CHARS} characters, and no control characters"
+        ));
     }
     Ok(name.to_owned())
 }
@@ -253,3 +258,6 @@ fn too_busy(found: &Found) -> OperatorError {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -91,3 +91,78 @@ fn lengths_of_time_are_understood() {
         assert!(error.contains("write it like"), "{error}");
     }
 }
+
+#[test]
+fn fuzz_no_text_breaks_moments_and_lengths() {
+    let tokens = &[
+        "now",
+        "ago",
+        "-",
+        "today ",
+        "yesterday ",
+        "Today",
+        "2026-11-21",
+        "T",
+        " ",
+        ":",
+        "Z",
+        "ms",
+        "min",
+        "h",
+        "d",
+        "w",
+        "4294967295",
+        "+01:00",
+        "[Europe/Oslo]",
+    ];
+    muster_mutate::Target::new("moment")
+        .text()
+        .tokens(tokens)
+        .check(|data| {
+            let Ok(text) = std::str::from_utf8(data) else {
+                return false;
+            };
+            let length = parse_duration(text);
+            match &length {
+                Ok(length) => assert!(!length.is_zero(), "{text:?}"),
+                Err(error) => assert!(!error.is_empty()),
+            }
+            let now = now();
+            let at_now = Timestamp::from_millis(now.timestamp().as_millisecond());
+            let moment = parse_moment(text, &now);
+            match &moment {
+                Ok(moment) => {
+                    // Written out it is the same for everybody.
+                    assert_eq!(
+                        parse_moment(&moment.to_string(), &now).as_ref(),
+                        Ok(moment),
+                        "{text:?}"
+                    );
+                    assert_eq!(
+                        parse_moment(&format!(" {text}\t"), &now).as_ref(),
+                        Ok(moment),
+                        "{text:?}"
+                    );
+                }
+                Err(error) => assert!(error.to_string().len() <= 1_000, "{error}"),
+            }
+            // Words are the same in capitals.
+            if text.trim().chars().all(|letter| letter.is_ascii_alphabetic()) {
+                assert_eq!(
+                    parse_moment(&text.to_ascii_uppercase(), &now).ok(),
+                    moment.clone().ok(),
+                    "{text:?}"
+                );
+            }
+            let is_length = length.is_ok();
+            if let Ok(length) = length {
+                for back in [format!("{text} ago"), format!("-{text}")] {
+                    match parse_moment(&back, &now) {
+                        Ok(past) => assert!(past < at_now, "{back:?} is {past}"),
+                        Err(_) => assert!(i64::try_from(length.as_millis()).is_err(), "{back:?}"),
+                    }
+                }
+            }
+            moment.is_ok() || is_length
+        });
+}
