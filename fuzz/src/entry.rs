@@ -1,6 +1,8 @@
 //! What the fleet's log and its checkpoints keep of machines, read back from a disk that may be damaged.
 
-use muster_model::{LogPosition, MachineEntry, MachineEvent, MachineId, MachineView, StreamVersion, Timestamp};
+use muster_model::{
+    LogPosition, MachineEntry, MachineEvent, MachineId, MachineView, StreamVersion, Timestamp,
+};
 
 use super::json::comes_back;
 
@@ -19,11 +21,15 @@ pub fn log_entry(data: &[u8]) -> bool {
     view.apply(LogPosition(9), StreamVersion(3), at, &entry);
     assert_eq!(view, once);
     assert_eq!((view.position, view.version), (LogPosition(9), StreamVersion(3)));
-    assert!(!view.name().is_empty() || view.reported.identity.is_some() || view.profile.display_name.is_some());
+    assert!(
+        !view.name().is_empty() || view.reported.identity.is_some() || view.profile.display_name.is_some()
+    );
     assert!(view.highest_record >= entry.record().unwrap_or_default());
     keeps(&view);
     if let Some(event) = entry.as_event(at) {
-        assert!(comes_back::<MachineEvent>(&serde_json::to_vec(&event).expect("an event can be written")));
+        assert!(comes_back::<MachineEvent>(
+            &serde_json::to_vec(&event).expect("an event can be written")
+        ));
     }
     true
 }
@@ -56,5 +62,8 @@ fn keeps(view: &MachineView) {
         view.temperature_celsius(),
         view.battery_percent(),
     ];
-    assert!(figures.into_iter().flatten().all(f64::is_finite), "JSON cannot hold {figures:?}");
+    assert!(
+        figures.into_iter().flatten().all(f64::is_finite),
+        "JSON cannot hold {figures:?}"
+    );
 }

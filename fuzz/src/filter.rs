@@ -17,7 +17,12 @@ fn fleet() -> Vec<MachineView> {
     let mut known = bare.clone();
     for bytes in [&full[..], &labels[..]] {
         let entry: MachineEntry = serde_json::from_slice(bytes).expect("an entry");
-        known.apply(known.position.next(), StreamVersion(known.version.0 + 1), Timestamp::EPOCH, &entry);
+        known.apply(
+            known.position.next(),
+            StreamVersion(known.version.0 + 1),
+            Timestamp::EPOCH,
+            &entry,
+        );
     }
     vec![bare, known]
 }
@@ -42,7 +47,10 @@ pub fn filter(data: &[u8]) -> bool {
     FLEET.with(|fleet_once| {
         let views = fleet_once.get_or_init(fleet);
         let passed: Vec<bool> = views.iter().map(|view| filter.matches(view)).collect();
-        assert!(!filter.is_empty() || passed.iter().all(|passed| *passed), "{text:?}");
+        assert!(
+            !filter.is_empty() || passed.iter().all(|passed| *passed),
+            "{text:?}"
+        );
         // All terms must hold, so nothing changes by saying them twice, or with other spaces around them.
         let twice = format!("{text} , {text}");
         match twice.parse::<Filter>() {

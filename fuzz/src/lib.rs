@@ -5,12 +5,15 @@
 //! A law panics when it is broken and says whether the bytes were accepted.
 
 pub mod api;
+pub mod config;
 pub mod entry;
 pub mod filter;
 pub mod json;
 pub mod link;
 pub mod live;
+pub mod metal;
 pub mod paging;
+pub mod query;
 pub mod words;
 
 // Decoders that are nobody's business outside of their crates are compiled here once more, from the same files.
@@ -35,3 +38,39 @@ pub mod sse_law;
 mod varint;
 #[path = "varint.rs"]
 pub mod varint_law;
+
+/// How the store of the server writes samples.
+#[allow(dead_code, reason = "a part of it is fuzzed")]
+#[path = "../../crates/store/src/telemetry"]
+mod telemetry {
+    /// As in the module of the same name of `muster-store`.
+    mod memory {
+        use muster_model::vocabulary::Quality;
+
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        pub(super) struct Stored {
+            pub(super) at: i64,
+            pub(super) value: f64,
+            pub(super) metric: u32,
+            pub(super) quality: Quality,
+        }
+    }
+    mod codec;
+    #[path = "../../../../fuzz/src/codec.rs"]
+    pub mod law;
+}
+pub use telemetry::law as codec_law;
+
+/// How the store of a machine writes records.
+#[path = "../../crates/machine/src/store"]
+mod machine_store {
+    /// As in the module of the same name of `muster-machine`.
+    #[derive(Debug)]
+    pub(crate) enum StoreError {
+        Encode(#[allow(dead_code, reason = "shown")] serde_json::Error),
+    }
+    mod record;
+    #[path = "../../../../fuzz/src/record.rs"]
+    pub mod law;
+}
+pub use machine_store::law as record_law;

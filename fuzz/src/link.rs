@@ -138,7 +138,10 @@ fn nothing_is_lost(said: &Value, kept: &Value, newer: bool, place: &str) {
         (Value::String(said), Value::String(kept)) => {
             let same_time = || said.parse::<Timestamp>().ok() == kept.parse().ok();
             let same_id = || said.parse::<MachineId>().ok() == kept.parse().ok();
-            assert!(said == kept || (same_time() && same_id()), "{place}: {said} became {kept}");
+            assert!(
+                said == kept || (same_time() && same_id()),
+                "{place}: {said} became {kept}"
+            );
         }
         (said, kept) => assert!(said == kept || is_nothing(said), "{place}: {said} became {kept}"),
     }
@@ -175,7 +178,10 @@ pub fn inflate(data: &[u8]) -> bool {
         match decompressor.decompress(data, &limits) {
             Ok(text) => {
                 assert!(text.len() <= limits.state_frame_max_bytes);
-                assert!(text.capacity() <= limits.state_frame_max_bytes + 1, "room for more than is accepted");
+                assert!(
+                    text.capacity() <= limits.state_frame_max_bytes + 1,
+                    "room for more than is accepted"
+                );
                 let small = compressor.compress(&text).expect("any text can be compressed");
                 assert_eq!(decompressor.decompress(&small, &limits).as_deref(), Ok(&*text));
                 true

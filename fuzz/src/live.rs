@@ -34,7 +34,12 @@ struct Lagged {
 
 /// What a server might tell a client: a piece of a snapshot, an update, that something was dropped, a problem.
 pub fn live_server(data: &[u8]) -> bool {
-    [settles::<Batch>(data), settles::<Lagged>(data), settles::<Problem>(data)].contains(&true)
+    [
+        settles::<Batch>(data),
+        settles::<Lagged>(data),
+        settles::<Problem>(data),
+    ]
+    .contains(&true)
 }
 
 /// What is accepted is written in one way, and that way is accepted.

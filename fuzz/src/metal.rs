@@ -8,22 +8,46 @@ use tempfile::TempDir;
 
 /// A system with a bit of everything.
 const FILES: &[(&str, &str)] = &[
-    ("proc/stat", "cpu  100 0 100 800 0 0 0 0 0 0\ncpu0 50 0 50 400\ncpu1 50 0 50 400\nbtime 1767225600\n"),
-    ("proc/meminfo", "MemTotal: 1000 kB\nMemFree: 100 kB\nMemAvailable: 750 kB\n"),
+    (
+        "proc/stat",
+        "cpu  100 0 100 800 0 0 0 0 0 0\ncpu0 50 0 50 400\ncpu1 50 0 50 400\nbtime 1767225600\n",
+    ),
+    (
+        "proc/meminfo",
+        "MemTotal: 1000 kB\nMemFree: 100 kB\nMemAvailable: 750 kB\n",
+    ),
     ("proc/loadavg", "0.25 0.10 0.05 1/100 4242\n"),
     ("proc/uptime", "3600.25 7000.00\n"),
     ("proc/self/mountinfo", "22 27 0:21 / /proc rw - proc proc rw\n"),
-    ("proc/net/dev", "Inter-|   Receive\n face |bytes\n  eth0: 1000 10 0 0 0 0 0 0 2000 20 0 0 0 0 0 0\n"),
+    (
+        "proc/net/dev",
+        "Inter-|   Receive\n face |bytes\n  eth0: 1000 10 0 0 0 0 0 0 2000 20 0 0 0 0 0 0\n",
+    ),
     ("proc/sys/kernel/osrelease", "6.12.0\n"),
     ("proc/sys/kernel/hostname", "board\n"),
-    ("proc/sys/kernel/random/boot_id", "0192f0c1-7b5e-7c3a-9d2f-3f1f6b1c9a10\n"),
-    ("proc/cpuinfo", "processor\t: 0\nmodel name\t: Some CPU @ 2.00GHz\nRevision\t: c03114\n"),
+    (
+        "proc/sys/kernel/random/boot_id",
+        "0192f0c1-7b5e-7c3a-9d2f-3f1f6b1c9a10\n",
+    ),
+    (
+        "proc/cpuinfo",
+        "processor\t: 0\nmodel name\t: Some CPU @ 2.00GHz\nRevision\t: c03114\n",
+    ),
     ("proc/device-tree/model", "Raspberry Pi 4 Model B Rev 1.4\0"),
-    ("proc/device-tree/compatible", "raspberrypi,4-model-b\0brcm,bcm2711\0"),
-    ("etc/os-release", "NAME=\"Debian\"\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n"),
+    (
+        "proc/device-tree/compatible",
+        "raspberrypi,4-model-b\0brcm,bcm2711\0",
+    ),
+    (
+        "etc/os-release",
+        "NAME=\"Debian\"\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n",
+    ),
     ("etc/machine-id", "3d1219c7c4c5404aaa1f6d2a48adfda4\n"),
     ("sys/devices/system/cpu/online", "0-5,8\n"),
-    ("sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count", "7\n"),
+    (
+        "sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count",
+        "7\n",
+    ),
     ("sys/class/thermal/thermal_zone0/type", "acpitz\n"),
     ("sys/class/thermal/thermal_zone0/temp", "27800\n"),
     ("sys/class/thermal/thermal_zone0/trip_point_0_type", "critical\n"),

@@ -29,7 +29,10 @@ pub fn cursor(data: &[u8]) -> bool {
 fn look(text: &str) -> bool {
     match paging::read::<Cursor>(text) {
         Ok(cursor) => {
-            assert!(text.bytes().all(|byte| byte.is_ascii_hexdigit()), "{text:?} is nothing that was given out");
+            assert!(
+                text.bytes().all(|byte| byte.is_ascii_hexdigit()),
+                "{text:?} is nothing that was given out"
+            );
             let written = paging::write(&cursor);
             // What is written may be longer than what was accepted only by how JSON spells it.
             if let Ok(again) = paging::read::<Cursor>(&written) {
@@ -42,7 +45,10 @@ fn look(text: &str) -> bool {
         }
         Err(error) => {
             let said = format!("{error:?}");
-            assert!(said.contains("MST-A001") && said.contains("query.cursor"), "{said}");
+            assert!(
+                said.contains("MST-A001") && said.contains("query.cursor"),
+                "{said}"
+            );
             false
         }
     }

@@ -16,8 +16,14 @@ pub fn record(data: &[u8]) -> bool {
     assert_eq!(stored.message.type_name(), kind);
     let row = Row::of(&stored).expect("what was read can be kept");
     assert_eq!((row.record, row.at_ms, row.kind), (7, 1_800_000_000_000, kind));
-    assert_eq!(read(row.record, row.at_ms, row.kind, &row.body).as_ref(), Some(&stored));
-    assert!(read(-1, i64::MIN, kind, body).is_none(), "records have no negative numbers");
+    assert_eq!(
+        read(row.record, row.at_ms, row.kind, &row.body).as_ref(),
+        Some(&stored)
+    );
+    assert!(
+        read(-1, i64::MIN, kind, body).is_none(),
+        "records have no negative numbers"
+    );
     assert!(read(i64::MAX, i64::MAX, kind, body).is_some());
     true
 }

@@ -20,12 +20,16 @@ pub fn sse(data: &[u8]) -> bool {
     let mut text = String::new();
     for (name, data, id) in events {
         assert!(data.len() <= EVENT_MAX_BYTES, "data of {} bytes", data.len());
-        assert!(!name.contains(['\r', '\n']) && !data.contains('\r'), "{name:?} {data:?}");
+        assert!(
+            !name.contains(['\r', '\n']) && !data.contains('\r'),
+            "{name:?} {data:?}"
+        );
         text.push_str(&format!("event: {name}\n"));
         if let Some(id) = id {
             text.push_str(&format!("id: {id}\n"));
         }
-        data.split('\n').for_each(|line| text.push_str(&format!("data: {line}\n")));
+        data.split('\n')
+            .for_each(|line| text.push_str(&format!("data: {line}\n")));
         text.push('\n');
     }
     // Written by the book it is the same again; the limit is on bytes, of which there are a few more then.

@@ -24,9 +24,15 @@ struct Cut<'a> {
 }
 
 impl AsyncRead for Cut<'_> {
-    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let piece = self.pieces[self.given % self.pieces.len()];
-        let (now, later) = self.rest.split_at(piece.min(self.rest.len()).min(buf.remaining()));
+        let (now, later) = self
+            .rest
+            .split_at(piece.min(self.rest.len()).min(buf.remaining()));
         buf.put_slice(now);
         self.rest = later;
         self.given += 1;
@@ -91,7 +97,10 @@ fn heard(early: &[u8], late: &[u8], pieces: &[usize]) -> Heard {
                 Incoming::Sign => 0,
                 Incoming::Close(close) => {
                     let (code, reason) = close.unwrap_or((1000, ""));
-                    assert!((1000..5000).contains(&code) && !matches!(code, 1004..=1006), "{code}");
+                    assert!(
+                        (1000..5000).contains(&code) && !matches!(code, 1004..=1006),
+                        "{code}"
+                    );
                     reason.len()
                 }
             };

@@ -28,21 +28,4 @@ pub(crate) fn take(input: &mut &[u8]) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn comes_back(values in prop::collection::vec(any::<u64>(), 0..20)) {
-            let mut bytes = Vec::new();
-            for &value in &values {
-                super::put(&mut bytes, value);
-            }
-            let mut rest = bytes.as_slice();
-            for &value in &values {
-                prop_assert_eq!(super::take(&mut rest), Some(value));
-            }
-            prop_assert_eq!(super::take(&mut rest), None);
-        }
-    }
-}
+mod tests;

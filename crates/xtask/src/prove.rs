@@ -16,6 +16,9 @@ use serde_json::{Value, json};
 use crate::process;
 use crate::workspace::Workspace;
 
+/// What the names of all tests begin with that give mutations to a law.
+const FUZZ_TESTS: &str = "fuzz_";
+
 /// No part takes longer.
 const LIMIT: Duration = Duration::from_secs(6 * 60 * 60);
 
@@ -251,15 +254,7 @@ fn l1_figures(details: &Value) -> Vec<String> {
 
 /// The packages that have such tests are those that may use turmoil.
 fn simulated_network(workspace: &Workspace, amounts: &Amounts) -> Result<Ran> {
-    let metadata = workspace.metadata()?;
-    let packages = metadata["packages"]
-        .as_array()
-        .context("cargo metadata names no packages")?;
-    let with = packages.iter().filter(|package| {
-        let all = package["dependencies"].as_array();
-        all.is_some_and(|all| all.iter().any(|dependency| dependency["name"] == "turmoil"))
-    });
-    let names: Vec<&str> = with.filter_map(|package| package["name"].as_str()).collect();
+    let names = users_of(&workspace.metadata()?, "turmoil")?;
     if names.is_empty() {
         let why = "no package has tests with turmoil yet";
         return Ok(Ran {
@@ -299,24 +294,35 @@ fn real_faults(workspace: &Workspace, executable: &std::path::Path, amounts: &Am
     tests(&mut command)
 }
 
+/// The packages that have such tests are those that may use `muster-mutate`.
 fn mutated_input(workspace: &Workspace, amounts: &Amounts) -> Result<Ran> {
-    let arguments = [
-        "test",
-        "--release",
-        "-p",
-        "muster-protocol",
-        "--test",
-        "it",
-        "--",
-        "--nocapture",
-    ];
+    let names = users_of(&workspace.metadata()?, "muster-mutate")?;
+    let mut arguments = vec!["test", "--release", "--lib", "--bins", "--test", "it"];
+    arguments.extend(names.iter().flat_map(|name| ["-p", name]));
+    arguments.extend(["--", "--nocapture", FUZZ_TESTS]);
     let mut command = workspace.command(".", "cargo", &arguments);
-    command.env("MUSTER_FUZZ_ROUNDS", amounts.mutations.to_string());
+    command
+        .env("MUSTER_FUZZ_ROUNDS", amounts.mutations.to_string())
+        .env("MUSTER_FUZZ_SEED", amounts.seed.to_string());
     let mut ran = tests(&mut command)?;
     ran.skipped.push(
         "mutations of the corpus from a seed, on the stable compiler: no coverage guides them".to_owned(),
     );
     Ok(ran)
+}
+
+/// The packages whose tests may use another one.
+fn users_of(metadata: &Value, wanted: &str) -> Result<Vec<String>> {
+    let packages = metadata["packages"]
+        .as_array()
+        .context("cargo metadata names no packages")?;
+    let with = packages.iter().filter(|package| {
+        let all = package["dependencies"].as_array();
+        all.is_some_and(|all| all.iter().any(|dependency| dependency["name"] == wanted))
+    });
+    Ok(with
+        .filter_map(|package| package["name"].as_str().map(str::to_owned))
+        .collect())
 }
 
 /// Runs tests and keeps what they print for the report.

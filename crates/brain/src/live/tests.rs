@@ -465,3 +465,32 @@ fn metrics_without_end_are_bounded() {
     assert!(told > 0);
     assert_eq!(told as u64 + pieces[0].dropped, 51_000);
 }
+
+#[test]
+fn fuzz_what_is_granted_is_within_the_limits() {
+    muster_mutate::Target::new("live_client").json().check(|data| {
+        let Ok(muster_protocol::live::ClientMessage::Subscribe(asked)) = serde_json::from_slice(data) else {
+            return false;
+        };
+        match Subscription::new(asked.clone(), LogPosition(7)) {
+            Ok(granted) => {
+                let subscribe = granted.asked();
+                assert!((1..=SUBSCRIPTION_ID_MAX_BYTES).contains(&subscribe.id.len()));
+                assert!((1..=TOPICS_MAX).contains(&subscribe.topics.len()));
+                assert!(subscribe.filters.machines.len() <= FILTER_MACHINES_MAX);
+                assert!(subscribe.filters.labels.len() <= FILTER_WORDS_MAX);
+                // Never more often than is allowed, and not never.
+                assert!(
+                    (20..=86_400_000).contains(&granted.interval_ms),
+                    "{}",
+                    granted.interval_ms
+                );
+                true
+            }
+            Err(error) => {
+                assert!(!error.to_string().is_empty());
+                false
+            }
+        }
+    });
+}

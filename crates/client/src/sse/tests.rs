@@ -2,6 +2,27 @@ use proptest::prelude::*;
 
 use super::*;
 
+#[path = "../../../../fuzz/src/sse.rs"]
+#[allow(unreachable_pub, reason = "shared with the fuzz targets")]
+mod law;
+
+#[test]
+fn fuzz_no_bytes_break_the_stream_and_cutting_them_changes_nothing() {
+    let tokens = &[
+        "data:",
+        "data",
+        "event: ",
+        "id:",
+        "\n\n",
+        "\r\n",
+        "\r",
+        ":",
+        "\u{feff}",
+        "retry: 1\n",
+    ];
+    muster_mutate::Target::new("sse").tokens(tokens).check(law::sse);
+}
+
 fn read(text: &str) -> Vec<(String, String, Option<String>)> {
     let mut decoder = SseDecoder::new(1024);
     decoder.push(text.as_bytes()).expect("within limits");

@@ -68,6 +68,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn fuzz_no_name_is_taken_for_this_computer_that_is_not() {
+        muster_mutate::Target::new("host").text().check(|data| {
+            let Ok(host) = std::str::from_utf8(data) else {
+                return false;
+            };
+            let accepted = is_loopback(host);
+            // As another reader of addresses takes it; what it does not take leads nowhere.
+            if accepted && let Ok(url) = reqwest::Url::parse(&format!("http://{host}/")) {
+                let name = url.host_str().unwrap_or("").trim_matches(['[', ']']);
+                let is_here = name
+                    .parse::<std::net::IpAddr>()
+                    .is_ok_and(|address| address.is_loopback());
+                assert!(is_here || name == "localhost", "{host:?} leads to {name:?}");
+            }
+            accepted
+        });
+    }
+
+    #[test]
     fn only_this_computer_and_its_own_pages() {
         let allowed = |host: &str, origin: Option<&str>| {
             let mut headers = HeaderMap::new();

@@ -9,6 +9,7 @@ mod api;
 mod compression;
 mod crash;
 mod durability;
+mod fuzz;
 mod harness;
 mod hostile;
 mod link;

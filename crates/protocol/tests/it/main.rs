@@ -31,36 +31,63 @@ const LINK_TOKENS: &[&str] = &[
 ];
 
 #[test]
-fn no_bytes_of_a_machine_break_the_decoder() {
-    Target::new("decode_machine").json().tokens(LINK_TOKENS).check(link::decode_machine);
+fn fuzz_no_bytes_of_a_machine_break_the_decoder() {
+    Target::new("decode_machine")
+        .json()
+        .tokens(LINK_TOKENS)
+        .check(link::decode_machine);
 }
 
 #[test]
-fn no_bytes_of_a_server_break_the_decoder() {
-    Target::new("decode_server").json().tokens(LINK_TOKENS).check(link::decode_server);
+fn fuzz_no_bytes_of_a_server_break_the_decoder() {
+    Target::new("decode_server")
+        .json()
+        .tokens(LINK_TOKENS)
+        .check(link::decode_server);
 }
 
 #[test]
-fn no_binary_frame_breaks_the_decompressor_or_makes_it_take_more_than_it_may() {
-    Target::new("inflate").tokens(&["(\u{b5}/\u{fd}"]).check(link::inflate);
+fn fuzz_no_binary_frame_breaks_the_decompressor_or_makes_it_take_more_than_it_may() {
+    Target::new("inflate")
+        .tokens(&["(\u{b5}/\u{fd}"])
+        .check(link::inflate);
 }
 
 #[test]
-fn no_bytes_of_a_client_break_the_live_api() {
-    let tokens = &["\"type\":\"subscribe\"", "\"topics\":[\"machine.>\"]", "\"rate_per_s\":", "\"resume_after\":"];
-    Target::new("live_client").json().tokens(tokens).check(live::live_client);
+fn fuzz_no_bytes_of_a_client_break_the_live_api() {
+    let tokens = &[
+        "\"type\":\"subscribe\"",
+        "\"topics\":[\"machine.>\"]",
+        "\"rate_per_s\":",
+        "\"resume_after\":",
+    ];
+    Target::new("live_client")
+        .json()
+        .tokens(tokens)
+        .check(live::live_client);
 }
 
 #[test]
-fn no_bytes_of_a_server_break_who_follows_it_live() {
+fn fuzz_no_bytes_of_a_server_break_who_follows_it_live() {
     let tokens = &["\"items\":[]", "\"more\":true", "\"data\":null", "\"position\":"];
-    Target::new("live_server").json().tokens(tokens).check(live::live_server);
+    Target::new("live_server")
+        .json()
+        .tokens(tokens)
+        .check(live::live_server);
 }
 
 #[test]
-fn no_body_breaks_the_documents() {
-    let tokens = &["\"display_name\":null", "\"labels\":{}", "\"next_cursor\":null", "\"items\":[]"];
-    Target::new("api_document").json().tokens(tokens).check(api::api_document);
+fn fuzz_no_body_breaks_the_documents() {
+    let tokens = &[
+        "\"display_name\":null",
+        "\"labels\":{}",
+        "\"next_cursor\":null",
+        "\"items\":[]",
+    ];
+    Target::new("api_document")
+        .json()
+        .tokens(tokens)
+        .check(api::api_document);
 }
 
 /// The law must be able to fail: decoders that lie a little are found out by it, and not by the corpus alone.
@@ -86,9 +113,7 @@ fn a_decoder_that_lies_is_caught() {
     for (what, lie) in lies {
         let target = Target::new("decode_machine").json().tokens(LINK_TOKENS);
         let corpus = target.corpus();
-        let law = |bytes: &[u8]| {
-            std::str::from_utf8(bytes).is_ok_and(|text| link::look(text, lie).is_some())
-        };
+        let law = |bytes: &[u8]| std::str::from_utf8(bytes).is_ok_and(|text| link::look(text, lie).is_some());
         let run = catch_unwind(AssertUnwindSafe(|| target.run(&corpus, 20_000, 1, law)));
         assert!(run.is_err(), "a decoder that {what} is not caught");
     }

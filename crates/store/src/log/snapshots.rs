@@ -382,3 +382,6 @@ fn load_at(
     }
     Ok((snapshots, bad))
 }
+
+#[cfg(test)]
+mod tests;

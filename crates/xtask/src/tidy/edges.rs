@@ -31,6 +31,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("sim", &["*"]),
     ("muster", &["*"]),
     ("xtask", &[]),
+    ("mutate", &[]),
 ];
 
 /// Crates that bring what a pure crate may not have: a runtime, sockets, chance, a database.

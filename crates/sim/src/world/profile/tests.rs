@@ -122,3 +122,55 @@ fn dense_faults_come_as_often_as_asked_in_the_same_proportions() {
     };
     assert!((proportion(&radio) - proportion(&dense)).abs() < 0.01);
 }
+
+#[path = "../../../../../fuzz/src/config.rs"]
+#[allow(unreachable_pub, reason = "shared with the fuzz targets")]
+mod law;
+
+#[test]
+fn fuzz_no_file_breaks_profiles_and_what_is_shown_means_the_same() {
+    let tokens = &[
+        ": ",
+        "\n  ",
+        "every: ",
+        "hits: ",
+        "lasts: ",
+        "..",
+        "%",
+        "ms",
+        "s",
+        "m",
+        "h",
+        "d",
+        "one",
+        "partition:\n",
+        "drift:\n  ",
+        "most_ppm: ",
+        "&a ",
+        "*a",
+        "#",
+    ];
+    muster_mutate::Target::new("profile")
+        .text()
+        .tokens(tokens)
+        .one_in(4)
+        .check(|data| {
+            law::config::<Faults>(data, |faults| {
+                for strike in faults.strikes.values() {
+                    assert!(strike.every.is_some_and(|every| every >= SECOND), "{strike:?}");
+                    assert!(strike.span.0 <= strike.span.1, "{strike:?}");
+                    assert!(
+                        strike
+                            .share_percent
+                            .is_none_or(|share| (1..=100).contains(&share))
+                    );
+                    assert!(strike.one_way_percent <= 100);
+                }
+                assert!(faults.spared_percent <= 100 && faults.wire.loss_percent <= 100);
+                for machines in [0, 1, 100_000] {
+                    let dense = faults.clone().dense(machines, 1);
+                    assert_eq!(dense.strikes.len(), faults.strikes.len());
+                }
+            })
+        });
+}
