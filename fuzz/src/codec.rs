@@ -16,7 +16,7 @@ pub fn telemetry_block(data: &[u8]) -> bool {
     let whole = decode(START, data, &|_| true, &mut |sample| samples.push(sample));
     let mut some = Vec::new();
     let again = decode(START, data, &|metric| metric % 2 == 0, &mut |sample| {
-        some.push(sample)
+        some.push(sample);
     });
     assert_eq!(again, whole, "what is wanted does not change what is sound");
     let wanted: Vec<_> = samples
