@@ -197,6 +197,7 @@ impl Process {
     }
 
     /// Whether it ends by itself soon.
+    #[expect(clippy::disallowed_methods, reason = "between two looks at a condition")]
     pub(crate) fn ends(&mut self, within: Duration) -> bool {
         let began = Instant::now();
         while began.elapsed() < within {
