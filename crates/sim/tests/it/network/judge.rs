@@ -1,8 +1,7 @@
 //! What must hold, each as a check of its own. It reads what server and machines keep on disk and what the server shows
 //! over HTTP, and compares that with the [ledger](super::ledger), which nothing under test writes.
 
-use std::collections::BTreeMap;
-use std::fmt::Debug;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,6 +15,7 @@ use muster_protocol::api;
 use muster_protocol::link::MachineMessage;
 use muster_runtime::errors::chain;
 use muster_store::{DataDirectory, EventLog, LogOptions, SqliteLog};
+use serde_json::{Value, json};
 
 use super::ledger::{self, Page, Pages};
 
@@ -144,7 +144,7 @@ impl Reading {
     pub(super) fn missing(&self, machine: MachineId, page: &Page, made: u64) -> Vec<u64> {
         let known: &[u64] = self.machines.get(&machine).map_or(&[], |read| &read.marks);
         // Nearly always the marks are there in order, so that this is one walk.
-        let known: std::collections::BTreeSet<u64> = known.iter().copied().collect();
+        let known: BTreeSet<u64> = known.iter().copied().collect();
         (1..=made)
             .filter(|mark| !known.contains(mark) && !page.excused.contains(mark))
             .collect()
@@ -255,40 +255,64 @@ pub(super) fn of_ledger(reading: &Reading, pages: &Pages) -> Vec<Violation> {
     lost.collect()
 }
 
-/// Whether what the server shows of a machine over HTTP is the fold of its log up to a position.
-pub(super) fn of_view(log: &Arc<dyn EventLog>, shown: &api::Machine, at: LogPosition) -> Option<Violation> {
+/// Whether what the server shows of a machine over HTTP is the fold of its log up to a position, or to one of those behind
+/// it: all up to the position that it names is in what it shows, and newer things may be, too (`state::shown`).
+pub(super) fn of_view(log: &Arc<dyn EventLog>, shown: &api::Machine, from: LogPosition) -> Option<Violation> {
     let mut reading = Reading::default();
-    reading.advance(log.as_ref(), at);
-    let id = shown.summary.id;
-    let Some(view) = reading.machines.get(&id).map(|read| &read.view) else {
-        return Some(violation(
-            Check::ViewIsFold,
-            format!("{id} is shown and not in the log"),
-        ));
-    };
-    let compared = [
-        compare("reported", &shown.reported, &view.reported),
-        compare("state_version", &shown.state_version, &view.state_version),
-        compare("reported_at", &shown.summary.reported_at, &view.reported_at),
-        compare("presence", &shown.summary.presence, &view.presence),
-        compare(
-            "presence_since",
-            &shown.summary.presence_since,
-            &view.presence_since,
-        ),
-        compare("session", &shown.session, &view.session),
-        compare("boot_id", &shown.boot_id, &view.boot_id),
-        compare("highest_record", &shown.highest_record, &view.highest_record),
-        compare("registered_at", &shown.registered_at, &view.registered_at),
-        compare("display_name", &shown.display_name, &view.profile.display_name),
-        compare("labels", &shown.summary.labels, &view.profile.labels),
-    ];
-    let differ: Vec<_> = compared.into_iter().flatten().collect();
-    (!differ.is_empty()).then(|| violation(Check::ViewIsFold, format!("{id} at {at}: {}", differ.join("; "))))
+    reading.advance(log.as_ref(), from);
+    let at_first = compare(&reading, shown, from);
+    let mut differ = at_first.clone();
+    while !differ.is_empty() && reading.position < log.head() {
+        let next = reading.position.next();
+        reading.advance(log.as_ref(), next);
+        differ = compare(&reading, shown, next);
+    }
+    (!differ.is_empty()).then(|| violation(Check::ViewIsFold, at_first))
 }
 
-fn compare<T: PartialEq + Debug>(what: &str, shown: &T, folded: &T) -> Option<String> {
-    (shown != folded).then(|| format!("{what} is shown as {shown:?} and folded {folded:?}"))
+/// How what is shown differs from the fold of the log up to a position; empty where it does not.
+fn compare(reading: &Reading, shown: &api::Machine, at: LogPosition) -> String {
+    let id = shown.summary.id;
+    let Some(view) = reading.machines.get(&id).map(|read| &read.view) else {
+        return format!("{id} is shown and not in the log");
+    };
+    let folded = json!({
+        "reported": view.reported, "state_version": view.state_version, "reported_at": view.reported_at,
+        "presence": view.presence, "presence_since": view.presence_since, "session": view.session,
+        "boot_id": view.boot_id, "highest_record": view.highest_record, "registered_at": view.registered_at,
+        "display_name": view.profile.display_name, "labels": view.profile.labels,
+    });
+    let seen = json!({
+        "reported": shown.reported, "state_version": shown.state_version, "reported_at": shown.summary.reported_at,
+        "presence": shown.summary.presence, "presence_since": shown.summary.presence_since, "session": shown.session,
+        "boot_id": shown.boot_id, "highest_record": shown.highest_record, "registered_at": shown.registered_at,
+        "display_name": shown.display_name, "labels": shown.summary.labels,
+    });
+    let mut differ = Vec::new();
+    differences("", &seen, &folded, &mut differ);
+    if differ.is_empty() {
+        return String::new();
+    }
+    format!(
+        "{id} at {at}, shown up to {}: {}",
+        shown.position,
+        differ.join("; ")
+    )
+}
+
+/// Where two documents differ.
+fn differences(place: &str, shown: &Value, folded: &Value, found: &mut Vec<String>) {
+    match (shown, folded) {
+        (Value::Object(shown), Value::Object(folded)) => {
+            let keys: BTreeSet<_> = shown.keys().chain(folded.keys()).collect();
+            for key in keys {
+                let of = |all: &serde_json::Map<String, Value>| all.get(key).cloned().unwrap_or_default();
+                differences(&format!("{place}/{key}"), &of(shown), &of(folded), found);
+            }
+        }
+        _ if shown == folded => {}
+        _ => found.push(format!("{place} is shown as {shown} and folded {folded}")),
+    }
 }
 
 /// Notes what a crash took with it: marks that are on the disk are owed, younger ones excused.

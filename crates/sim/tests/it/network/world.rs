@@ -421,7 +421,7 @@ impl World {
         let mut found = self.leaks();
         if let Some(log) = self.server.log() {
             for shown in self.shown() {
-                // As far as it says that it goes.
+                // At least as far as it says that it goes.
                 found.extend(judge::of_view(&log, &shown, shown.position));
                 found.extend(self.view_at_the_head(shown.summary.id));
                 if shown.summary.presence != Presence::Online {
