@@ -29,6 +29,7 @@ use gateway::wire::{Incoming, Wire};
 pub mod wire_law;
 
 #[path = "../../crates/client/src/sse.rs"]
+#[allow(dead_code, reason = "the law has a limit of its own")]
 mod sse;
 use sse::SseDecoder;
 #[path = "sse.rs"]
