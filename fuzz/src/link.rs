@@ -147,13 +147,16 @@ fn nothing_is_lost(said: &Value, kept: &Value, newer: bool, place: &str) {
     }
 }
 
-/// What is left out when it is written.
+/// What is left out when it is written: what is meant where nothing is said.
 fn is_nothing(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
         Value::Array(items) => items.is_empty(),
         Value::Object(fields) => fields.is_empty(),
-        Value::Bool(true) | Value::Number(_) | Value::String(_) => false,
+        // The offset of a sample, and its quality.
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(word) => word == "good",
+        Value::Bool(true) => false,
     }
 }
 
