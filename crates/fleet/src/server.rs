@@ -23,6 +23,7 @@ use crate::live::sequencer::Sequencer;
 use crate::options::{Options, OptionsError};
 use crate::series::Series;
 use crate::state::checkpoint::Checkpoints;
+use crate::state::keeping;
 use crate::state::recovery::{Fold, FoldError};
 use crate::state::shard::{ShardParts, ShardTask};
 use crate::state::shown::Shown;
@@ -229,6 +230,11 @@ impl Server {
             let _ = returned.send(running.await);
             Ok::<_, std::convert::Infallible>(())
         });
+        tasks.spawn(
+            "keeping",
+            OnEnd::Continue,
+            keeping::run(log.clone(), clock, shutdown.clone()),
+        );
         watch_log(&tasks, shared, shutdown.clone());
         if let Some(recorder) = recorder.clone() {
             tasks.spawn(

@@ -2,9 +2,11 @@
 //!
 //! Begin with [`Fleet`], the handle that the gateway, the API and the live API share. Behind it, [`shard`] runs one
 //! `muster_brain::shard::Shard` per task; [`table`] holds the views that readers see; [`recovery`] brings everything
-//! back after a restart; [`checkpoint`] keeps restarts short; [`past`] answers for any moment that is gone.
+//! back after a restart; [`checkpoint`] keeps restarts short; [`keeping`] keeps the log
+//! small; [`past`] answers for any moment that is gone.
 
 pub mod checkpoint;
+pub mod keeping;
 pub mod past;
 pub mod recovery;
 pub mod searches;

@@ -29,7 +29,7 @@ pub use error::OpenError;
 pub use log::{
     Append, CommitFailure, Event, EventLog, EventRef, Expected, FailPlan, FailureWatch, Finding, LogError,
     LogOptions, LogStats, MemoryLog, Placed, Progress, Receipt, Reply, Report, STREAM_NAME_MAX_BYTES,
-    Snapshot, Snapshots, SqliteLog, StreamHead, StreamName, StreamNameError, verify,
+    Snapshot, Snapshots, SqliteLog, StreamHead, StreamName, StreamNameError, Thinned, Usage, verify,
 };
 pub use telemetry::{
     LogCursor, LogLine, LogPage, LogQuery, MetricInfo, Now, Point, Series, Telemetry, TelemetryError,

@@ -4,21 +4,28 @@
 //! once their batch is durable; readers page through [`Event`]s by position, or walk one stream backwards by the links
 //! between its events. Checkpoints keep snapshots of streams so that a restart reads only the tail.
 //!
+//! Old events are packed ([`SqliteLog::pack_next`]) and old checkpoints thinned out ([`SqliteLog::thin`]) when the owner
+//! says so; readers see no difference.
+//!
 //! [`SqliteLog`] keeps it on disk; [`MemoryLog`] is for simulations and tests. [`verify`] checks a log on disk, also
 //! while a server works on it.
 //!
 //! The log does not know what bodies mean, who may append, or what time it is.
 
+mod block;
 mod chain;
 mod error;
 mod fail;
 mod memory;
+mod pack;
 mod read;
 mod reply;
 mod restore;
+mod rows;
 mod snapshots;
 mod sqlite;
 mod streams;
+mod thin;
 mod types;
 mod verify;
 mod writer;
@@ -34,12 +41,12 @@ pub use reply::{FailureWatch, Receipt, Reply};
 pub use sqlite::{LogOptions, SqliteLog};
 pub use types::{
     Append, Event, EventRef, Expected, LogStats, Placed, STREAM_NAME_MAX_BYTES, Snapshot, Snapshots,
-    StreamHead, StreamName, StreamNameError,
+    StreamHead, StreamName, StreamNameError, Thinned, Usage,
 };
 pub use verify::{Finding, Progress, Report, verify};
 
 /// The schema of `log.db`, one text per version, forward only.
-const MIGRATIONS: &[&str] = &[include_str!("log/schema_1.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("log/schema_1.sql"), include_str!("log/schema_2.sql")];
 /// The name of the file.
 const FILE: &str = "log.db";
 /// Most events that one call returns.

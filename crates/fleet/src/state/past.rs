@@ -11,8 +11,9 @@ use super::recovery::{Fold, FoldError};
 
 /// Moments that are kept.
 const KEPT_MAX: usize = 4;
-/// So many entries are folded as quickly as a checkpoint is loaded.
-const NEAR_ENTRIES: u64 = 20_000;
+/// So many entries are folded as quickly as a checkpoint is loaded, and what follows it up to the moment: checkpoints of
+/// old times lie an hour apart.
+const NEAR_ENTRIES: u64 = 100_000;
 
 /// The fleet as it was.
 #[derive(Clone, Debug)]

@@ -61,6 +61,11 @@ pub(super) fn plain(bytes: &[u8]) -> Hash {
     shorten(&blake3::hash(bytes))
 }
 
+/// The hash of a head of known length and what follows it.
+pub(super) fn parts(head: &[u8; 40], rest: &[u8]) -> Hash {
+    shorten(&blake3::Hasher::new().update(head).update(rest).finalize())
+}
+
 fn shorten(hash: &blake3::Hash) -> Hash {
     let mut short = [0; 16];
     short.copy_from_slice(&hash.as_bytes()[..16]);

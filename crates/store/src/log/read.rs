@@ -4,11 +4,14 @@ use std::ops::ControlFlow;
 
 use bytes::Bytes;
 use muster_model::{LogPosition, StreamVersion, Timestamp};
-use rusqlite::{Connection, OptionalExtension};
+use parking_lot::Mutex;
+use rusqlite::Connection;
 
 use super::PAGE_MAX_ROWS;
+use super::block::Cache;
 use super::error::LogError;
 use super::restore::CHUNK_ROWS;
+use super::rows;
 use super::sqlite::Shared;
 use super::types::{Event, EventRef, StreamName};
 
@@ -20,35 +23,35 @@ pub(super) fn scan(
     last: LogPosition,
     visitor: &mut dyn FnMut(EventRef<'_>) -> ControlFlow<()>,
 ) -> Result<(), LogError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT position, stream, version, previous, recorded_at, body FROM events \
-         WHERE position >= ?1 AND position <= ?2 ORDER BY position",
-    )?;
     let mut next = first.max(LogPosition(1)).0;
     while next <= last.0 {
         let until = next.saturating_add(CHUNK_ROWS - 1).min(last.0);
-        let mut rows = statement.query([next as i64, until as i64])?;
-        let mut seen = next - 1;
-        while let Some(row) = rows.next()? {
-            let position = LogPosition(row.get::<_, i64>(0)? as u64);
-            let stream: u32 = row.get(1)?;
+        let transaction = connection.unchecked_transaction()?;
+        let (mut seen, mut broke) = (next - 1, false);
+        rows::visit(&transaction, next, until, &mut |row, _| {
+            let position = LogPosition(row.position);
+            if row.position != seen + 1 {
+                return Ok(ControlFlow::Break(()));
+            }
             // All that is up to the head is in memory before the head moves.
-            let Some(stream) = shared.streams.read().name(stream).cloned() else {
+            let Some(stream) = shared.streams.read().name(row.stream).cloned() else {
                 let what = "its stream is unknown";
                 return Err(LogError::Damaged { position, what });
             };
-            let event = EventRef {
+            seen = row.position;
+            let visited = visitor(EventRef {
                 position,
                 stream: &stream,
-                version: StreamVersion(row.get::<_, i64>(2)? as u64),
-                previous: LogPosition(row.get::<_, i64>(3)? as u64),
-                recorded_at: Timestamp::from_millis(row.get(4)?),
-                body: row.get_ref(5)?.as_blob().map_err(rusqlite::Error::from)?,
-            };
-            if visitor(event).is_break() {
-                return Ok(());
-            }
-            seen = position.0;
+                version: StreamVersion(row.version),
+                previous: LogPosition(row.previous),
+                recorded_at: Timestamp::from_millis(row.recorded_at),
+                body: row.body,
+            });
+            broke = visited.is_break();
+            Ok(visited)
+        })?;
+        if broke {
+            return Ok(());
         }
         if seen != until {
             return Err(LogError::Damaged {
@@ -64,30 +67,26 @@ pub(super) fn scan(
 /// Walks one stream back along its links.
 pub(super) fn stream_backward(
     connection: &Connection,
+    cache: &Mutex<Cache>,
     stream: &StreamName,
     id: u32,
     from: LogPosition,
     limit: usize,
 ) -> Result<Vec<Event>, LogError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT stream, version, previous, recorded_at, body FROM events WHERE position = ?1",
-    )?;
     let mut events = Vec::new();
     let mut position = from;
     while position != LogPosition::ZERO && events.len() < limit.min(PAGE_MAX_ROWS) {
-        let found = statement
-            .query_row([position.0 as i64], |row| {
-                let event = Event {
-                    position,
-                    stream: stream.clone(),
-                    version: StreamVersion(row.get::<_, i64>(1)? as u64),
-                    previous: LogPosition(row.get::<_, i64>(2)? as u64),
-                    recorded_at: Timestamp::from_millis(row.get(3)?),
-                    body: Bytes::copy_from_slice(row.get_ref(4)?.as_blob()?),
-                };
-                Ok((row.get::<_, u32>(0)?, event))
-            })
-            .optional()?;
+        let found = rows::at(connection, cache, position.0, |row| {
+            let event = Event {
+                position,
+                stream: stream.clone(),
+                version: StreamVersion(row.version),
+                previous: LogPosition(row.previous),
+                recorded_at: Timestamp::from_millis(row.recorded_at),
+                body: Bytes::copy_from_slice(row.body),
+            };
+            (row.stream, event)
+        })?;
         match found {
             Some((owner, event)) if owner == id => {
                 if event.previous >= position {
@@ -113,15 +112,20 @@ pub(super) fn stream_backward(
 /// Finds a moment by halving: times never decrease along the log.
 pub(super) fn position_at(
     connection: &Connection,
+    cache: &Mutex<Cache>,
     time: Timestamp,
     head: LogPosition,
 ) -> Result<LogPosition, LogError> {
-    let mut statement = connection.prepare_cached("SELECT recorded_at FROM events WHERE position = ?1")?;
     // All up to `before` are early enough, all after `after` are too late.
     let (mut before, mut after) = (0, head.0);
     while before < after {
         let middle = before + (after - before).div_ceil(2);
-        let recorded_at: i64 = statement.query_row([middle as i64], |row| row.get(0))?;
+        let Some(recorded_at) = rows::at(connection, cache, middle, |row| row.recorded_at)? else {
+            return Err(LogError::Damaged {
+                position: LogPosition(middle),
+                what: "it is missing",
+            });
+        };
         if recorded_at <= time.as_millis() {
             before = middle;
         } else {
@@ -131,10 +135,11 @@ pub(super) fn position_at(
     Ok(LogPosition(before))
 }
 
-pub(super) fn oldest_time(connection: &Connection) -> Result<Option<Timestamp>, LogError> {
-    let oldest = connection
-        .prepare_cached("SELECT recorded_at FROM events ORDER BY position LIMIT 1")?
-        .query_row([], |row| row.get(0))
-        .optional()?;
-    Ok(oldest.map(Timestamp::from_millis))
+pub(super) fn oldest_time(
+    connection: &Connection,
+    cache: &Mutex<Cache>,
+) -> Result<Option<Timestamp>, LogError> {
+    Ok(rows::at(connection, cache, 1, |row| {
+        Timestamp::from_millis(row.recorded_at)
+    })?)
 }

@@ -1,12 +1,15 @@
 //! Walking the log with every check there is: the tail at open, all of it for [`super::verify`].
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
 use muster_model::{LogPosition, StreamVersion, Timestamp};
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension};
 
+use super::block::Row;
 use super::chain::{GENESIS, Hash, Link};
+use super::rows::{self, RowError};
 use super::snapshots::{self, Heads};
 use super::streams::Streams;
 use super::types::{StreamHead, StreamName};
@@ -60,8 +63,12 @@ pub(super) fn restore(connection: &Connection, path: &Path) -> Result<Restored, 
 
 /// The last position; zero if the log is empty.
 pub(super) fn head(connection: &Connection) -> rusqlite::Result<LogPosition> {
-    let position: Option<i64> =
-        connection.query_row("SELECT max(position) FROM events", [], |row| row.get(0))?;
+    let position: Option<i64> = connection.query_row(
+        // The newest are never packed.
+        "SELECT coalesce((SELECT max(position) FROM events), (SELECT max(last) FROM blocks))",
+        [],
+        |row| row.get(0),
+    )?;
     Ok(LogPosition(position.unwrap_or(0) as u64))
 }
 
@@ -131,7 +138,10 @@ impl Walk {
             match self.chunk(connection, until) {
                 Ok(None) => {}
                 Ok(Some(what)) => return Err(self.finding(what)),
-                Err(error) => return Err(self.finding(format!("it cannot be read: {error}"))),
+                Err(RowError::Sql(error)) => {
+                    return Err(self.finding(format!("it cannot be read: {error}")));
+                }
+                Err(RowError::Block { .. }) => return Err(self.finding(rows::BLOCK_DAMAGED.to_owned())),
             }
             if self.position < until {
                 return Err(self.finding("it is missing".to_owned()));
@@ -148,53 +158,54 @@ impl Walk {
         }
     }
 
-    fn chunk(&mut self, connection: &Connection, until: LogPosition) -> rusqlite::Result<Option<String>> {
-        let mut statement = connection.prepare_cached(
-            "SELECT position, stream, version, previous, recorded_at, body, hash FROM events \
-             WHERE position > ?1 AND position <= ?2 ORDER BY position",
-        )?;
-        let mut rows = statement.query([self.position.0 as i64, until.0 as i64])?;
-        while let Some(row) = rows.next()? {
-            if let Some(what) = self.step(row)? {
-                return Ok(Some(what));
-            }
-        }
-        Ok(None)
+    fn chunk(&mut self, connection: &Connection, until: LogPosition) -> Result<Option<String>, RowError> {
+        // What is packed meanwhile stays where it was for this transaction.
+        let transaction = connection.unchecked_transaction()?;
+        let mut wrong = None;
+        rows::visit(&transaction, self.position.0 + 1, until.0, &mut |row, hash| {
+            wrong = self.step(row, hash);
+            Ok::<_, RowError>(match wrong {
+                Some(_) => ControlFlow::Break(()),
+                None => ControlFlow::Continue(()),
+            })
+        })?;
+        Ok(wrong)
     }
 
-    fn step(&mut self, row: &Row<'_>) -> rusqlite::Result<Option<String>> {
-        let position = row.get::<_, i64>(0)? as u64;
-        let stream: i64 = row.get(1)?;
-        let version = row.get::<_, i64>(2)? as u64;
-        let previous = row.get::<_, i64>(3)? as u64;
-        let recorded_at_ms: i64 = row.get(4)?;
-        let body = row.get_ref(5)?.as_blob()?;
-        let hash = row.get_ref(6)?.as_blob()?;
-
+    /// What is wrong with an event. The hash is known of those that have theirs written down.
+    fn step(&mut self, row: Row<'_>, hash: Option<Hash>) -> Option<String> {
+        let Row {
+            position,
+            stream,
+            version,
+            previous,
+            recorded_at: recorded_at_ms,
+            body,
+        } = row;
         if position != self.position.next().0 {
-            return Ok(Some(format!("after {} comes {position}", self.position)));
+            return Some(format!("after {} comes {position}", self.position));
         }
-        let index = usize::try_from(stream).ok().and_then(|id| id.checked_sub(1));
+        let index = (stream as usize).checked_sub(1);
         let Some((name, head)) =
             index.and_then(|index| Some((self.names.get(index)?, self.heads.get_mut(index)?)))
         else {
-            return Ok(Some(format!("its stream {stream} is unknown")));
+            return Some(format!("its stream {stream} is unknown"));
         };
         if version != head.version.next().0 {
-            return Ok(Some(format!(
+            return Some(format!(
                 "version {version} follows {} in its stream",
                 head.version
-            )));
+            ));
         }
         if previous != head.position.0 {
-            return Ok(Some(format!(
+            return Some(format!(
                 "it links back to {previous} instead of {}",
                 head.position
-            )));
+            ));
         }
         let recorded_at = Timestamp::from_millis(recorded_at_ms);
         if recorded_at.as_millis() != recorded_at_ms || recorded_at < self.recorded_at {
-            return Ok(Some("its time is before that of the event before".to_owned()));
+            return Some("its time is before that of the event before".to_owned());
         }
         let link = Link {
             position: LogPosition(position),
@@ -205,8 +216,8 @@ impl Walk {
             body,
         };
         let expected = link.hash(&self.hash);
-        if expected != hash {
-            return Ok(Some("its hash does not fit".to_owned()));
+        if hash.is_some_and(|hash| hash != expected) {
+            return Some("its hash does not fit".to_owned());
         }
         *head = StreamHead {
             version: StreamVersion(version),
@@ -215,7 +226,7 @@ impl Walk {
         self.position = LogPosition(position);
         self.recorded_at = recorded_at;
         self.hash = expected;
-        Ok(None)
+        None
     }
 
     /// How many streams have events.
@@ -227,7 +238,7 @@ impl Walk {
     }
 }
 
-/// The time and hash of one event.
+/// The time and hash of one of the newer events, which are never packed.
 pub(super) fn event_mark(
     connection: &Connection,
     position: LogPosition,

@@ -19,7 +19,7 @@ use crate::varint;
 /// How many snapshots are written between two commits of events.
 const SLICE_ROWS: usize = 500;
 /// How many checkpoints keep where the streams ended; older ones serve time travel only.
-const HEADS_KEPT: i64 = 3;
+pub(super) const HEADS_KEPT: i64 = 3;
 /// Bodies below this are not worth compressing.
 const COMPRESS_MIN_BYTES: usize = 128;
 const COMPRESSION_LEVEL: i32 = 1;
@@ -299,8 +299,9 @@ pub(super) fn newest_heads(connection: &Connection, head: LogPosition) -> rusqli
 
 /// The position of the newest checkpoint that is not ahead of the log.
 pub(super) fn newest_checkpoint(connection: &Connection) -> rusqlite::Result<LogPosition> {
-    let sql = "SELECT max(position) FROM checkpoints WHERE position <= (SELECT max(position) FROM events)";
-    let newest: Option<i64> = connection.query_row(sql, [], |row| row.get(0))?;
+    let head = super::restore::head(connection)?;
+    let sql = "SELECT max(position) FROM checkpoints WHERE position <= ?1";
+    let newest: Option<i64> = connection.query_row(sql, [head.0 as i64], |row| row.get(0))?;
     Ok(LogPosition(newest.unwrap_or(0) as u64))
 }
 
@@ -310,6 +311,9 @@ pub(super) fn load(
     names: &[(u32, StreamName)],
     at: LogPosition,
 ) -> Result<Snapshots, LogError> {
+    // What is thinned out meanwhile is still there for this transaction.
+    let transaction = connection.unchecked_transaction()?;
+    let connection: &Connection = &transaction;
     let mut damaged: Vec<StreamName> = Vec::new();
     let mut at = at;
     loop {

@@ -13,13 +13,16 @@ use muster_model::{LogPosition, Timestamp};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
+use super::block::{BLOCK_MAX_ROWS, Cache};
 use super::error::LogError;
 use super::fail::FailPlan;
 use super::reply::{FailureWatch, Receipt, Reply};
 use super::streams::Streams;
-use super::types::{Append, Event, EventRef, LogStats, Placed, Snapshots, StreamHead, StreamName};
+use super::types::{
+    Append, Event, EventRef, LogStats, Placed, Snapshots, StreamHead, StreamName, Thinned, Usage,
+};
 use super::writer::{Command, Writer};
-use super::{BODY_MAX_BYTES, EventLog, FILE, MIGRATIONS, read, restore, snapshots};
+use super::{BODY_MAX_BYTES, EventLog, FILE, MIGRATIONS, pack, read, restore, snapshots, thin};
 use crate::directory::DataDirectory;
 use crate::error::OpenError;
 use crate::queue::{Queue, Refused, Weight};
@@ -38,6 +41,8 @@ pub struct LogOptions {
     pub queue_max_rows: usize,
     /// Bytes of bodies that may wait to be written.
     pub queue_max_bytes: usize,
+    /// Events of a block of packed ones; at most 512.
+    pub block_rows: u64,
     /// Connections for readers.
     pub readers: usize,
     /// Failures on demand; for tests only.
@@ -53,6 +58,7 @@ impl Default for LogOptions {
             batch_idle: Duration::from_micros(200),
             queue_max_rows: 100_000,
             queue_max_bytes: 64 << 20,
+            block_rows: BLOCK_MAX_ROWS,
             readers: 2,
             fail: FailPlan::default(),
         }
@@ -69,6 +75,9 @@ pub struct SqliteLog(Arc<Inner>);
 struct Inner {
     shared: Arc<Shared>,
     readers: Readers,
+    block_rows: u64,
+    /// One packs or thins at a time.
+    tidying: Mutex<()>,
     failure: watch::Receiver<Option<LogError>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -79,6 +88,8 @@ pub(super) struct Shared {
     pub(super) queue: Queue<Command>,
     /// As of the last commit. Only the writer changes it, for the shortest time.
     pub(super) streams: RwLock<Streams>,
+    /// Blocks that readers used last.
+    pub(super) cache: Mutex<Cache>,
     pub(super) counters: Counters,
 }
 
@@ -109,6 +120,7 @@ impl SqliteLog {
         let restored = restore::restore(&connection, &path)?;
         let readers = Readers::open(&path, options.readers)?;
         let (failed, failure) = watch::channel(None);
+        let block_rows = options.block_rows.clamp(1, BLOCK_MAX_ROWS);
         let limit = Weight {
             rows: options.queue_max_rows,
             bytes: options.queue_max_bytes,
@@ -117,6 +129,7 @@ impl SqliteLog {
             path: path.clone(),
             queue: Queue::new(limit),
             streams: RwLock::new(restored.streams),
+            cache: Mutex::default(),
             counters: Counters::default(),
         });
         let newest = snapshots::newest_checkpoint(&connection).map_err(database(&path, "read"))?;
@@ -140,6 +153,8 @@ impl SqliteLog {
         Ok(Self(Arc::new(Inner {
             shared,
             readers,
+            block_rows,
+            tidying: Mutex::new(()),
             failure,
             thread: Mutex::new(Some(thread)),
         })))
@@ -153,6 +168,66 @@ impl SqliteLog {
     /// The file.
     pub fn path(&self) -> &Path {
         &self.0.shared.path
+    }
+
+    /// Packs the oldest events that are not packed yet into one block, if enough of them lie before `before`; says how
+    /// many. Nothing that a restart reads is packed. Blocks for some milliseconds.
+    pub fn pack_next(&self, before: LogPosition) -> Result<Option<u64>, LogError> {
+        let _alone = self.0.tidying.lock();
+        let streams = self.texts();
+        let ready = self
+            .0
+            .readers
+            .with(|connection| pack::next(connection, &streams, before, self.0.block_rows))?;
+        let Some(block) = ready else {
+            return Ok(None);
+        };
+        let events = block.last.0 - block.first.0 + 1;
+        let (reply, receipt) = Reply::channel();
+        let weight = Weight {
+            rows: 1,
+            bytes: block.packed.len(),
+        };
+        self.push(Command::Pack { block, reply }, weight);
+        receipt.wait()?;
+        Ok(Some(events))
+    }
+
+    /// Every checkpoint with its time, the oldest first.
+    pub fn checkpoints(&self) -> Result<Vec<(LogPosition, Timestamp)>, LogError> {
+        self.0.readers.with(thin::checkpoints)
+    }
+
+    /// Removes these checkpoints, and the snapshots that only they needed. The newest, and those that a restart may need, stay. Blocks.
+    pub fn thin(&self, remove: &[LogPosition]) -> Result<Thinned, LogError> {
+        let _alone = self.0.tidying.lock();
+        let plan = self.0.readers.with(|connection| thin::plan(connection, remove))?;
+        let mut thinned = Thinned {
+            checkpoints: plan.remove.len() as u64,
+            snapshots: 0,
+        };
+        for part in plan.parts(self.0.shared.streams.read().count()) {
+            let (reply, receipt) = Reply::channel();
+            self.push(Command::Thin { part, reply }, Weight { rows: 1, bytes: 0 });
+            thinned.snapshots += receipt.wait()?;
+        }
+        Ok(thinned)
+    }
+
+    /// How much lies how.
+    pub fn usage(&self) -> Result<Usage, LogError> {
+        self.0.readers.with(pack::usage)
+    }
+
+    /// The names of all streams as text, by number.
+    fn texts(&self) -> Vec<Arc<str>> {
+        let streams = self.0.shared.streams.read();
+        let mut texts: Vec<_> = streams
+            .iter()
+            .map(|stream| (stream.id, stream.text.clone()))
+            .collect();
+        texts.sort_unstable_by_key(|(id, _)| *id);
+        texts.into_iter().map(|(_, text)| text).collect()
     }
 
     fn push(&self, command: Command, weight: Weight) {
@@ -249,20 +324,22 @@ impl EventLog for SqliteLog {
             return Ok(Vec::new());
         };
         let from = from.unwrap_or(head.position);
-        self.0
-            .readers
-            .with(|connection| read::stream_backward(connection, stream, id, from, limit))
+        self.0.readers.with(|connection| {
+            read::stream_backward(connection, &self.0.shared.cache, stream, id, from, limit)
+        })
     }
 
     fn position_at(&self, time: Timestamp) -> Result<LogPosition, LogError> {
         let head = self.head();
         self.0
             .readers
-            .with(|connection| read::position_at(connection, time, head))
+            .with(|connection| read::position_at(connection, &self.0.shared.cache, time, head))
     }
 
     fn oldest_time(&self) -> Result<Option<Timestamp>, LogError> {
-        self.0.readers.with(read::oldest_time)
+        self.0
+            .readers
+            .with(|connection| read::oldest_time(connection, &self.0.shared.cache))
     }
 
     fn save_checkpoint(

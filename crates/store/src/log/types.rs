@@ -227,3 +227,25 @@ pub struct LogStats {
     /// Batches refused because the disk was full.
     pub refused_disk_full: u64,
 }
+
+/// What was removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Thinned {
+    /// Checkpoints.
+    pub checkpoints: u64,
+    /// Snapshots that nothing needs any more.
+    pub snapshots: u64,
+}
+
+/// How much lies how in the file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Events that are packed.
+    pub packed_events: u64,
+    /// Bytes of their blocks, in whole pages.
+    pub packed_bytes: u64,
+    /// Snapshots.
+    pub snapshots: u64,
+    /// Bytes of the snapshots.
+    pub snapshot_bytes: u64,
+}

@@ -11,6 +11,8 @@ use super::{FILE, MIGRATIONS, chain};
 use crate::error::OpenError;
 use crate::sqlite::{beside, check_version, database, open_reader};
 
+/// The first version of the schema that knows packed events.
+const BLOCKS_SINCE: u32 = 2;
 /// How many complaints of SQLite about its own structure are listed.
 const STRUCTURE_MAX: usize = 10;
 
@@ -37,6 +39,8 @@ pub struct Progress {
 pub struct Report {
     /// Events that are sound.
     pub events: u64,
+    /// Those of them that are packed.
+    pub packed: u64,
     /// Streams that have events.
     pub streams: u64,
     /// Snapshots that were checked.
@@ -75,6 +79,15 @@ pub fn verify(directory: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Re
     let connection = open(&path)?;
     let mut report = Report::default();
     match check_version(&connection, &path, MIGRATIONS.len() as u32) {
+        Ok(found) if found < BLOCKS_SINCE => {
+            // Read as if there were none; the file itself is opened for reading only.
+            connection
+                .execute_batch(concat!(
+                    "PRAGMA query_only = OFF; PRAGMA temp_store = MEMORY; CREATE TEMP TABLE blocks ",
+                    "(last INTEGER PRIMARY KEY, first, recorded_at, hash, packed, seal); PRAGMA query_only = ON"
+                ))
+                .map_err(database(&path, "set up"))?;
+        }
         Ok(_) => {}
         Err(OpenError::Database { source, .. }) => {
             report.structure.push(source.to_string());
@@ -136,6 +149,11 @@ fn check(
         });
     });
     report.events = walk.position.0;
+    report.packed = connection.query_row(
+        "SELECT coalesce(sum(last - first + 1), 0) FROM blocks WHERE last <= ?1",
+        [walk.position.0 as i64],
+        |row| row.get::<_, i64>(0),
+    )? as u64;
     report.streams = walk.streams_with_events();
     report.first_bad = walked.err();
     check_snapshots(connection, &names, report)?;

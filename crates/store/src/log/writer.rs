@@ -13,6 +13,7 @@ use muster_model::{LogPosition, Timestamp};
 use rusqlite::{Connection, params};
 use tokio::sync::watch;
 
+use super::block::Block;
 use super::chain::{Hash, Link};
 use super::error::LogError;
 use super::reply::Reply;
@@ -20,6 +21,7 @@ use super::snapshots::{self, EncodedSnapshot, Job};
 use super::sqlite::{LogOptions, Shared};
 use super::streams::{Plan, Planned};
 use super::types::{Append, Placed};
+use super::{pack, thin};
 use crate::queue::Waited;
 use crate::sqlite::{Backfill, backfill, is_disk_full, leave_untouched};
 
@@ -27,6 +29,8 @@ use crate::sqlite::{Backfill, backfill, is_disk_full, leave_untouched};
 const BACKFILL_EVERY_BYTES: usize = 8 << 20;
 /// What a row costs beside its body, about.
 const ROW_OVERHEAD_BYTES: usize = 60;
+/// What removing rows writes, about.
+const TIDIED_BYTES: usize = 64 << 10;
 /// After so long without work the write-ahead log is copied into the file.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -42,13 +46,22 @@ pub(super) enum Command {
         rows: Vec<EncodedSnapshot>,
         reply: Reply<()>,
     },
+    Pack {
+        block: Block,
+        reply: Reply<()>,
+    },
+    Thin {
+        part: thin::Part,
+        reply: Reply<u64>,
+    },
 }
 
 impl Command {
     pub(super) fn refuse(self, error: LogError) {
         match self {
             Self::Append { reply, .. } => reply.send(Err(error)),
-            Self::Checkpoint { reply, .. } => reply.send(Err(error)),
+            Self::Checkpoint { reply, .. } | Self::Pack { reply, .. } => reply.send(Err(error)),
+            Self::Thin { reply, .. } => reply.send(Err(error)),
         }
     }
 }
@@ -153,16 +166,11 @@ impl Writer {
 
     fn carry_out(&mut self, commands: &mut Vec<Command>) {
         let mut batches = Vec::with_capacity(commands.len());
-        let mut checkpoints = Vec::new();
+        let mut others = Vec::new();
         for command in commands.drain(..) {
             match command {
                 Command::Append { batch, reply } => batches.push((batch, reply)),
-                Command::Checkpoint {
-                    position,
-                    recorded_at,
-                    rows,
-                    reply,
-                } => checkpoints.push((position, recorded_at, rows, reply)),
+                other => others.push(other),
             }
         }
         let answered = batches.len() as u64;
@@ -170,9 +178,48 @@ impl Writer {
         // After the answers, so that whoever sees none waiting finds them all given.
         let unanswered = &self.shared.counters.unanswered;
         unanswered.fetch_sub(answered, Ordering::Release);
-        for (position, recorded_at, rows, reply) in checkpoints {
-            self.begin_checkpoint(position, recorded_at, rows, reply);
+        for command in others {
+            match command {
+                Command::Append { .. } => {}
+                Command::Checkpoint {
+                    position,
+                    recorded_at,
+                    rows,
+                    reply,
+                } => self.begin_checkpoint(position, recorded_at, rows, reply),
+                Command::Pack { block, reply } => {
+                    let done = self.tidy(block.packed.len(), |connection| pack::put(connection, &block));
+                    reply.send(done);
+                }
+                Command::Thin { part, reply } => {
+                    let done = self.tidy(0, |connection| thin::carry_out(connection, &part));
+                    reply.send(done);
+                }
+            }
         }
+    }
+
+    /// Puts what is kept in another order, in a transaction of its own.
+    fn tidy<T>(
+        &mut self,
+        bytes: usize,
+        tidy: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, LogError> {
+        if let Some(error) = self.refusal() {
+            return Err(error);
+        }
+        self.unfilled_bytes += bytes + TIDIED_BYTES;
+        let connection = &self.connection;
+        let run = || {
+            connection.execute_batch("BEGIN IMMEDIATE")?;
+            let done = tidy(connection)?;
+            if let Some(failure) = self.options.fail.take() {
+                return Err(failure.as_error());
+            }
+            connection.execute_batch("COMMIT")?;
+            Ok(done)
+        };
+        run().map_err(|error| self.failed_write(error))
     }
 
     /// Commits batches together and answers them in order.

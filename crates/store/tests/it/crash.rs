@@ -5,9 +5,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use muster_model::LogPosition;
-use muster_store::EventLog;
+use muster_store::{EventLog, LogOptions};
 
-use crate::kit::{Dice, at, check, event, open, stream};
+use crate::kit::{Dice, at, check, event, open, open_with, stream};
 
 const DIRECTORY: &str = "MUSTER_STORE_TEST_DIRECTORY";
 const ROUNDS: usize = 20;
@@ -16,7 +16,7 @@ const ROUNDS: usize = 20;
 fn kill_9_loses_nothing_acknowledged() {
     let directory = tempfile::tempdir().unwrap();
     let mut dice = Dice(5);
-    let mut acknowledged_in_all = 0_u64;
+    let (mut acknowledged_in_all, mut packed) = (0_u64, 0);
     for round in 0..ROUNDS {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["crash::child", "--exact", "--nocapture"])
@@ -60,8 +60,10 @@ fn kill_9_loses_nothing_acknowledged() {
         let event = &log.read_forward(LogPosition(last), 1).unwrap()[0];
         assert_eq!(event.body, format!("event {}", event.version).as_bytes());
         log.load_snapshots(log.head()).unwrap();
+        packed = log.usage().unwrap().packed_events;
     }
-    println!("{acknowledged_in_all} events acknowledged over {ROUNDS} kills");
+    println!("{acknowledged_in_all} events acknowledged over {ROUNDS} kills, {packed} packed");
+    assert!(packed > 0);
 }
 
 fn acknowledged(line: &str) -> Option<u64> {
@@ -74,7 +76,28 @@ fn child() {
     let Some(directory) = std::env::var_os(DIRECTORY) else {
         return;
     };
-    let log = open(directory.as_ref());
+    // Old events are packed and checkpoints thinned out all the while.
+    let options = LogOptions {
+        block_rows: 16,
+        ..LogOptions::default()
+    };
+    let log = open_with(directory.as_ref(), options);
+    let tidied = log.clone();
+    std::thread::spawn(move || {
+        loop {
+            let before = LogPosition(tidied.head().0.saturating_sub(50));
+            if tidied.pack_next(before).unwrap().is_none() {
+                let all = tidied.checkpoints().unwrap();
+                let odd: Vec<_> = all
+                    .iter()
+                    .skip(1)
+                    .step_by(2)
+                    .map(|(position, _)| *position)
+                    .collect();
+                tidied.thin(&odd).unwrap();
+            }
+        }
+    });
     let mut stdout = std::io::stdout();
     let mut flight = std::collections::VecDeque::new();
     let mut versions = [0_u64; 5];

@@ -76,12 +76,12 @@ fn newer_schema_is_refused() {
         .unwrap();
     let connection = rusqlite::Connection::open(directory.path().join("log.db")).unwrap();
     connection
-        .execute("INSERT INTO schema_versions VALUES (2)", [])
+        .execute("INSERT INTO schema_versions VALUES (3)", [])
         .unwrap();
     drop(connection);
     let held = DataDirectory::open(directory.path()).unwrap();
     match SqliteLog::open(&held, LogOptions::default()) {
-        Err(OpenError::Newer { found, known, .. }) => assert_eq!((found, known), (2, 1)),
+        Err(OpenError::Newer { found, known, .. }) => assert_eq!((found, known), (3, 2)),
         other => panic!("{:?}", other.map(|_| ())),
     }
 }

@@ -11,6 +11,8 @@ mod documents;
 mod failure;
 mod fuzz;
 mod kit;
+mod migration;
 mod model;
+mod packing;
 mod snapshots;
 mod telemetry;

@@ -1,15 +1,17 @@
 //! Random histories: SQLite, across restarts, must agree with the log in memory.
 
 use muster_model::LogPosition;
-use muster_store::{Append, EventLog, MemoryLog};
+use muster_store::{Append, EventLog, LogOptions, MemoryLog};
 use proptest::prelude::*;
 
-use crate::kit::{at, check, event, expecting, open, stream};
+use crate::kit::{at, check, event, expecting, open_with, stream};
 
 #[derive(Clone, Debug)]
 enum Step {
     Append(Vec<(u8, Option<u8>, u16, Vec<u8>)>),
     Checkpoint { back: u8 },
+    Pack { back: u8 },
+    Thin { every: u8 },
     Reopen,
 }
 
@@ -23,6 +25,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => prop::collection::vec(append, 1..8).prop_map(Step::Append),
         2 => (0..10_u8).prop_map(|back| Step::Checkpoint { back }),
+        3 => (0..10_u8).prop_map(|back| Step::Pack { back }),
+        1 => (2..4_u8).prop_map(|every| Step::Thin { every }),
         1 => Just(Step::Reopen),
     ]
 }
@@ -38,14 +42,22 @@ fn batch(appends: &[(u8, Option<u8>, u16, Vec<u8>)]) -> Vec<Append> {
     appends.iter().map(one).collect()
 }
 
+fn small_blocks(path: &std::path::Path) -> muster_store::SqliteLog {
+    let options = LogOptions {
+        block_rows: 3,
+        ..LogOptions::default()
+    };
+    open_with(path, options)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
     fn sqlite_agrees_with_memory(steps in prop::collection::vec(step(), 1..30)) {
         let directory = tempfile::tempdir().unwrap();
         let memory = MemoryLog::new();
-        let mut disk = open(directory.path());
+        let mut disk = small_blocks(directory.path());
         for step in &steps {
             match step {
                 Step::Append(appends) => {
@@ -65,9 +77,23 @@ proptest! {
                     let got = disk.save_checkpoint(position, at(0), changed).wait().is_ok();
                     prop_assert_eq!(got, expected);
                 }
+                Step::Pack { back } => {
+                    let before = LogPosition(memory.head().0.saturating_sub(u64::from(*back)));
+                    while disk.pack_next(before).unwrap().is_some() {}
+                }
+                Step::Thin { every } => {
+                    let all = disk.checkpoints().unwrap();
+                    let remove: Vec<_> = all
+                        .iter()
+                        .map(|(position, _)| *position)
+                        .enumerate()
+                        .filter_map(|(index, position)| (index % usize::from(*every) != 0).then_some(position))
+                        .collect();
+                    disk.thin(&remove).unwrap();
+                }
                 Step::Reopen => {
                     drop(disk);
-                    disk = open(directory.path());
+                    disk = small_blocks(directory.path());
                 }
             }
         }
@@ -85,7 +111,11 @@ proptest! {
             );
         }
         for position in (0..memory.head().0 + 2).map(LogPosition) {
-            prop_assert_eq!(disk.load_snapshots(position).unwrap(), memory.load_snapshots(position).unwrap());
+            // The one in memory has all checkpoints; where one was thinned out, the one before it serves.
+            let loaded = disk.load_snapshots(position).unwrap();
+            let newest = disk.checkpoints().unwrap().into_iter().rfind(|(kept, _)| *kept <= position);
+            prop_assert_eq!(loaded.checkpoint, newest.map_or(LogPosition::ZERO, |(kept, _)| kept));
+            prop_assert_eq!(&loaded, &memory.load_snapshots(loaded.checkpoint).unwrap());
         }
         for time in (0..70_000).step_by(7_000) {
             prop_assert_eq!(disk.position_at(at(time)).unwrap(), memory.position_at(at(time)).unwrap());
