@@ -26,7 +26,7 @@ pub struct Options {
     pub debounce_ms: u64,
     /// How long news waits that a person must see at once: regions and health.
     pub debounce_urgent_ms: u64,
-    /// The least time between two reports of the same measured section.
+    /// The least time between two reports of figures, which are told together.
     pub measured_interval_ms: u64,
     /// The same while there is no link: history goes on, but coarser.
     pub measured_interval_offline_ms: u64,
@@ -163,8 +163,6 @@ impl SectionKind {
 struct Track {
     /// When it was last read.
     read_ms: Option<u64>,
-    /// When it was last told.
-    told_ms: Option<u64>,
     /// When what it says now became news.
     news_ms: Option<u64>,
     /// Whether the news is of a kind that does not wait for the interval.
@@ -178,6 +176,8 @@ pub struct Aggregator {
     read: ReportedState,
     told: ReportedState,
     tracks: [Track; SectionKind::ALL.len()],
+    /// When figures were last told: all measured sections share one turn.
+    figures_ms: Option<u64>,
     connected: bool,
 }
 
@@ -190,6 +190,7 @@ impl Aggregator {
             read,
             told,
             tracks: Default::default(),
+            figures_ms: None,
             connected: false,
         }
     }
@@ -227,12 +228,20 @@ impl Aggregator {
         if !due {
             return None;
         }
+        // What is news and may be told goes along, even if it could wait longer. Figures go together: where one of them
+        // is told, the others need not be told apart from it soon after.
+        let news = |kind: &SectionKind| self.tracks[kind.index()].news_ms.is_some();
+        let figures = SectionKind::ALL
+            .iter()
+            .any(|kind| kind.is_measured() && news(kind) && self.may_be_told_at(*kind) <= now_ms);
         for kind in SectionKind::ALL.iter().copied() {
-            // What is news and may be told goes along, even if it could wait longer.
-            if self.tracks[kind.index()].news_ms.is_some() && self.may_be_told_at(kind) <= now_ms {
+            if self.tracks[kind.index()].news_ms.is_some() && (figures || !kind.is_measured()) {
                 copy(kind, &self.read, &mut self.told);
                 let track = &mut self.tracks[kind.index()];
-                (track.news_ms, track.told_ms, track.pressing) = (None, Some(now_ms), false);
+                (track.news_ms, track.pressing) = (None, false);
+                if kind.is_measured() {
+                    self.figures_ms = Some(now_ms);
+                }
             }
         }
         Some(self.told.clone())
@@ -287,9 +296,8 @@ impl Aggregator {
     }
 
     fn may_be_told_at(&self, kind: SectionKind) -> u64 {
-        let track = &self.tracks[kind.index()];
-        match track.told_ms {
-            Some(told_ms) if kind.is_measured() && !track.pressing => {
+        match self.figures_ms {
+            Some(told_ms) if kind.is_measured() && !self.tracks[kind.index()].pressing => {
                 let interval = if self.connected {
                     self.options.measured_interval_ms
                 } else {

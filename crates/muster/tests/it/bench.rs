@@ -34,6 +34,8 @@ const FIGURES: &[&str] = &[
     "storage.entries",
     "storage.entry",
     "storage.month",
+    "storage.plain",
+    "storage.snapshot",
     "storm.memory",
     "storm.time",
 ];

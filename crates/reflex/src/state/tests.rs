@@ -91,6 +91,40 @@ fn health_does_not_wait_and_takes_news_along() {
 }
 
 #[test]
+fn figures_share_a_turn() {
+    let mut aggregator = connected();
+    aggregator.observe(0, thermal(40.0));
+    assert!(aggregator.step(500).is_some());
+    aggregator.observe(5_000, power(80.0, false));
+    let told = aggregator.step(5_500).expect("the first reading does not wait");
+    assert!(told.power.is_some());
+    aggregator.observe(10_000, thermal(50.0));
+    aggregator.observe(20_000, power(70.0, false));
+    assert_eq!(
+        aggregator.next_step_at(),
+        Some(35_500),
+        "thirty seconds after figures were last told"
+    );
+    let told = aggregator.step(35_500).expect("its turn");
+    let told = (told.thermal, told.power);
+    assert!(
+        matches!(&told, (Some(thermal), Some(power)) if thermal.highest_celsius == 50.0 && power.battery_percent == Some(70.0)),
+        "{told:?}"
+    );
+    // A plug that is pulled again and again takes the others along, and so does not hold them up.
+    for round in 0..5 {
+        let now = 40_000 + round * 1_000;
+        aggregator.observe(now, power(70.0, round % 2 == 0));
+        aggregator.observe(now, thermal(55.0 + 5.0 * round as f64));
+        let told = aggregator
+            .step(now + 500)
+            .and_then(|told| told.thermal)
+            .expect("thermal");
+        assert_eq!(told.highest_celsius, 55.0 + 5.0 * round as f64);
+    }
+}
+
+#[test]
 fn what_is_not_read_any_more_becomes_unknown() {
     let mut aggregator = connected();
     aggregator.observe(0, thermal(40.0));

@@ -61,15 +61,22 @@ const STEP_MAX: Duration = Duration::from_millis(250);
 
 /// Looks again and again until something is there.
 #[track_caller]
+pub(crate) fn until<T>(what: &str, within: Duration, look: impl FnMut() -> Option<T>) -> T {
+    wait(within, look).unwrap_or_else(|| panic!("not within {within:?}: {what}"))
+}
+
+/// The same for what need not come.
 #[expect(clippy::disallowed_methods, reason = "between two looks at a condition")]
-pub(crate) fn until<T>(what: &str, within: Duration, mut look: impl FnMut() -> Option<T>) -> T {
+fn wait<T>(within: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let mut waited = Duration::ZERO;
     loop {
         let began = Instant::now();
         if let Some(found) = look() {
-            return found;
+            return Some(found);
         }
-        assert!(waited < within, "not within {within:?}: {what}");
+        if waited >= within {
+            return None;
+        }
         std::thread::sleep(Duration::from_millis(5));
         waited += began.elapsed().min(STEP_MAX);
     }
@@ -199,14 +206,7 @@ impl Process {
     /// Whether it ends by itself soon.
     #[expect(clippy::disallowed_methods, reason = "between two looks at a condition")]
     pub(crate) fn ends(&mut self, within: Duration) -> bool {
-        let began = Instant::now();
-        while began.elapsed() < within {
-            if self.ended().is_some() {
-                return true;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        false
+        wait(within, || self.ended()).is_some()
     }
 
     /// How many files it has open.
