@@ -51,12 +51,6 @@ impl Figures {
         }
     }
 
-    /// A machine said this, in so many bytes on the wire, which are so many as text.
-    pub fn received(&self, message: &MachineMessage, on_the_wire: usize, as_text: usize) {
-        self.bytes_received.add(on_the_wire, as_text);
-        count(&self.received, MachineMessage::TYPE_NAMES, message.type_name());
-    }
-
     /// So many bytes were written for a message, which are so many as text.
     pub fn written(&self, on_the_wire: usize, as_text: usize) {
         self.bytes_sent.add(on_the_wire, as_text);
@@ -64,7 +58,9 @@ impl Figures {
 
     /// A machine is told this.
     pub fn sent(&self, message: &ServerMessage) {
-        count(&self.sent, ServerMessage::TYPE_NAMES, message.type_name());
+        if let Some(index) = place(ServerMessage::TYPE_NAMES, message.type_name()) {
+            self.sent[index].increment(1);
+        }
     }
 }
 
@@ -74,9 +70,40 @@ impl Default for Figures {
     }
 }
 
-/// There are seven names at most: comparing them costs less than looking one up.
-fn count(counters: &[Counter], names: &[&str], name: &str) {
-    if let Some(index) = names.iter().position(|known| *known == name) {
-        counters[index].increment(1);
+/// What came from machines and is not counted yet: counters are shared by all threads, so they are told of many messages
+/// at once.
+#[derive(Default)]
+pub struct Received {
+    messages: [u32; MachineMessage::TYPE_NAMES.len()],
+    on_the_wire: usize,
+    as_text: usize,
+}
+
+impl Received {
+    /// A machine said this, in so many bytes on the wire, which are so many as text.
+    pub fn add(&mut self, message: &MachineMessage, on_the_wire: usize, as_text: usize) {
+        if let Some(index) = place(MachineMessage::TYPE_NAMES, message.type_name()) {
+            self.messages[index] += 1;
+        }
+        self.on_the_wire += on_the_wire;
+        self.as_text += as_text;
     }
+
+    /// Counts it.
+    pub fn count(&self, figures: &Figures) {
+        if self.on_the_wire == 0 {
+            return;
+        }
+        figures.bytes_received.add(self.on_the_wire, self.as_text);
+        for (counter, messages) in figures.received.iter().zip(self.messages) {
+            if messages > 0 {
+                counter.increment(messages.into());
+            }
+        }
+    }
+}
+
+/// There are seven names at most: comparing them costs less than looking one up.
+fn place(names: &[&str], name: &str) -> Option<usize> {
+    names.iter().position(|known| *known == name)
 }

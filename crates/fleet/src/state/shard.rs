@@ -52,12 +52,14 @@ pub enum ShardMessage {
         /// The way to say something on it.
         line: Line,
     },
-    /// A machine said this.
-    Frame {
+    /// A machine said this, all of it in one turn.
+    Frames {
         /// On which connection.
         connection: ConnectionId,
-        /// What.
+        /// What, first.
         frame: Envelope<MachineMessage>,
+        /// And then, in order: few.
+        more: Vec<Envelope<MachineMessage>>,
     },
     /// A machine sent a durable message that is refused for what it holds.
     Refused {
@@ -260,8 +262,15 @@ impl ShardTask {
             ShardMessage::Open { connection, line } => {
                 self.lines.insert(connection, line);
             }
-            ShardMessage::Frame { connection, frame } => {
+            ShardMessage::Frames {
+                connection,
+                frame,
+                more,
+            } => {
                 self.shard.step(now, Input::Frame { connection, frame });
+                for frame in more {
+                    self.shard.step(now, Input::Frame { connection, frame });
+                }
             }
             ShardMessage::Refused {
                 connection,

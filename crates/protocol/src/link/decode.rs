@@ -4,6 +4,8 @@
 //! built on the way. What is wrong is said with its place, so that whoever writes a machine in another language can mend
 //! it from the close reason alone.
 
+mod at_once;
+
 use muster_model::{MachineId, RecordNumber, SequenceNumber, SessionNumber, Timestamp};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -217,6 +219,13 @@ impl Default for Decoder {
 impl Decoder {
     /// What a machine said.
     pub fn machine(&self, text: &str) -> Result<Envelope<MachineMessage>, DecodeError> {
+        match at_once::decode(text, &self.limits) {
+            Some(envelope) => Ok(envelope),
+            None => self.any_of_machine(text),
+        }
+    }
+
+    fn any_of_machine(&self, text: &str) -> Result<Envelope<MachineMessage>, DecodeError> {
         let raw = self.envelope(text, "state")?;
         let message = match raw.kind {
             "heartbeat" => MachineMessage::Heartbeat(self.payload(&raw)?),

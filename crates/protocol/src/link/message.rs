@@ -283,7 +283,7 @@ payload! {
     }
 }
 
-fn good() -> Quality {
+pub(super) fn good() -> Quality {
     Quality::Good
 }
 
@@ -296,7 +296,7 @@ fn is_zero(number: &i32) -> bool {
 }
 
 /// Reads a metric's name without allocating for those that everyone sends.
-fn metric_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'static, str>, D::Error> {
+pub(super) fn metric_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'static, str>, D::Error> {
     struct Name;
     impl Visitor<'_> for Name {
         type Value = Cow<'static, str>;

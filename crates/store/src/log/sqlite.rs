@@ -53,7 +53,7 @@ pub struct LogOptions {
 impl Default for LogOptions {
     fn default() -> Self {
         Self {
-            batch_max_rows: 1_000,
+            batch_max_rows: 4_000,
             batch_max_wait: Duration::from_millis(5),
             batch_idle: Duration::from_micros(200),
             queue_max_rows: 100_000,

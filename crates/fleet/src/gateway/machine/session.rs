@@ -16,7 +16,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::ending::{End, Refusal, finish, refused};
 use crate::gateway::GatewayState;
-use crate::gateway::figures::Figures;
+use crate::gateway::figures::{Figures, Received};
 use crate::gateway::line::{Line, Said};
 use crate::gateway::wire::{Incoming, Wire, WireError};
 use crate::state::ShardMessage;
@@ -55,6 +55,54 @@ struct Session<'a> {
     agreed: bool,
     /// How many pings nothing was heard after.
     unheard: u8,
+    /// What is to be done after what is being done.
+    after: Option<Box<Next>>,
+}
+
+/// What one turn of a connection brings. What is done once for all of it is not done for each message.
+struct Turn {
+    now_ms: u64,
+    left: u32,
+    first: Option<Envelope<MachineMessage>>,
+    more: Vec<Envelope<MachineMessage>>,
+    heard: bool,
+    received: Received,
+}
+
+impl Turn {
+    fn begin(now_ms: u64) -> Self {
+        Self {
+            now_ms,
+            left: TURN_MAX_MESSAGES,
+            first: None,
+            more: Vec::new(),
+            heard: false,
+            received: Received::default(),
+        }
+    }
+
+    fn add(&mut self, frame: Envelope<MachineMessage>) {
+        if self.first.is_none() {
+            self.first = Some(frame);
+            return;
+        }
+        if self.more.is_empty() {
+            self.more.reserve_exact(TURN_MAX_MESSAGES as usize - 1);
+        }
+        self.more.push(frame);
+    }
+
+    /// What the shard is told of it.
+    fn message(self, connection: ConnectionId) -> Option<ShardMessage> {
+        match self.first {
+            Some(frame) => Some(ShardMessage::Frames {
+                connection,
+                frame,
+                more: self.more,
+            }),
+            None => self.heard.then_some(ShardMessage::Heard(connection)),
+        }
+    }
 }
 
 /// What a session has to do besides passing on what it hears.
@@ -104,6 +152,7 @@ where
         ),
         agreed: false,
         unheard: 0,
+        after: None,
     };
     tracing::debug!(%machine, connection = session.connection.0, "a machine connected");
     let open = ShardMessage::Open {
@@ -111,9 +160,10 @@ where
         line: session.line.clone(),
     };
     session.tell(open).await?;
-    let frame = ShardMessage::Frame {
+    let frame = ShardMessage::Frames {
         connection: session.connection,
         frame: first,
+        more: Vec::new(),
     };
     session.tell(frame).await?;
     Ok(session)
@@ -131,14 +181,16 @@ where
     let deadline = tokio::time::sleep(within);
     tokio::pin!(deadline);
     loop {
+        let mut received = Received::default();
         let heard = tokio::select! {
-            heard = wire.next(|incoming| hear(state, decoder, false, incoming)) => heard,
+            heard = wire.next(|incoming| hear(&mut received, decoder, false, incoming)) => heard,
             () = &mut deadline => {
                 metrics::counter!("muster_hello_timeouts_total").increment(1);
                 return Err(End::told(1008, format!("no hello within {} ms", within.as_millis())));
             }
             () = state.shutdown.requested() => return Err(stopping()),
         };
+        received.count(&state.figures);
         match heard {
             Ok(Heard::Frame(frame)) => return Ok(frame),
             Ok(Heard::Sign) => {}
@@ -174,20 +226,34 @@ impl Session<'_> {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let mut turn = TURN_MAX_MESSAGES;
-        while let Poll::Ready(heard) = wire.poll_next(cx, |incoming| self.admit(incoming)) {
-            match heard {
-                Ok(None) => {
-                    turn -= 1;
-                    if turn == 0 {
+        if let Some(next) = self.after.take() {
+            return Poll::Ready(*next);
+        }
+        let mut turn = Turn::begin(self.state.fleet.mono_ms());
+        let next = loop {
+            match wire.poll_next(cx, |incoming| self.admit(&mut turn, incoming)) {
+                Poll::Pending => break None,
+                Poll::Ready(Ok(None)) => {
+                    turn.left -= 1;
+                    if turn.left == 0 {
                         // On with it after the others had their turn.
                         cx.waker().wake_by_ref();
-                        break;
+                        break None;
                     }
                 }
-                Ok(Some(next)) => return Poll::Ready(next),
-                Err(error) => return Poll::Ready(Next::End(Box::new(End::by_error(&error)))),
+                Poll::Ready(Ok(Some(next))) => break Some(next),
+                Poll::Ready(Err(error)) => break Some(Next::End(Box::new(End::by_error(&error)))),
             }
+        };
+        turn.received.count(&self.state.figures);
+        // What was said before goes before.
+        match (self.pass_on(turn), next) {
+            (Some(first), next) => {
+                self.after = next.map(Box::new);
+                return Poll::Ready(first);
+            }
+            (None, Some(next)) => return Poll::Ready(next),
+            (None, None) => {}
         }
         if let Poll::Ready(said) = self.line.poll_take(cx) {
             return Poll::Ready(Next::Say(Box::new(said)));
@@ -195,25 +261,29 @@ impl Session<'_> {
         ping.poll(cx).map(|()| Next::Ping)
     }
 
-    /// Passes on what came, if so much may come.
-    fn admit(&mut self, incoming: Incoming<'_>) -> Option<Next> {
+    /// Takes in what came, if so much may come.
+    fn admit(&mut self, turn: &mut Turn, incoming: Incoming<'_>) -> Option<Next> {
         self.unheard = 0;
         // Pings and pongs are no messages, but cost as much.
-        if !self.bucket.take(self.state.fleet.mono_ms()) {
+        if !self.bucket.take(turn.now_ms) {
             metrics::counter!("muster_violations_total", "kind" => "flood").increment(1);
             let limits = &self.state.options.shard.limits;
             let (rate, burst) = (limits.messages_per_s, limits.messages_burst);
             let reason = format!("more than {rate} messages a second after a burst of {burst}");
             return Some(Next::End(Box::new(End::told(1008, reason))));
         }
-        let connection = self.connection;
-        let message = match hear(self.state, &self.decoder, self.agreed, incoming) {
-            Heard::Frame(frame) => ShardMessage::Frame { connection, frame },
-            Heard::Sign => ShardMessage::Heard(connection),
+        match hear(&mut turn.received, &self.decoder, self.agreed, incoming) {
+            Heard::Frame(frame) => turn.add(frame),
+            Heard::Sign => turn.heard = true,
             Heard::Refused(refusal) => return Some(Next::Refuse(refusal)),
             Heard::End(end) => return Some(Next::End(end)),
-        };
-        match self.shard.try_send(message) {
+        }
+        None
+    }
+
+    /// Hands a turn to the shard; says what is to be done if that cannot be.
+    fn pass_on(&self, turn: Turn) -> Option<Next> {
+        match self.shard.try_send(turn.message(self.connection)?) {
             Ok(()) => None,
             Err(mpsc::error::TrySendError::Full(message)) => Some(Next::Wait(Box::new(message))),
             Err(mpsc::error::TrySendError::Closed(_)) => Some(Next::End(Box::new(stopping()))),
@@ -280,12 +350,12 @@ fn stopping() -> End {
 }
 
 /// What it is that came.
-fn hear(state: &GatewayState, decoder: &Decoder, agreed: bool, incoming: Incoming<'_>) -> Heard {
+fn hear(received: &mut Received, decoder: &Decoder, agreed: bool, incoming: Incoming<'_>) -> Heard {
     match incoming {
-        Incoming::Text(text) => hear_text(state, decoder, text, text.len()),
+        Incoming::Text(text) => hear_text(received, decoder, text, text.len()),
         Incoming::Sign => Heard::Sign,
         Incoming::Binary(frame) if agreed => match compression::unpack(frame, &decoder.limits) {
-            Ok(text) => hear_text(state, decoder, &text, frame.len()),
+            Ok(text) => hear_text(received, decoder, &text, frame.len()),
             Err(error) => {
                 metrics::counter!("muster_violations_total", "kind" => error.label()).increment(1);
                 Heard::End(Box::new(End::told(error.close_code(), error.to_string())))
@@ -300,10 +370,10 @@ fn hear(state: &GatewayState, decoder: &Decoder, agreed: bool, incoming: Incomin
     }
 }
 
-fn hear_text(state: &GatewayState, decoder: &Decoder, text: &str, on_the_wire: usize) -> Heard {
+fn hear_text(received: &mut Received, decoder: &Decoder, text: &str, on_the_wire: usize) -> Heard {
     match decoder.machine(text) {
         Ok(frame) => {
-            state.figures.received(&frame.message, on_the_wire, text.len());
+            received.add(&frame.message, on_the_wire, text.len());
             Heard::Frame(frame)
         }
         Err(error) => Heard::Refused(Box::new(Refusal::new(text, error))),
