@@ -204,7 +204,6 @@ impl Process {
     }
 
     /// Whether it ends by itself soon.
-    #[expect(clippy::disallowed_methods, reason = "between two looks at a condition")]
     pub(crate) fn ends(&mut self, within: Duration) -> bool {
         wait(within, || self.ended()).is_some()
     }
