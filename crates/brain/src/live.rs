@@ -110,6 +110,10 @@ pub struct LiveSample {
     pub count: Option<u32>,
 }
 
+/// Says how something is that was only said to have changed, by its topic and its machine, where it is about one; none where it is
+/// not known any more.
+pub type LookUp<'a> = dyn FnMut(&str, Option<MachineId>) -> Option<Arc<RawValue>> + 'a;
+
 /// Why a subscription is refused.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum SubscribeError {
@@ -189,7 +193,8 @@ struct Turn {
 #[derive(Debug)]
 enum Latest {
     Data(Arc<RawValue>),
-    Changed,
+    /// Of this machine, where it is about one.
+    Changed(Option<MachineId>),
 }
 
 /// Measurements of one metric, taken together.
@@ -319,10 +324,11 @@ impl Subscription {
             // Everything will be told anyway.
             (Content::Changed, _) if self.renew => {}
             (Content::Changed, _) => {
-                if !waiting.latest.contains_key(topic) {
-                    waiting.latest.insert(topic.clone(), Latest::Changed);
-                    waiting.latest_bytes += ENTRY_BYTES;
-                }
+                let bytes = &mut waiting.latest_bytes;
+                waiting.latest.entry(topic.clone()).or_insert_with(|| {
+                    *bytes += ENTRY_BYTES;
+                    Latest::Changed(published.about.as_ref().map(|about| about.machine))
+                });
             }
             (Content::Samples(samples), strategy) => {
                 let gathered = waiting.samples.entry(topic.clone()).or_insert_with(|| {
@@ -438,12 +444,7 @@ impl Subscription {
     /// A piece of what is due now, if anything. `published` is the last event that was published to anybody; `look_up` says
     /// how things are that were only said to have changed, and what it does not know any more is left out. The pieces of
     /// one turn count as one telling.
-    pub fn take_due(
-        &mut self,
-        now_ms: u64,
-        published: LogPosition,
-        look_up: &mut dyn FnMut(&str) -> Option<Arc<RawValue>>,
-    ) -> Option<Due> {
+    pub fn take_due(&mut self, now_ms: u64, published: LogPosition, look_up: &mut LookUp<'_>) -> Option<Due> {
         let mut due = Due::default();
         let mut turn = match self.turn.take() {
             Some(turn) => turn,
@@ -509,19 +510,13 @@ impl Waiting {
         self.latest_bytes += bytes_of_data(topic, data);
         match self.latest.insert(topic.clone(), Latest::Data(data.clone())) {
             Some(Latest::Data(older)) => self.latest_bytes -= bytes_of_data(topic, &older),
-            Some(Latest::Changed) => self.latest_bytes -= ENTRY_BYTES,
+            Some(Latest::Changed(_)) => self.latest_bytes -= ENTRY_BYTES,
             None => {}
         }
     }
 
     /// The next item: what happened, then what is the latest, then measurements.
-    fn next(
-        &mut self,
-        look_up: &mut dyn FnMut(&str) -> Option<Arc<RawValue>>,
-        aggregate: bool,
-        room: usize,
-        first: bool,
-    ) -> Next {
+    fn next(&mut self, look_up: &mut LookUp<'_>, aggregate: bool, room: usize, first: bool) -> Next {
         if let Some(item) = self.happened.front() {
             if !first && size_of_item(item) > room {
                 return Next::TooLarge;
@@ -538,9 +533,9 @@ impl Waiting {
                     self.latest_bytes -= bytes_of_data(&topic, &data);
                     Some(data)
                 }
-                Latest::Changed => {
+                Latest::Changed(machine) => {
                     self.latest_bytes -= ENTRY_BYTES;
-                    look_up(&topic)
+                    look_up(&topic, machine)
                 }
             };
             return data.map_or(Next::Unknown, |data| Next::Item(Item { topic, data }));

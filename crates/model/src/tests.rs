@@ -355,6 +355,24 @@ proptest! {
         prop_assert_eq!(text.parse::<Timestamp>().ok().map(Timestamp::as_millis), slow);
     }
 
+    /// As one would write it down, token by token.
+    #[test]
+    fn topics_match_as_their_tokens_do(pattern in "(a|ab|b|\\*)(\\.(a|ab|b|\\*)){0,3}(\\.>)?|>", topic in "(a|ab|b)?(\\.(a|ab|b)?){0,4}") {
+        let matches = {
+            let (mut wanted, mut given) = (pattern.split('.'), topic.split('.'));
+            loop {
+                match (wanted.next(), given.next()) {
+                    (Some(">"), Some(_)) | (None, None) => break true,
+                    (Some("*"), Some(_)) => {}
+                    (Some(token), Some(other)) if token == other => {}
+                    _ => break false,
+                }
+            }
+        };
+        let read: TopicPattern = pattern.parse().expect("a pattern");
+        prop_assert_eq!(read.matches(&topic), matches, "{} against {}", pattern, topic);
+    }
+
     #[test]
     fn no_text_makes_the_parsers_panic(text in "\\PC{0,60}") {
         let _ = text.parse::<Filter>();

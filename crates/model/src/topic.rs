@@ -59,18 +59,45 @@ impl TopicPattern {
     }
 
     /// Whether a topic is one of those the pattern stands for.
+    ///
+    /// Asked for everything that is published, once for everybody who listens.
     pub fn matches(&self, topic: &str) -> bool {
-        let mut wanted = self.0.split('.');
-        let mut given = topic.split('.');
+        let (mut wanted, mut given) = (self.0.as_bytes(), topic.as_bytes());
+        // Topics differ in their ends more than in their beginnings.
+        if let Some(last) = wanted.last()
+            && !matches!(last, b'*' | b'>')
+            && given.last() != Some(last)
+        {
+            return false;
+        }
         loop {
-            match (wanted.next(), given.next()) {
-                (Some(">"), Some(_)) | (None, None) => return true,
-                (Some("*"), Some(_)) => {}
-                (Some(token), Some(other)) if token == other => {}
+            // Both stand at the beginning of a token.
+            match wanted {
+                b">" => return true,
+                [b'*', rest @ ..] => {
+                    wanted = rest;
+                    given = &given[token(given)..];
+                }
+                _ => {
+                    let (literal, rest) = wanted.split_at(token(wanted));
+                    let Some(left) = given.strip_prefix(literal) else {
+                        return false;
+                    };
+                    (wanted, given) = (rest, left);
+                }
+            }
+            match (wanted, given) {
+                ([], []) => return true,
+                ([b'.', rest @ ..], [b'.', left @ ..]) => (wanted, given) = (rest, left),
                 _ => return false,
             }
         }
     }
+}
+
+/// The length of the token that this begins with.
+fn token(text: &[u8]) -> usize {
+    text.iter().position(|byte| *byte == b'.').unwrap_or(text.len())
 }
 
 fn check(text: &str, wildcards: bool) -> Result<(), TopicError> {

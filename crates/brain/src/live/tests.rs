@@ -99,7 +99,7 @@ fn the_latest_replaces_and_waits_for_its_turn() {
     assert_eq!(
         data(
             &subscription
-                .take_due(0, LogPosition::ZERO, &mut |_| None)
+                .take_due(0, LogPosition::ZERO, &mut |_, _| None)
                 .expect("due")
         ),
         ["2", "3"]
@@ -107,13 +107,13 @@ fn the_latest_replaces_and_waits_for_its_turn() {
     subscription.offer(&state(1, "4"));
     assert!(
         subscription
-            .take_due(99, LogPosition::ZERO, &mut |_| None)
+            .take_due(99, LogPosition::ZERO, &mut |_, _| None)
             .is_none()
     );
     assert_eq!(
         data(
             &subscription
-                .take_due(100, LogPosition::ZERO, &mut |_| None)
+                .take_due(100, LogPosition::ZERO, &mut |_, _| None)
                 .expect("due")
         ),
         ["4"]
@@ -129,7 +129,7 @@ fn a_sample_keeps_the_first() {
     subscription.offer(&sample(3.0));
     subscription.offer(&sample(4.0));
     let due = subscription
-        .take_due(0, LogPosition::ZERO, &mut |_| None)
+        .take_due(0, LogPosition::ZERO, &mut |_, _| None)
         .expect("due");
     assert_eq!(data(&due)[0], "1");
     assert!(data(&due)[1].contains("\"value\":3.0"));
@@ -146,7 +146,7 @@ fn aggregation_keeps_least_mean_greatest_and_count() {
         subscription.offer(&sample(value));
     }
     let due = subscription
-        .take_due(0, LogPosition::ZERO, &mut |_| None)
+        .take_due(0, LogPosition::ZERO, &mut |_, _| None)
         .expect("due");
     let text = data(&due)[0];
     for part in ["\"value\":4.0", "\"min\":1.0", "\"max\":7.0", "\"count\":3"] {
@@ -163,7 +163,7 @@ fn events_are_never_coalesced_and_known_ones_not_repeated() {
     assert_eq!(
         data(
             &subscription
-                .take_due(0, LogPosition::ZERO, &mut |_| None)
+                .take_due(0, LogPosition::ZERO, &mut |_, _| None)
                 .expect("due")
         ),
         ["11", "12"]
@@ -309,7 +309,7 @@ fn what_changed_is_looked_up_when_it_is_told() {
         });
     }
     let due = subscription
-        .take_due(0, LogPosition::ZERO, &mut |topic| {
+        .take_due(0, LogPosition::ZERO, &mut |topic, _| {
             (topic == "machine.1.state").then(|| raw("7"))
         })
         .expect("due");
@@ -319,7 +319,7 @@ fn what_changed_is_looked_up_when_it_is_told() {
 /// Everything that waits, piece by piece.
 fn all_due(subscription: &mut Subscription) -> Vec<Due> {
     let mut pieces = Vec::new();
-    while let Some(due) = subscription.take_due(0, LogPosition::ZERO, &mut |topic| {
+    while let Some(due) = subscription.take_due(0, LogPosition::ZERO, &mut |topic, _| {
         Some(raw(&format!("{topic:?}")))
     }) {
         let bytes: usize = due.items.iter().map(|item| item.data.get().len()).sum();
@@ -382,7 +382,7 @@ fn what_comes_during_a_turn_waits_for_the_next_and_is_bounded_with_it() {
         offer(&mut subscription, &large(position));
     }
     let first = subscription
-        .take_due(0, LogPosition(20), &mut |_| None)
+        .take_due(0, LogPosition(20), &mut |_, _| None)
         .expect("due");
     assert!(first.more && first.items.len() == 1);
     for position in 21..61 {
@@ -393,7 +393,7 @@ fn what_comes_during_a_turn_waits_for_the_next_and_is_bounded_with_it() {
     assert_eq!(rest.iter().map(|due| due.items.len()).sum::<usize>(), 2);
     assert_eq!(rest.last().map(|due| due.reached), Some(LogPosition(20)));
     let next = subscription
-        .take_due(100, LogPosition(60), &mut |_| None)
+        .take_due(100, LogPosition(60), &mut |_, _| None)
         .expect("due");
     assert!(next.dropped > 20, "{}", next.dropped);
     assert_eq!(
@@ -417,7 +417,7 @@ fn so_many_changes_that_they_are_forgotten_are_told_as_everything_anew() {
         assert!(subscription.waiting_bytes() <= WAITING_MAX_BYTES);
     }
     let due = subscription
-        .take_due(0, LogPosition::ZERO, &mut |_| None)
+        .take_due(0, LogPosition::ZERO, &mut |_, _| None)
         .expect("due");
     assert!(due.renew && due.dropped == 0 && due.items.is_empty());
     subscription.offer(&Published {

@@ -279,7 +279,9 @@ impl Session {
         let (fleet, now_ms) = (&self.fleet, self.fleet.now().mono_ms);
         let due = entry
             .subscription
-            .take_due(now_ms, self.position, &mut |topic| look_up(fleet, topic));
+            .take_due(now_ms, self.position, &mut |topic, machine| {
+                look_up(fleet, topic, machine)
+            });
         let Some(due) = due else {
             return;
         };
@@ -357,7 +359,7 @@ impl Walk {
             content: Content::Changed,
         };
         if subscription.wants(&published)
-            && let Some(data) = look_up(fleet, summary::TOPIC)
+            && let Some(data) = look_up(fleet, summary::TOPIC, None)
         {
             let topic = published.topic;
             items.push(Item { topic, data });
@@ -449,22 +451,17 @@ fn published(
 }
 
 /// How something is that was said to have changed.
-fn look_up(fleet: &Fleet, topic: &str) -> Option<Arc<RawValue>> {
-    if topic == summary::TOPIC {
-        return serde_json::value::to_raw_value(&summary::now(fleet))
+fn look_up(fleet: &Fleet, topic: &str, machine: Option<MachineId>) -> Option<Arc<RawValue>> {
+    match machine {
+        Some(machine) => {
+            let row = fleet.shard_of(machine).table.get(machine)?;
+            (*row.topic == *topic).then(|| row.json().clone())
+        }
+        None if topic == summary::TOPIC => serde_json::value::to_raw_value(&summary::now(fleet))
             .ok()
-            .map(Into::into);
+            .map(Into::into),
+        None => None,
     }
-    let machine: MachineId = topic
-        .strip_prefix("machine.")?
-        .strip_suffix(".state")?
-        .parse()
-        .ok()?;
-    fleet
-        .shard_of(machine)
-        .table
-        .get(machine)
-        .map(|row| row.json().clone())
 }
 
 fn refusal(id: Option<String>, error: &ApiError) -> ServerMessage {

@@ -30,6 +30,8 @@ const LINGER: Duration = Duration::from_millis(300);
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 /// How long a client that is let go may take to read why.
 const FAREWELL_WITHIN: Duration = Duration::from_secs(2);
+/// Most publications that are taken in before something else has its turn.
+const OFFERED_AT_ONCE: usize = 64;
 /// Messages a second that a client may send for long: each may cost a look at the whole fleet.
 const MESSAGES_PER_S: u32 = 20;
 /// Messages that a client may send at once: all its subscriptions, taken back and made anew.
@@ -160,7 +162,13 @@ async fn run(socket: WebSocket, state: GatewayState) {
                 }
             },
             published = bus.next() => match published {
-                Some(published) => session.offer(&published),
+                Some(published) => {
+                    session.offer(&published);
+                    // What else is there costs no turn of its own.
+                    for published in std::iter::from_fn(|| bus.try_next()).take(OFFERED_AT_ONCE) {
+                        session.offer(&published);
+                    }
+                }
                 None => break,
             },
             () = tokio::time::sleep(wait), if due.is_some() => {}

@@ -36,6 +36,8 @@ use crate::series::Series;
 const PUBLISH_EVERY: Duration = Duration::from_millis(50);
 /// How often while nobody does: what is durable is shown as it is committed, and what was only heard may be so old.
 const UNHEARD_PUBLISH_EVERY: Duration = Duration::from_millis(200);
+/// Measurements and lines that wait to be told together; more do not wait.
+const SOON_MAX: usize = 1_024;
 /// Most views that are shown anew at once after a commit.
 const SHOW_AT_COMMIT_MAX: usize = 256;
 /// Rows that are put into the table under one lock: a reader waits for no more.
@@ -161,6 +163,8 @@ pub struct ShardTask {
     hold: Option<Hold>,
     barrier: Option<(LogPosition, oneshot::Sender<Vec<MachineView>>)>,
     drained: Option<oneshot::Sender<()>>,
+    /// What subscribers are told with the next views that are shown.
+    soon: Vec<Published>,
     /// When changed views are shown next.
     show_at_ms: u64,
     counted: muster_brain::shard::Figures,
@@ -204,6 +208,7 @@ impl ShardTask {
             hold: None,
             barrier: None,
             drained: None,
+            soon: Vec::new(),
             show_at_ms: 0,
             counted: Default::default(),
         }
@@ -424,10 +429,12 @@ impl ShardTask {
                 } => {
                     if self.bus_is_heard() {
                         let topic = format!("machine.{machine}.telemetry").into();
-                        self.publish(vec![Published {
+                        let about = self.about(machine);
+                        let content = Content::Samples(Series::shown(at, now.wall, &telemetry).into());
+                        self.publish_soon([Published {
                             topic,
-                            about: self.about(machine),
-                            content: Content::Samples(Series::shown(at, now.wall, &telemetry).into()),
+                            about,
+                            content,
                         }]);
                     }
                     self.series.keep(machine, at, now.wall, telemetry);
@@ -437,8 +444,8 @@ impl ShardTask {
                     if self.bus_is_heard() {
                         let topic: Arc<str> = format!("machine.{machine}.log").into();
                         let about = self.about(machine);
-                        let published = lines.iter().filter_map(|line| {
-                            let data = serde_json::value::to_raw_value(line).ok()?.into();
+                        let published = lines.into_iter().filter_map(|line| {
+                            let data = serde_json::value::to_raw_value(&line).ok()?.into();
                             let content = Content::Line {
                                 severity: line.severity,
                                 data,
@@ -449,7 +456,7 @@ impl ShardTask {
                                 content,
                             })
                         });
-                        self.publish(published.collect());
+                        self.publish_soon(published);
                     }
                 }
                 Effect::Answer { request, result } => {
@@ -520,7 +527,7 @@ impl ShardTask {
     /// Shows changed views to readers and tells subscribers.
     fn show_changes(&mut self) {
         let heard = self.bus_is_heard();
-        let mut published = Vec::new();
+        let mut published = std::mem::take(&mut self.soon);
         while self.shard.changed() > 0 {
             let mut rows = self.table.write();
             self.shard.show_changed(SHOWN_UNDER_ONE_LOCK, |view| {
@@ -550,6 +557,16 @@ impl ShardTask {
 
     fn bus_is_heard(&self) -> bool {
         self.bus.subscribers() > 0
+    }
+
+    /// Tells of it with the next views that are shown. Each message on the bus wakes everybody who listens, also those whom
+    /// it does not concern; so measurements of all machines go together.
+    fn publish_soon(&mut self, published: impl IntoIterator<Item = Published>) {
+        self.soon.extend(published);
+        if self.soon.len() >= SOON_MAX {
+            let published = std::mem::take(&mut self.soon);
+            self.publish(published);
+        }
     }
 
     fn publish(&self, published: Vec<Published>) {
