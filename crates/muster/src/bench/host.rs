@@ -6,6 +6,10 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
+use thread_priority::{
+    RealtimeThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
+    thread_native_id,
+};
 
 use super::error::{BenchError, Result};
 
@@ -96,6 +100,13 @@ pub(super) fn go_first_alone() {
     let _ = rustix::process::setsid();
     let _ = rustix::process::setpriority_process(None, NICE);
     let _ = std::fs::write(AUTOGROUP, NICE.to_string());
+}
+
+/// Lets the calling thread, which nearly always waits, run at once when it wakes: before the generator on the same core. Says
+/// whether the system allows it (to root, usually).
+pub(super) fn wake_at_once() -> bool {
+    let first_in_first_out = ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo);
+    set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, first_in_first_out).is_ok()
 }
 
 /// Waits on a thread of the bench.
