@@ -56,7 +56,7 @@ impl Default for StoreOptions {
 #[derive(Clone, Debug)]
 pub struct Store {
     jobs: mpsc::Sender<Job>,
-    /// Changes that were handed in and are not carried out yet.
+    /// Changes that somebody waits for, handed in and not carried out yet.
     waiting: Arc<AtomicUsize>,
     health: watch::Receiver<Option<Arc<StoreError>>>,
 }
@@ -154,8 +154,8 @@ impl Store {
         Ok((store, progress, opened))
     }
 
-    /// How many changes were handed in and are not carried out yet. It does not keep the store open: a simulation looks at it
-    /// to let the disk, which lives in real time, keep up.
+    /// How many changes that somebody waits for were handed in and are not carried out yet. It does not keep the store open: a
+    /// simulation looks at it to let the disk, which lives in real time, keep up.
     pub fn waiting(&self) -> Arc<AtomicUsize> {
         Arc::clone(&self.waiting)
     }
@@ -179,8 +179,7 @@ impl Store {
 
     async fn send(&self, job: Job) -> Result<(), StoreError> {
         let permit = self.jobs.reserve().await.map_err(|_| self.gone())?;
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        permit.send(job);
+        hand_in(permit, job, &self.waiting);
         Ok(())
     }
 
@@ -190,6 +189,14 @@ impl Store {
             .as_ref()
             .map_or(StoreError::Closed, |error| StoreError::Stopped(error.clone()))
     }
+}
+
+/// Counted before it is handed in: the writer may be quicker than this thread.
+fn hand_in(room: mpsc::Permit<'_, Job>, job: Job, waiting: &AtomicUsize) {
+    if !job.is_lazy() {
+        waiting.fetch_add(1, Ordering::Relaxed);
+    }
+    room.send(job);
 }
 
 impl MachineStore {
@@ -261,8 +268,7 @@ impl MachineStore {
         let Ok(permit) = self.jobs.try_reserve() else {
             return Err(change);
         };
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        permit.send(change.0);
+        hand_in(permit, change.0, &self.waiting);
         Ok(())
     }
 

@@ -71,7 +71,7 @@ pub(super) enum Job {
 
 impl Job {
     /// Whether nobody waits for it: it may wait for company, and be done again after a power cut.
-    const fn is_lazy(&self) -> bool {
+    pub(super) const fn is_lazy(&self) -> bool {
         match self {
             Self::Trim { .. } | Self::Session { .. } | Self::State { .. } => true,
             Self::Identity { .. }
@@ -116,7 +116,7 @@ pub(super) struct Writer {
     handles: HashMap<i64, Handle>,
     slots: HashMap<MachineId, i64>,
     epochs: u64,
-    /// Changes that were handed in and are not carried out yet.
+    /// Changes that somebody waits for, handed in and not carried out yet.
     waiting: Arc<AtomicUsize>,
     /// Held for its lock.
     _lock: File,
@@ -168,12 +168,12 @@ impl Writer {
         let mut batch: Vec<Job> = Vec::new();
         loop {
             let open = self.gather(&mut jobs, &mut batch).await;
-            let taken = batch.len();
+            let awaited = batch.iter().filter(|job| !job.is_lazy()).count();
             if let Err(error) = self.write_out(&mut batch).await {
                 self.fail(error);
                 return; // and whoever waits for an answer sees the channel closed
             }
-            self.waiting.fetch_sub(taken, Ordering::Release);
+            self.waiting.fetch_sub(awaited, Ordering::Release);
             if !open {
                 return;
             }

@@ -162,14 +162,9 @@ async fn note_link(bus: muster_machine::Bus, id: MachineId, ledger: Ledger) -> R
 
 /// Opens the store as soon as whoever had it before the crash has let go of it, which happens in real time.
 fn open(place: &Place) -> Result<Store, StoreError> {
-    let options = StoreOptions {
-        // It is real time, too, and a week of virtual time may pass in it.
-        lazy_ms: 0,
-        ..StoreOptions::default()
-    };
     let began = std::time::Instant::now();
     loop {
-        match Store::open(&place.data, options) {
+        match Store::open(&place.data, StoreOptions::default()) {
             Err(StoreError::InUse { .. }) if began.elapsed() < Duration::from_secs(10) => {
                 std::thread::yield_now();
             }

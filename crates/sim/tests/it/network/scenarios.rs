@@ -328,7 +328,7 @@ fn row_8_a_server_that_crashes_loses_nothing_acknowledged() {
     let (mut crashes, mut records) = (0, 0);
     for seed in seeds.clone() {
         let mut world = World::up(Plan {
-            mark_every_ms: 200,
+            mark_every_ms: 400,
             ..Plan::of_seed(seed)
         });
         let mut chance = Chance::new(seed);
@@ -361,7 +361,7 @@ fn row_8_machines_that_crash_lose_nothing_they_kept() {
     let (mut crashes, mut owed) = (0, 0);
     for seed in seeds.clone() {
         let mut world = World::up(Plan {
-            mark_every_ms: 200,
+            mark_every_ms: 400,
             ..Plan::of_seed(seed)
         });
         let mut chance = Chance::new(seed);

@@ -55,7 +55,7 @@ impl Plan {
             hosts: 3,
             machines_on_each: 2,
             tick: Duration::from_millis(10),
-            mark_every_ms: 1_000,
+            mark_every_ms: 2_000,
             latency_max: Duration::from_millis(40),
             relays: 0,
         }
