@@ -48,7 +48,8 @@ pub(super) fn document(parts: &[Part], commit: &str, amounts: &Amounts) -> Value
         })
     });
     json!({
-        "commit": commit, "seeds": amounts.seeds, "network_seeds": amounts.network_seeds, "rounds": amounts.rounds, "mutations": amounts.mutations,
+        "commit": commit, "seeds": amounts.seeds, "network_seeds": amounts.network_seeds,
+        "rounds": amounts.rounds, "mutations": amounts.mutations,
         "seed": amounts.seed, "parts": parts.collect::<Vec<_>>(),
     })
 }
