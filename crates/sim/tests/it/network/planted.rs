@@ -226,13 +226,19 @@ fn a_link_that_nobody_mends_is_found() {
 }
 
 #[test]
-fn a_connection_that_nobody_closes_is_found() {
+fn a_connection_that_nobody_closes_is_found_and_so_is_its_task() {
     let mut world = up(12);
-    world.ask(Question::HoldOne).unwrap();
     world.calm(Duration::from_secs(60)).unwrap();
     // The server would let go of a connection without a request after ten seconds: it must be looked for before.
     world.ask(Question::HoldOne).unwrap();
-    caught(&world.look(), Check::NothingLeaks);
+    let found = world.look();
+    caught(&found, Check::NothingLeaks);
+    for part in ["server holds", "tasks run on server"] {
+        assert!(
+            found.iter().any(|violation| violation.what.contains(part)),
+            "{part}: {found:?}"
+        );
+    }
 }
 
 /// Something is in the log that the server was not told of.
