@@ -83,7 +83,7 @@ impl Options {
             machine_threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             connections_max: 120_000,
             hello_within_ms: 10_000,
-            ping_every_ms: 10_000,
+            ping_every_ms: 9_000,
             write_within_ms: 60_000,
             shard: shard::Options {
                 dictionaries: vec![DICTIONARY_ID],

@@ -391,7 +391,7 @@ impl Link {
         let retry_after_ms = match (bye.retry_after_ms, bye.reason) {
             (Some(wait), _) => Some(u64::from(wait)),
             (None, ByeReason::Drain | ByeReason::Overloaded | ByeReason::Violation) => {
-                Some(self.options.backoff_max_ms)
+                Some(self.options.dismissed_wait_ms)
             }
             (None, ByeReason::Fenced | ByeReason::Revoked | ByeReason::UnsupportedVersion) => None,
         };

@@ -17,6 +17,8 @@ pub struct Options {
     pub backoff_base_ms: u64,
     /// Last upper bound of that wait.
     pub backoff_max_ms: u64,
+    /// The wait after a server that takes the machine, but not now, and does not say when.
+    pub dismissed_wait_ms: u64,
     /// A session that lasted so long shows that all is well, and the waits start small again.
     pub settled_after_ms: u64,
     /// How long a connection may take to become a session.
@@ -47,10 +49,11 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             backoff_base_ms: 500,
-            backoff_max_ms: 30_000,
+            backoff_max_ms: 8_000,
+            dismissed_wait_ms: 30_000,
             settled_after_ms: 10_000,
             register_within_ms: 10_000,
-            silence_max_ms: 30_000,
+            silence_max_ms: 27_000,
             gather_ms: 200,
             gather_low_ms: 5_000,
             write_max_bytes: 4_096,

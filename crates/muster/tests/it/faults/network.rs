@@ -16,7 +16,7 @@ const WITHIN: Duration = Duration::from_secs(30);
 /// What must hold of row 4: both ends notice within this …
 const NOTICED_WITHIN: Duration = Duration::from_secs(30);
 /// … and what a loaded computer may add before we see it.
-const SLACK: Duration = Duration::from_secs(3);
+const SLACK: Duration = Duration::from_secs(1);
 
 const HOLE: Way = Way {
     blackhole: true,

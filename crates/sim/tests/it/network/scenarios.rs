@@ -244,12 +244,12 @@ fn row_4_both_ends_notice_when_one_direction_is_dead() {
     longest.print("row 4", seeds.end);
 }
 
-/// The server pings every 10 s and gives up after three that nothing came for, and a close takes 2 s at most; the machine
-/// gives up after 30 s of silence, and the same; people see it when the server is sure, 5 s after that.
+/// The server pings every 9 s and gives up after three that nothing came for, and a close takes 2 s at most; the machine
+/// gives up after 27 s of silence, and the same; people see it when the server is sure, 5 s after that.
 const fn within_s(end: &str) -> u64 {
     match end.as_bytes() {
-        b"people" => 38,
-        _ => 33,
+        b"people" => 35,
+        _ => 30,
     }
 }
 
