@@ -21,6 +21,7 @@ impl MachineThreads {
         let runtime = Builder::new_multi_thread()
             .worker_threads(count)
             .thread_name("machines")
+            .on_thread_start(step_back)
             .enable_all()
             .build()?;
         Ok(Self(Some(runtime)))
@@ -29,6 +30,18 @@ impl MachineThreads {
     /// The way to start something there, if there are any.
     pub fn handle(&self) -> Option<&Handle> {
         self.0.as_ref().map(Runtime::handle)
+    }
+}
+
+/// How far threads that have much to do stand behind those that mostly wait (`nice`).
+const BEHIND: i32 = 5;
+
+/// Lets others of this process go before the calling thread.
+fn step_back() {
+    // The system tells threads apart here, whatever POSIX says. Source: setpriority(2), "C library/kernel differences". Where it is
+    // refused, all are alike.
+    if let Ok(nice) = rustix::process::getpriority_process(None) {
+        let _ = rustix::process::setpriority_process(None, nice + BEHIND);
     }
 }
 
