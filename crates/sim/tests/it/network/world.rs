@@ -110,6 +110,8 @@ impl World {
             .min_message_latency(Duration::from_millis(1))
             .max_message_latency(plan.latency_max)
             .tcp_capacity(NETWORK_MAX)
+            // The simulated network gives no port back whose connection was refused, and a day without a server is many tries.
+            .ephemeral_ports(1_025..=65_535)
             .build();
         let server = server::Place::new(folder.join("server"));
         let mut chance = Chance::new(plan.seed);
