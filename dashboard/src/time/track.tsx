@@ -7,6 +7,9 @@ import { serverClock } from '@/live/clock';
 import { keyStepMs, momentAt, parseMoment, positionOf, ticks, type Window } from './moment';
 import classes from './scrubber.module.css';
 
+/** How wide the label of a tick is, about. */
+const LABEL_PX = 36;
+
 interface TrackProps {
   timeline: Timeline | undefined;
   window: Window;
@@ -97,9 +100,12 @@ export function Track({ timeline, window, at, now, historyFrom, connected, onCho
         {hover !== null && <HoverNote position={hover} window={window} now={now} timeline={timeline} />}
       </div>
       <div className={classes.ticks} aria-hidden="true">
-        {ticks(window, Math.max(2, Math.floor(width / 90))).map((tick) => (
-          <span key={tick} style={{ left: `${positionOf(tick, window) * 100}%` }}>{tickLabel(tick, span)}</span>
-        ))}
+        {ticks(window, Math.max(2, Math.floor(width / 90))).map((tick) => {
+          const position = positionOf(tick, window);
+          // At the very ends half of it would be cut off.
+          if (Math.min(position, 1 - position) * width < LABEL_PX / 2) return null;
+          return <span key={tick} style={{ left: `${position * 100}%` }}>{tickLabel(tick, span)}</span>;
+        })}
       </div>
     </div>
   );

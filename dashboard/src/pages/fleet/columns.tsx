@@ -106,5 +106,18 @@ export const DEFAULT_COLUMNS: readonly string[] = [
   'name', 'kind', 'region', 'status', 'mode', 'battery', 'temperature', 'cpu', 'version', 'last_seen',
 ];
 
+/** On a screen narrower than this many pixels status stands beside the name, where it is seen without scrolling. */
+export const NARROW_PX = 640;
+
+/** The chosen columns in their order. The name is always there. */
+export function arranged(chosen: readonly string[], narrow: boolean): readonly Column[] {
+  const columns = COLUMNS.filter((column) => column.key === 'name' || chosen.includes(column.key));
+  const status = columns.find((column) => column.key === 'status');
+  if (!narrow || status === undefined) return columns;
+  const [name, ...rest] = columns.filter((column) => column !== status);
+  const slim = (column: Column, min: number, share: number): Column => ({ ...column, ...flexible(min, share) });
+  return [...(name === undefined ? [] : [slim(name, 130, 1)]), slim(status, 210, 1.6), ...rest];
+}
+
 export const DENSITIES = { compact: 28, normal: 36, large: 48 } as const;
 export type Density = keyof typeof DENSITIES;

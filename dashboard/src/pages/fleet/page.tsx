@@ -1,6 +1,6 @@
 /** The fleet: what it looks like in figures, and every machine in a live table. */
 import { Button } from '@mantine/core';
-import { useLocalStorage } from '@mantine/hooks';
+import { useLocalStorage, useMediaQuery } from '@mantine/hooks';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useMemo, useRef, useState } from 'react';
 import { parseFilter, type Filter } from '@/fleet/filter';
@@ -12,7 +12,7 @@ import { plural } from '@/kit/format';
 import { useTitle } from '@/kit/use-title';
 import { useConnectionFace } from '@/live/use-live';
 import { useMoment } from '@/time/use-moment';
-import { COLUMNS, DEFAULT_COLUMNS, type Density } from './columns';
+import { arranged, DEFAULT_COLUMNS, NARROW_PX, type Density } from './columns';
 import { FleetTable } from './table';
 import { Tiles } from './tiles';
 import { Toolbar } from './toolbar';
@@ -41,7 +41,8 @@ export function FleetPage() {
 
   const [chosenColumns, setColumns] = useLocalStorage<string[]>({ key: 'muster-columns', defaultValue: [...DEFAULT_COLUMNS], getInitialValueInEffect: false });
   const [density, setDensity] = useLocalStorage<Density>({ key: 'muster-density', defaultValue: 'normal', getInitialValueInEffect: false });
-  const columns = useMemo(() => COLUMNS.filter((column) => column.key === 'name' || chosenColumns.includes(column.key)), [chosenColumns]);
+  const narrow = useMediaQuery(`(max-width: ${NARROW_PX}px)`, false, { getInitialValueInEffect: false });
+  const columns = useMemo(() => arranged(chosenColumns, narrow), [chosenColumns, narrow]);
 
   const setFilter = (next: string) =>
     void navigate({ search: (previous) => ({ ...previous, filter: next === '' ? undefined : next }), replace: true });
