@@ -87,7 +87,8 @@ describe("the runtime and the server", { concurrency: 3 }, () => {
     const shown = async () => (await own.json("/api/v1/machines")).items[0];
     await until(async () => (await shown())?.name !== undefined, 15_000, "its state");
     const said = () => own.metric('muster_messages_received_total{type="telemetry"}');
-    await until(async () => (await said()) >= 2, 20_000, "its measurements");
+    // Where nothing moves it says so every 30 s.
+    await until(async () => (await said()) >= 2, 45_000, "its measurements");
     const { id } = await shown();
     assert.deepEqual(await own.events(id).then((events) => events.filter((event) => event.kind === "records.lost")), []);
     const share = async (way) => (await own.metric(`muster_link_${way}_bytes_total`)) / (await own.metric(`muster_link_${way}_text_bytes_total`));

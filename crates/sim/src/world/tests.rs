@@ -166,8 +166,8 @@ fn what_the_server_cannot_take_holds_nothing_else_up() {
 }
 
 /// Runs worlds with a bug in them; says how many found it, and by which checks.
-fn found(planted: Planted) -> (usize, BTreeMap<Check, usize>) {
-    let scenarios: Vec<_> = (0..PLANTED_SEEDS)
+fn found(planted: Planted, seeds: u64) -> (usize, BTreeMap<Check, usize>) {
+    let scenarios: Vec<_> = (0..seeds)
         .map(|seed| Scenario::of_seed(seed).with(planted))
         .collect();
     let mut by_check = BTreeMap::new();
@@ -180,10 +180,14 @@ fn found(planted: Planted) -> (usize, BTreeMap<Check, usize>) {
 }
 
 fn expect_found(planted: Planted, by: Check, at_least: usize) {
-    let (count, by_check) = found(planted);
+    expect_found_in(PLANTED_SEEDS, planted, by, at_least);
+}
+
+fn expect_found_in(seeds: u64, planted: Planted, by: Check, at_least: usize) {
+    let (count, by_check) = found(planted, seeds);
     assert!(
         count >= at_least && by_check.contains_key(&by),
-        "{planted:?} was found by {count} of {PLANTED_SEEDS} seeds: {by_check:?}"
+        "{planted:?} was found by {count} of {seeds} seeds: {by_check:?}"
     );
 }
 
@@ -213,7 +217,13 @@ fn the_judge_notices_what_is_skipped() {
 #[test]
 fn the_judge_notices_what_a_session_says_that_is_over() {
     expect_found(Planted::StaleSessionAccepted, Check::SessionsAreFenced, 12);
-    expect_found(Planted::FenceMissing, Check::SessionsAreFenced, 2);
+    // It shows only where an old connection goes on delivering on the one path that lacks the fence: in one world of sixty.
+    expect_found_in(
+        5 * PLANTED_SEEDS,
+        Planted::FenceMissing,
+        Check::SessionsAreFenced,
+        3,
+    );
 }
 
 #[test]
