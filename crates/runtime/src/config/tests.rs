@@ -114,3 +114,15 @@ fn flags_win_over_variables_and_those_over_files() {
     assert_eq!(error, "--count: limits.count: \"many\" is not accepted: 0 to 100");
     std::fs::remove_file(&directory).expect("removed");
 }
+
+#[test]
+fn a_file_full_of_brackets_is_refused_before_it_takes_time() {
+    refused(
+        &format!("name: a\nlimits: {}\n", "[".repeat(200_000)),
+        "m.yaml:2: this is no YAML: more than 1000",
+    );
+    refused(
+        &format!("name: {}\n", "{".repeat(1_000)),
+        "m.yaml:1: this is no YAML: ",
+    );
+}
