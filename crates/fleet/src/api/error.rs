@@ -17,6 +17,14 @@ use crate::state::searches::SearchError;
 #[derive(Clone, Debug, PartialEq)]
 pub struct ApiError(Box<Problem>);
 
+/// How much of what a client wrote into its query string is said back to it, in characters.
+const QUOTE_MAX_CHARS: usize = 2_000;
+
+/// What is said of a parameter: it quotes what the client wrote, which may be as long as an address can be.
+fn quoted(text: &str) -> String {
+    text.chars().take(QUOTE_MAX_CHARS).collect()
+}
+
 impl ApiError {
     fn new(status: StatusCode, code: &str, title: &str, detail: impl Into<String>) -> Self {
         Self(Box::new(Problem {
@@ -50,7 +58,7 @@ impl ApiError {
 
     /// One parameter of the query string is wrong.
     pub fn bad_parameter(name: &str, detail: impl Into<String>) -> Self {
-        let detail = detail.into();
+        let (name, detail) = (&quoted(name), quoted(&detail.into()));
         let title = "A parameter is wrong";
         Self::new(
             StatusCode::BAD_REQUEST,
