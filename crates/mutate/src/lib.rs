@@ -111,10 +111,7 @@ impl Target {
             .div_ceil(self.one_in);
         let seed = setting("MUSTER_FUZZ_SEED").unwrap_or(1);
         let (name, corpus) = (self.name, self.corpus());
-        let figures = self.run(&corpus, rounds, seed, |bytes| {
-            let _named = Named { target: name, bytes };
-            law(bytes)
-        });
+        let figures = self.each(&corpus, rounds, seed, true, &mut law);
         assert!(figures.accepted > 0, "{name}: nothing at all was accepted");
         println!(
             "figure fuzz_{name} corpus={} mutations={} accepted={} slowest_us={} seed={seed}",
@@ -137,6 +134,17 @@ impl Target {
         seed: u64,
         mut law: impl FnMut(&[u8]) -> bool,
     ) -> Figures {
+        self.each(corpus, rounds, seed, false, &mut law)
+    }
+
+    fn each(
+        &self,
+        corpus: &[Vec<u8>],
+        rounds: u64,
+        seed: u64,
+        is_named: bool,
+        law: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Figures {
         let mut figures = Figures {
             corpus: corpus.len() as u64,
             mutations: rounds,
@@ -144,6 +152,11 @@ impl Target {
             slowest: Duration::ZERO,
         };
         let mut look = |bytes: &[u8]| {
+            // Also when it only takes too long.
+            let _named = is_named.then_some(Named {
+                target: self.name,
+                bytes,
+            });
             let began = Instant::now();
             figures.accepted += u64::from(law(bytes));
             let took = began.elapsed();

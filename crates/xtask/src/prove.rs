@@ -297,7 +297,15 @@ fn real_faults(workspace: &Workspace, executable: &std::path::Path, amounts: &Am
 /// The packages that have such tests are those that may use `muster-mutate`.
 fn mutated_input(workspace: &Workspace, amounts: &Amounts) -> Result<Ran> {
     let names = users_of(&workspace.metadata()?, "muster-mutate")?;
-    let mut arguments = vec!["test", "--release", "--lib", "--bins", "--test", "it"];
+    let mut arguments = vec![
+        "test",
+        "--release",
+        "--no-fail-fast",
+        "--lib",
+        "--bins",
+        "--test",
+        "it",
+    ];
     arguments.extend(names.iter().flat_map(|name| ["-p", name]));
     arguments.extend(["--", "--nocapture", FUZZ_TESTS]);
     let mut command = workspace.command(".", "cargo", &arguments);
