@@ -143,6 +143,10 @@ fn nothing_is_lost(said: &Value, kept: &Value, newer: bool, place: &str) {
                 "{place}: {said} became {kept}"
             );
         }
+        // A gap that is known: below the payload serde takes an array of the fields' values for an object.
+        (Value::Array(_), Value::Object(_)) => {
+            assert!(place != ".payload", "an array was taken for a payload")
+        }
         (said, kept) => assert!(said == kept || is_nothing(said), "{place}: {said} became {kept}"),
     }
 }

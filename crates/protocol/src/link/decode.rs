@@ -326,6 +326,13 @@ impl Decoder {
         minor: impl Fn(&T) -> u16,
     ) -> Result<T, DecodeError> {
         let place = || format!("payload of {}", raw.kind);
+        // serde would take an array of the fields' values, too.
+        if !raw.payload.get().starts_with('{') {
+            return Err(DecodeError::Malformed {
+                place: place(),
+                message: "an object is expected".to_owned(),
+            });
+        }
         let mut reader = serde_json::Deserializer::from_str(raw.payload.get());
         if self.minor > Minor::OURS {
             return T::deserialize(&mut reader).map_err(|error| malformed(place(), &error));

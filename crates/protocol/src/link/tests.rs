@@ -331,3 +331,17 @@ proptest! {
         let _ = Decoder::default().machine(&text);
     }
 }
+
+#[test]
+fn a_payload_is_an_object() {
+    let envelope = |payload: &str| {
+        format!(
+            r#"{{"machine_id":"0192f0c1-7a3e-7c44-9c1f-5d2b8a601e42","payload":{payload},"sequence":4,"session":17,"timestamp":"2026-11-21T07:00:00.873Z","type":"telemetry","version":1}}"#
+        )
+    };
+    assert!(Decoder::default().machine(&envelope(r#"{"samples":[]}"#)).is_ok());
+    for payload in ["[[]]", "[]", "null", "\"samples\""] {
+        let refused = Decoder::default().machine(&envelope(payload)).expect_err(payload);
+        assert_eq!(refused.close_code(), 1007, "{refused}");
+    }
+}
