@@ -11,6 +11,8 @@ const FILE_MAX_BYTES: u64 = 256 * 1024;
 /// Most opening brackets and braces in a file, wherever they stand. Nothing here is a list, and what reads YAML takes time by the
 /// square of them: 45 s for 200,000.
 const BRACKETS_MAX: usize = 1_000;
+/// Most aliases, and asterisks that look like one. Nobody needs them, and each may stand for many others: 2,630 bytes took 20 s.
+const ALIASES_MAX: usize = 8;
 
 /// The values of a file. Every key in it exists.
 pub(super) fn read<S: Settings>(path: &Path) -> Result<Vec<Given<S>>, ConfigError> {
@@ -28,6 +30,13 @@ pub(super) fn read<S: Settings>(path: &Path) -> Result<Vec<Given<S>>, ConfigErro
 }
 
 pub(super) fn parse<S: Settings>(path: &Path, text: &str) -> Result<Vec<Given<S>>, ConfigError> {
+    if let Some(at) = aliases(text).nth(ALIASES_MAX) {
+        return Err(ConfigError::Syntax {
+            path: path.to_owned(),
+            line: line_at(text, at),
+            message: format!("more than {ALIASES_MAX} aliases"),
+        });
+    }
     let mut brackets = text
         .bytes()
         .enumerate()
@@ -35,7 +44,7 @@ pub(super) fn parse<S: Settings>(path: &Path, text: &str) -> Result<Vec<Given<S>
     if let Some((at, _)) = brackets.nth(BRACKETS_MAX) {
         return Err(ConfigError::Syntax {
             path: path.to_owned(),
-            line: 1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count(),
+            line: line_at(text, at),
             message: format!("more than {BRACKETS_MAX} brackets and braces"),
         });
     }
@@ -62,6 +71,17 @@ pub(super) fn parse<S: Settings>(path: &Path, text: &str) -> Result<Vec<Given<S>
         }
     }
     Ok(given)
+}
+
+/// Where asterisks stand that may begin an alias. Some stand in texts; those are few.
+fn aliases(text: &str) -> impl Iterator<Item = usize> {
+    let bytes = text.as_bytes();
+    let begins = |at: usize| at == 0 || !bytes[at - 1].is_ascii_alphanumeric();
+    (0..bytes.len()).filter(move |at| bytes[*at] == b'*' && begins(*at))
+}
+
+fn line_at(text: &str, at: usize) -> usize {
+    1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count()
 }
 
 /// Where the YAML is wrong. That a key stands twice is said without a line, so the later one is looked for.

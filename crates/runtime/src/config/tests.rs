@@ -126,3 +126,9 @@ fn a_file_full_of_brackets_is_refused_before_it_takes_time() {
         "m.yaml:1: this is no YAML: ",
     );
 }
+
+#[test]
+fn a_file_full_of_aliases_is_refused_before_it_takes_time() {
+    let bomb = "a: &a [x,x,x]\nb: &b [*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b]\nname: [*c,*c]\n";
+    refused(bomb, "m.yaml:4: this is no YAML: more than 8 aliases");
+}
