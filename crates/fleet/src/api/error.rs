@@ -52,7 +52,7 @@ impl ApiError {
             StatusCode::BAD_REQUEST,
             code,
             "The request is not understood",
-            detail,
+            quoted(&detail.into()),
         )
     }
 
