@@ -145,7 +145,7 @@ fn nothing_is_lost(said: &Value, kept: &Value, newer: bool, place: &str) {
         }
         // A gap that is known: below the payload serde takes an array of the fields' values for an object.
         (Value::Array(_), Value::Object(_)) => {
-            assert!(place != ".payload", "an array was taken for a payload")
+            assert!(place != ".payload", "an array was taken for a payload");
         }
         (said, kept) => assert!(said == kept || is_nothing(said), "{place}: {said} became {kept}"),
     }
