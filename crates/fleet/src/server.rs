@@ -11,12 +11,11 @@ use muster_store::{
     DataDirectory, EventLog, LocalBus, LogError, LogOptions, OpenError, SqliteLog, Telemetry,
     TelemetryOptions,
 };
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::gateway::counter::Counter;
 use crate::gateway::figures::Figures;
-use crate::gateway::listener::Listener;
+use crate::gateway::listener::{Listener, TcpListeners};
 use crate::gateway::threads::MachineThreads;
 use crate::gateway::{Gateway, GatewayState, accept};
 use crate::live::sequencer::Sequencer;
@@ -108,9 +107,9 @@ impl Server {
     pub async fn start(options: Options, clock: Clock, shutdown: Shutdown) -> Result<Self, ServerError> {
         options.check()?;
         // Ports first: a port that is taken is the most likely thing to be wrong, and nothing is changed by it.
-        let listener = bind(options.listen).await?;
+        let listener = bind(options.listen)?;
         let admin = match options.admin_listen {
-            Some(address) => Some(bind(address).await?),
+            Some(address) => Some(bind(address)?),
             None => None,
         };
         Self::start_on(listener, admin, options, clock, shutdown).await
@@ -370,18 +369,8 @@ fn open(
     Ok((log, telemetry, fold))
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener, ServerError> {
-    let listen = |source| ServerError::Listen { address, source };
-    let socket = if address.is_ipv4() {
-        tokio::net::TcpSocket::new_v4()
-    } else {
-        tokio::net::TcpSocket::new_v6()
-    };
-    let socket = socket.map_err(listen)?;
-    socket.set_reuseaddr(true).map_err(listen)?;
-    socket.bind(address).map_err(listen)?;
-    // Ten thousand machines that come back at once wait here for a moment.
-    socket.listen(16_384).map_err(listen)
+fn bind(address: SocketAddr) -> Result<TcpListeners, ServerError> {
+    TcpListeners::bind(address).map_err(|source| ServerError::Listen { address, source })
 }
 
 fn local<L: Listener>(listener: &L, asked: SocketAddr) -> Result<SocketAddr, ServerError> {

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::{Fleet, ShardMessage, Stopping};
 
 /// How often the log is looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// A checkpoint after so many entries …
 const ENTRIES: u64 = 20_000;
 /// … or after so long, if there were any. Each checkpoint keeps a snapshot of every machine that changed, for good: more
