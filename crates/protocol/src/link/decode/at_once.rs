@@ -4,11 +4,15 @@
 //! wrong, and what a newer version may add.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
 
 use muster_model::entry::JsonText;
 use muster_model::vocabulary::{Quality, Severity};
 use muster_model::{MachineId, RecordNumber, SequenceNumber, SessionNumber, Timestamp};
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::super::Envelope;
 use super::super::limits::Limits;
@@ -37,7 +41,26 @@ struct Frame<'a, P> {
     timestamp: Timestamp,
     #[serde(default)]
     traceparent: Option<&'a str>,
-    payload: P,
+    payload: Object<P>,
+}
+
+/// Something that is written as an object: derived readers would take an array of its values, too.
+struct Object<P>(P);
+
+impl<'de, P: Deserialize<'de>> Deserialize<'de> for Object<P> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields<P>(PhantomData<P>);
+        impl<'de, P: Deserialize<'de>> Visitor<'de> for Fields<P> {
+            type Value = Object<P>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Self::Value, A::Error> {
+                P::deserialize(MapAccessDeserializer::new(fields)).map(Object)
+            }
+        }
+        deserializer.deserialize_map(Fields(PhantomData))
+    }
 }
 
 #[derive(Deserialize)]
@@ -64,8 +87,13 @@ struct StrictSample {
     offset_ms: i32,
 }
 
-#[derive(Deserialize)]
-struct Event(#[serde(with = "StrictEvent")] EventReport);
+struct Event(EventReport);
+
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        StrictEvent::deserialize(deserializer).map(Self)
+    }
+}
 
 /// The fields of an [`EventReport`], and no others.
 #[derive(Deserialize)]
@@ -108,7 +136,7 @@ impl<'a, P: Deserialize<'a>> Frame<'a, P> {
     }
 
     fn envelope(self, message: impl FnOnce(P) -> Option<MachineMessage>) -> Option<Envelope<MachineMessage>> {
-        let message = message(self.payload)?;
+        let message = message(self.payload.0)?;
         let numbered =
             message.is_durable() == self.record.is_some() && self.record != Some(RecordNumber::ZERO);
         numbered.then_some(Envelope {
@@ -207,6 +235,7 @@ mod tests {
             ("\"metric\":", "\"mood\":1,\"metric\":"),
             ("\"cpu.percent\"", "\"CPU\""),
             ("\"version\":1", "\"version\":2"),
+            ("\"payload\":{\"samples\":", "\"payload\":["),
             ("\"record\":8", "\"record\":0"),
             (",\"record\":8", ""),
             ("\"thermal.high\"", "\"\""),
