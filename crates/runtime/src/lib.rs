@@ -6,11 +6,13 @@
 //! - [`config`]: what people set, in layers, refused with its place.
 //! - [`errors`]: an error with all its causes on one line.
 //! - [`logging`]: structured logs on standard error.
+//! - [`priority`]: which threads go first.
 
 pub mod clock;
 pub mod config;
 pub mod errors;
 pub mod logging;
+pub mod priority;
 pub mod shutdown;
 pub mod tasks;
 

@@ -287,7 +287,7 @@ impl Telemetry {
         let thread = std::thread::Builder::new()
             .name("muster-telemetry".into())
             .spawn(move || {
-                step_back();
+                muster_runtime::priority::step_back(BEHIND);
                 writer.run();
                 drop(held);
             })
@@ -358,14 +358,6 @@ impl Inner {
 
 /// How far the thread that packs and writes measurements stands behind all others (`nice`): nobody waits for it.
 const BEHIND: i32 = 10;
-
-/// Lets others go before the calling thread. The system tells threads apart here, whatever POSIX says. Source: setpriority(2).
-fn step_back() {
-    // Where it is refused, all are alike.
-    if let Ok(nice) = rustix::process::getpriority_process(None) {
-        let _ = rustix::process::setpriority_process(None, nice + BEHIND);
-    }
-}
 
 impl Drop for Inner {
     fn drop(&mut self) {

@@ -6,6 +6,7 @@
 
 use std::io;
 
+use muster_runtime::priority::step_back;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 /// A runtime that ends when this is dropped; what still runs on it is cut off.
@@ -21,7 +22,7 @@ impl MachineThreads {
         let runtime = Builder::new_multi_thread()
             .worker_threads(count)
             .thread_name("machines")
-            .on_thread_start(step_back)
+            .on_thread_start(|| step_back(BEHIND))
             .enable_all()
             .build()?;
         Ok(Self(Some(runtime)))
@@ -35,15 +36,6 @@ impl MachineThreads {
 
 /// How far threads that have much to do stand behind those that mostly wait (`nice`).
 const BEHIND: i32 = 5;
-
-/// Lets others of this process go before the calling thread.
-fn step_back() {
-    // The system tells threads apart here, whatever POSIX says. Source: setpriority(2), "C library/kernel differences". Where it is
-    // refused, all are alike.
-    if let Ok(nice) = rustix::process::getpriority_process(None) {
-        let _ = rustix::process::setpriority_process(None, nice + BEHIND);
-    }
-}
 
 impl Drop for MachineThreads {
     fn drop(&mut self) {
