@@ -11,10 +11,12 @@ import { Server } from "./lib/server.mjs";
 
 let server;
 before(async () => {
-  // The flooder comes back again and again: how often it may is another limit.
-  server = await Server.start({ args: ["--sessions-burst", "10000"] });
+  server = await Server.start();
 });
 after(() => server.stop());
+
+// 1,000 messages at 200 a second.
+const FILLS_IN_MS = 5_000;
 
 const p99 = (times) => [...times].sort((a, b) => a - b)[Math.floor(times.length * 0.99)];
 
@@ -54,11 +56,10 @@ test("row 37: 150 messages a second for long are taken", async () => {
   await machine.end();
 });
 
-// Below this nobody feels it. With two processors for the flood, the measuring, the server and whatever else runs here, twice
-// a few milliseconds would be the scheduler's doing.
-const FLOOR_MS = 50;
+// Below this nobody feels it: a server that is not optimised takes longer over a flood, and other tests run beside this one.
+const FLOOR_MS = 20;
 
-test("row 37: while one machine floods again and again, the others' p99 is at most twice what it is else, or 50 ms", async (t) => {
+test("row 37: while one machine floods again and again, the others' p99 is at most twice what it is else, or 20 ms", async (t) => {
   const quiet = await Promise.all([1, 2, 3, 4, 5].map(() => Machine.welcomed(server)));
   const flooder = fork(fileURLToPath(new URL("lib/flooder.mjs", import.meta.url)), [String(server.port)]);
   t.after(() => flooder.kill("SIGKILL"));
@@ -66,20 +67,26 @@ test("row 37: while one machine floods again and again, the others' p99 is at mo
   await beats(quiet, 50);
   // In turns, so that whatever else this computer does is in both.
   const times = { rest: [], flood: [] };
-  for (let round = 0; round < 6; round += 1) {
+  const began = performance.now();
+  for (let round = 0; round < 3; round += 1) {
     for (const word of ["rest", "flood"]) {
       flooder.send(word);
-      await sleep(100);
-      times[word].push(...(await beats(quiet, 100)));
+      times[word].push(...(await beats(quiet, 500)));
     }
   }
   const told = once(flooder, "message");
   flooder.send("end");
   const [codes] = await told;
   const [before, during] = [p99(times.rest), p99(times.flood)];
-  t.diagnostic(`p99 ${before.toFixed(1)} ms without, ${during.toFixed(1)} ms with a flood, of ${times.flood.length} beats each; let go: ${JSON.stringify(codes)}`);
-  assert.ok(codes[1008] > 0, `the flooder was never let go: ${JSON.stringify(codes)}`);
-  assert.deepEqual(Object.keys(codes), ["1008"]);
+  const most = Math.max(...times.flood);
+  t.diagnostic(
+    `p99 ${before.toFixed(1)} ms without, ${during.toFixed(1)} ms (at most ${most.toFixed(1)}) with a flood, of ` +
+      `${times.flood.length} beats each; let go: ${JSON.stringify(codes)}`,
+  );
+  assert.deepEqual(Object.keys(codes), ["1008", "1013"], "let go for flooding, and not let in until its bucket was full");
+  const floods = Math.ceil((performance.now() - began) / FILLS_IN_MS);
+  assert.ok(codes[1008] >= 3 && codes[1008] <= floods, `at most ${floods} floods: ${JSON.stringify(codes)}`);
+  assert.ok((await server.metric("muster_floods_refused_total")) >= codes[1013], "each time it was not let in is counted");
   assert.ok(during <= Math.max(2 * before, FLOOR_MS), `${during} ms with a flood, ${before} ms without`);
   for (const machine of quiet) await machine.end();
 });

@@ -59,6 +59,8 @@ struct Slot {
     alone_reason: Arc<str>,
     /// How many sessions it may open yet.
     sessions: TokenBucket,
+    /// It flooded: until then it opens none.
+    flooded_until_ms: u64,
     /// When its presence is looked at next.
     check_ms: Option<u64>,
     /// The presence that was last put into the log, on disk or not.
@@ -160,6 +162,7 @@ impl Shard {
                 refused,
                 reason,
             } => self.refused(connection, &refused, reason),
+            Input::Flooded(connection) => self.flooded(now, connection),
             Input::Heard(connection) => self.heard(now, connection),
             Input::Closed { connection, reason } => {
                 self.ended.remove(&connection);
@@ -612,6 +615,7 @@ impl Slot {
             grace_ms: 0,
             alone_reason: "never connected".into(),
             sessions: TokenBucket::new(options.sessions_per_s, options.sessions_burst, now.mono_ms),
+            flooded_until_ms: 0,
             check_ms: None,
             presence: view.presence,
             asked_for: None,

@@ -74,6 +74,17 @@ impl Shard {
             );
             return;
         };
+        if let Some(slot) = self.slots.get(&machine)
+            && let Some(wait_ms) = slot.flooded_until_ms.checked_sub(now.mono_ms)
+            && wait_ms > 0
+        {
+            self.figures.refused += 1;
+            self.figures.floods_refused += 1;
+            let message = "this machine flooded: it is let in again when what it may say has filled up again";
+            let retry = Some(u32::try_from(wait_ms).unwrap_or(u32::MAX));
+            self.bye(now, id, machine, ByeReason::Overloaded, message, retry, 1013);
+            return;
+        }
         if let Some(slot) = self.slots.get_mut(&machine)
             && !slot.sessions.take(now.mono_ms)
         {
@@ -122,6 +133,20 @@ impl Shard {
             version,
             dictionary: mine.copied().find(|mine| hello.dictionaries.contains(mine)),
         });
+    }
+
+    /// How much a machine may say is counted for each connection. So who used it up must not get all of it again by connecting
+    /// anew: it waits for as long as it takes to fill up.
+    pub(super) fn flooded(&mut self, now: Now, id: ConnectionId) {
+        let Some(connection) = self.connections.get(&id) else {
+            return;
+        };
+        let limits = &self.options.limits;
+        let fills_in_ms =
+            (u64::from(limits.messages_burst) * 1_000).div_ceil(u64::from(limits.messages_per_s.max(1)));
+        if let Some(slot) = self.slots.get_mut(&connection.machine) {
+            slot.flooded_until_ms = now.mono_ms + fills_in_ms;
+        }
     }
 
     /// The older connection of the same machine is over, whatever it still says.

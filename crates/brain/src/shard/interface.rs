@@ -89,6 +89,8 @@ pub enum Input {
         /// Why, for a person.
         reason: String,
     },
+    /// A machine said more than its limits allow; its connection is about to end.
+    Flooded(ConnectionId),
     /// Something came over a connection that is no message, such as the answer to a ping.
     Heard(ConnectionId),
     /// A connection is gone.
@@ -230,6 +232,8 @@ pub struct Figures {
     pub machines_refused: u64,
     /// Sessions that were refused because their machine opens too many.
     pub sessions_refused: u64,
+    /// Sessions that were refused because their machine flooded just before.
+    pub floods_refused: u64,
     /// Measurements that were dropped because none is so great.
     pub unbelievable: u64,
 }

@@ -72,6 +72,8 @@ pub enum ShardMessage {
         /// Why, for a person.
         reason: String,
     },
+    /// A machine said more than its limits allow.
+    Flooded(ConnectionId),
     /// Something that is no message came over a connection.
     Heard(ConnectionId),
     /// A connection is gone.
@@ -289,6 +291,7 @@ impl ShardTask {
                 };
                 self.shard.step(now, refused);
             }
+            ShardMessage::Flooded(connection) => self.shard.step(now, Input::Flooded(connection)),
             ShardMessage::Heard(connection) => self.shard.step(now, Input::Heard(connection)),
             ShardMessage::Closed { connection, reason } => {
                 self.lines.remove(&connection);
@@ -599,6 +602,8 @@ impl ShardTask {
             .increment(figures.records_refused - since.records_refused);
         metrics::counter!("muster_sessions_refused_total")
             .increment(figures.sessions_refused - since.sessions_refused);
+        metrics::counter!("muster_floods_refused_total")
+            .increment(figures.floods_refused - since.floods_refused);
     }
 }
 

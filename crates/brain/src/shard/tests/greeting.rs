@@ -207,6 +207,55 @@ fn records_that_the_machine_lost_are_noted_and_passed_over() {
 }
 
 #[test]
+fn a_machine_that_flooded_waits_until_its_bucket_is_full_again() {
+    let mut bench = Bench::new();
+    bench.connect(FIRST, 1);
+    bench.step(Input::Flooded(ConnectionId(1)));
+    bench.close(1);
+    // 1,000 messages at 200 a second.
+    for (ms, connection, wait_ms) in [(0, 2, 5_000), (4_999, 3, 1)] {
+        bench.now_ms = ms;
+        bench.say(connection, hello(FIRST, |_| {}));
+        bench.settle();
+        let words = [
+            format!("bye to {connection}: overloaded"),
+            format!("close {connection}: 1013"),
+        ];
+        assert_eq!(bench.words(), words);
+        assert!(
+            matches!(bench.said()[0].1, ServerMessage::Bye(bye) if bye.retry_after_ms == Some(wait_ms)),
+            "{:?}",
+            bench.said()
+        );
+        bench.effects.clear();
+        bench.close(connection);
+    }
+    assert_eq!(
+        bench.logged().len(),
+        2,
+        "a refused session takes no room in the log"
+    );
+    assert_eq!(bench.shard.figures().floods_refused, 2);
+    bench.connect(SECOND, 4);
+    bench.now_ms = 5_000;
+    assert_eq!(
+        bench.connect(FIRST, 5),
+        SessionNumber(2),
+        "and others are let in all the time"
+    );
+}
+
+#[test]
+fn what_was_fenced_floods_at_nobodys_cost() {
+    let mut bench = Bench::new();
+    bench.connect(FIRST, 1);
+    bench.connect(FIRST, 2);
+    bench.step(Input::Flooded(ConnectionId(1)));
+    bench.close(2);
+    assert_eq!(bench.connect(FIRST, 3), SessionNumber(3));
+}
+
+#[test]
 fn a_drained_server_says_when_to_come_back() {
     let mut bench = Bench::new();
     bench.connect(FIRST, 1);

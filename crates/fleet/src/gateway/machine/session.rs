@@ -115,6 +115,7 @@ enum Next {
     Say(Box<Said>),
     Ping,
     Refuse(Box<Refusal>),
+    Flooded,
     End(Box<End>),
 }
 
@@ -278,11 +279,7 @@ impl Session<'_> {
         self.unheard = 0;
         // Pings and pongs are no messages, but cost as much.
         if !self.bucket.take(turn.now_ms) {
-            metrics::counter!("muster_violations_total", "kind" => "flood").increment(1);
-            let limits = &self.state.options.shard.limits;
-            let (rate, burst) = (limits.messages_per_s, limits.messages_burst);
-            let reason = format!("more than {rate} messages a second after a burst of {burst}");
-            return Some(Next::End(Box::new(End::told(1008, reason))));
+            return Some(Next::Flooded);
         }
         match hear(&mut turn.received, &turn.decoder, self.agreed, incoming) {
             Heard::Frame(frame) => turn.add(frame),
@@ -321,8 +318,19 @@ impl Session<'_> {
                 self.tell_of(&refusal).await?;
                 Err(refused(wire, self.state, &refusal).await)
             }
+            Next::Flooded => Err(self.flooded().await?),
             Next::End(end) => Err(*end),
         }
+    }
+
+    /// The shard lets its machine wait before it comes again.
+    async fn flooded(&self) -> Result<End, End> {
+        metrics::counter!("muster_violations_total", "kind" => "flood").increment(1);
+        self.tell(ShardMessage::Flooded(self.connection)).await?;
+        let limits = &self.state.options.shard.limits;
+        let (rate, burst) = (limits.messages_per_s, limits.messages_burst);
+        let reason = format!("more than {rate} messages a second after a burst of {burst}");
+        Ok(End::told(1008, reason))
     }
 
     /// A record that is refused will come again: the shard counts how often.
