@@ -256,6 +256,12 @@ section! {
         mode: Mode,
         /// What the safety node says.
         safety: Safety,
+        /// Why it does not move freely, the gravest first: `estop`, `asked`, `started` … Empty where nothing holds it back.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        held_by: Vec<String>,
+        /// Whether it is at rest, as measured; absent where nothing measures it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at_rest: Option<bool>,
         /// Who may move it.
         authority: Authority,
         /// How far its mission is.

@@ -91,6 +91,8 @@ fn status_prefers_what_a_person_must_see_first() {
         Some(Arc::new(Operation {
             mode,
             safety,
+            held_by: Vec::new(),
+            at_rest: None,
             authority: Authority::None,
             mission: Mission::Idle,
         }))
@@ -240,6 +242,8 @@ fn any_state() -> impl Strategy<Value = ReportedState> {
         Arc::new(Operation {
             mode,
             safety,
+            held_by: Vec::new(),
+            at_rest: None,
             authority,
             mission,
         })

@@ -199,6 +199,8 @@ fn reported(summary: &MachineSummary, name: &str, mode: Mode) -> ReportedState {
         operation: Some(Arc::new(Operation {
             mode,
             safety: Safety::Operational,
+            held_by: Vec::new(),
+            at_rest: None,
             authority: Authority::Mission,
             mission: Mission::Running,
         })),

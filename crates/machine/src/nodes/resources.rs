@@ -102,6 +102,8 @@ impl Reader {
             mode,
             // There is no safety node yet, and nobody else may say that all is well.
             safety: Safety::Init,
+            held_by: Vec::new(),
+            at_rest: None,
             authority: Authority::None,
             mission: Mission::Idle,
         });

@@ -99,6 +99,8 @@ impl Workload {
                 self.state.operation = Some(Arc::new(Operation {
                     mode: modes[self.random.index(modes.len())],
                     safety: Safety::Operational,
+                    held_by: Vec::new(),
+                    at_rest: None,
                     authority: Authority::None,
                     mission: Mission::Idle,
                 }));

@@ -193,6 +193,8 @@ fn operation(mode: Mode) -> Operation {
     Operation {
         mode,
         safety: Safety::Operational,
+        held_by: Vec::new(),
+        at_rest: None,
         authority: Authority::None,
         mission: Mission::Idle,
     }
