@@ -2,7 +2,7 @@
 //!
 //! Begin with [`Shard::step`]. A machine's life here is: `hello` ([`hello`]) → session → records ([`records`]) → what is
 //! on disk is folded into its view and acknowledged → presence ([`presence`]) judged from what is heard. What people
-//! decide about a machine is in [`profile`].
+//! decide about a machine is in [`profile`], the stop that they ask of it in [`stop`].
 //!
 //! Nothing is folded, shown, welcomed or acknowledged before the log has it: what was accepted but is not on disk yet
 //! lives in [`Pending`].
@@ -13,6 +13,7 @@ mod places;
 mod presence;
 mod profile;
 mod records;
+mod stop;
 
 #[cfg(test)]
 mod tests;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 use muster_model::view::Profile;
 use muster_model::{
     Entry, MachineEntry, MachineId, MachineView, RecordNumber, SequenceNumber, SessionNumber, StateVersion,
-    StreamVersion,
+    StreamVersion, Timestamp,
 };
 use muster_protocol::link::{Ack, Bye, ByeReason, Envelope, MachineMessage, ServerMessage, TokenBucket};
 
@@ -32,6 +33,7 @@ use hello::Greeting;
 pub use interface::{Append, ConnectionId, Effect, Figures, Input, Options, Placed, RequestId, Ticket};
 pub use places::Places;
 pub use profile::{ProfileChange, ProfileError};
+pub use stop::{StopError, StopIssued, StopOrder};
 
 /// What a machine has said and the log does not hold yet.
 #[derive(Clone, Debug)]
@@ -92,10 +94,23 @@ struct Batch {
     ticket: Ticket,
     entries: Vec<Append>,
     greetings: Vec<Greeting>,
-    answers: Vec<(RequestId, MachineId)>,
+    answers: Vec<(RequestId, MachineId, Asked)>,
     /// Machines whose entries here build on a batch that failed: the log will refuse this one, too, and they have
     /// started over already.
     doomed: BTreeSet<MachineId>,
+}
+
+/// What a person asked for whose entry is on its way to the log.
+#[derive(Clone, Debug)]
+enum Asked {
+    /// Another profile.
+    Profile,
+    /// A stop.
+    Stop {
+        command_id: String,
+        issued: Timestamp,
+        expires: Timestamp,
+    },
 }
 
 /// One shard of the fleet.
@@ -179,6 +194,11 @@ impl Shard {
             } => {
                 self.change_profile(request, machine, change, expected);
             }
+            Input::Stop {
+                request,
+                machine,
+                order,
+            } => self.stop(now, request, machine, order),
             Input::Drain { retry_after_ms } => self.drain(now, retry_after_ms),
         }
     }
@@ -363,6 +383,7 @@ impl Shard {
                 acks.insert(append.machine);
             }
             self.touch(append.machine);
+            self.tell_stop(now, append.machine, &append.entry);
             recorded.push(Entry {
                 position: placed.position,
                 machine: append.machine,
@@ -378,14 +399,53 @@ impl Shard {
         for machine in acks {
             self.acknowledge(now, machine, None);
         }
-        for (request, machine) in batch.answers {
-            if let Some(slot) = self.slots.get(&machine) {
-                self.effects.push(Effect::Answer {
-                    request,
-                    result: Ok(slot.view.profile.clone()),
-                });
-            }
+        for (request, machine, asked) in batch.answers {
+            self.answer(request, machine, asked);
         }
+    }
+
+    /// What a person asked for is in the log.
+    fn answer(&mut self, request: RequestId, machine: MachineId, asked: Asked) {
+        let Some(slot) = self.slots.get(&machine) else {
+            return;
+        };
+        let effect = match asked {
+            Asked::Profile => Effect::Answer {
+                request,
+                result: Ok(slot.view.profile.clone()),
+            },
+            Asked::Stop {
+                command_id,
+                issued,
+                expires,
+            } => Effect::Stopped {
+                request,
+                machine,
+                result: Ok(StopIssued {
+                    command_id,
+                    issued,
+                    expires,
+                    in_session: self.in_session(machine).is_some(),
+                }),
+            },
+        };
+        self.effects.push(effect);
+    }
+
+    /// What a person asked for did not get into the log.
+    fn answer_lost(&mut self, request: RequestId, machine: MachineId, asked: Asked, reason: &str) {
+        let reason = reason.to_owned();
+        self.effects.push(match asked {
+            Asked::Profile => Effect::Answer {
+                request,
+                result: Err(ProfileError::NotPersisted { reason }),
+            },
+            Asked::Stop { .. } => Effect::Stopped {
+                request,
+                machine,
+                result: Err(StopError::NotPersisted { reason }),
+            },
+        });
     }
 
     /// A batch is lost: whoever had something in it starts over from what is on disk.
@@ -397,11 +457,8 @@ impl Shard {
         for machine in machines.difference(&batch.doomed).copied() {
             self.start_over(now, machine, reason);
         }
-        for (request, _) in batch.answers {
-            let result = Err(ProfileError::NotPersisted {
-                reason: reason.to_owned(),
-            });
-            self.effects.push(Effect::Answer { request, result });
+        for (request, machine, asked) in batch.answers {
+            self.answer_lost(request, machine, asked, reason);
         }
     }
 
@@ -415,14 +472,11 @@ impl Shard {
             .greetings
             .retain(|greeting| greeting.machine != machine);
         let answers = std::mem::take(&mut self.batch.answers);
-        for (request, about) in answers {
+        for (request, about, asked) in answers {
             if about == machine {
-                let result = Err(ProfileError::NotPersisted {
-                    reason: reason.to_owned(),
-                });
-                self.effects.push(Effect::Answer { request, result });
+                self.answer_lost(request, machine, asked, reason);
             } else {
-                self.batch.answers.push((request, about));
+                self.batch.answers.push((request, about, asked));
             }
         }
         let Some(slot) = self.slots.get_mut(&machine) else {

@@ -14,6 +14,7 @@ mod machines;
 mod page;
 mod profile;
 mod sse;
+mod stop;
 mod stream;
 #[cfg(feature = "test-server")]
 pub mod test_server;

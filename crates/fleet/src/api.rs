@@ -1,6 +1,6 @@
 //! The REST API under `/api/v1`, and the document that describes it.
 //!
-//! A folder a resource: [`machines`], [`events`], [`fleet`], [`profile`], [`series`]. Query strings come through
+//! A folder a resource: [`machines`], [`events`], [`fleet`], [`profile`], [`series`], [`stop`]. Query strings come through
 //! [`params`], errors leave through [`error`], and [`convert`] is the one place where the domain becomes a document.
 
 pub mod convert;
@@ -13,6 +13,7 @@ pub mod paging;
 pub mod params;
 pub mod profile;
 pub mod series;
+pub mod stop;
 
 use axum::Router;
 use axum::routing::get;
@@ -40,6 +41,8 @@ pub fn described() -> OpenApiRouter<GatewayState> {
             profile::put_display_name,
             profile::delete_display_name
         ))
+        .routes(routes!(stop::one))
+        .routes(routes!(stop::several))
         .routes(routes!(events::list))
         .routes(routes!(fleet::summary))
         .routes(routes!(fleet::timeline))

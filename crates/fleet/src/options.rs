@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use muster_brain::shard;
+use muster_protocol::api::{STOP_LIFETIME_DEFAULT_S, STOP_LIFETIME_MAX_S};
 use muster_protocol::link::compression::DICTIONARY_ID;
 
 /// How the server is set up.
@@ -30,6 +31,9 @@ pub struct Options {
     pub ping_every_ms: u64,
     /// How long a client may take nothing of what it is sent before it is let go.
     pub write_within_ms: u64,
+    /// How long a machine may carry out a remote stop, where whoever asks for it does not say: a machine that comes back
+    /// later is not told any more.
+    pub stop_lifetime_s: u64,
     /// How shards behave.
     pub shard: shard::Options,
     /// How the log writes; its failures on demand are for tests.
@@ -85,6 +89,7 @@ impl Options {
             hello_within_ms: 10_000,
             ping_every_ms: 9_000,
             write_within_ms: 60_000,
+            stop_lifetime_s: STOP_LIFETIME_DEFAULT_S,
             shard: shard::Options {
                 dictionaries: vec![DICTIONARY_ID],
                 ..shard::Options::default()
@@ -146,6 +151,13 @@ impl Options {
                 100,
                 600_000,
                 "100 to 600,000",
+            ),
+            (
+                "stop_lifetime_s",
+                self.stop_lifetime_s,
+                1,
+                STOP_LIFETIME_MAX_S,
+                "1 to 86,400",
             ),
             (
                 "messages_per_s",

@@ -1,7 +1,7 @@
 //! What the fleet knows: shards that own their machines, and views of them for readers.
 //!
 //! Begin with [`Fleet`], the handle that the gateway, the API and the live API share. Behind it, [`shard`] runs one
-//! `muster_brain::shard::Shard` per task; [`table`] holds the views that readers see; [`recovery`] brings everything
+//! `muster_brain::shard::Shard` per task; [`stops`] asks many machines at a time to stop; [`table`] holds the views that readers see; [`recovery`] brings everything
 //! back after a restart; [`checkpoint`] keeps restarts short; [`keeping`] keeps the log
 //! small; [`past`] answers for any moment that is gone.
 
@@ -12,6 +12,7 @@ pub mod recovery;
 pub mod searches;
 pub mod shard;
 pub mod shown;
+pub mod stops;
 pub mod table;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -148,11 +149,24 @@ impl Fleet {
 
     /// The shard that owns a machine.
     pub fn shard_of(&self, machine: MachineId) -> &ShardHandle {
+        &self.inner.shards[self.index_of(machine)]
+    }
+
+    fn index_of(&self, machine: MachineId) -> usize {
         let bytes = machine.as_bytes();
         let tail = u64::from_be_bytes([
             bytes[8], bytes[9], bytes[10], bytes[11], bytes[12], bytes[13], bytes[14], bytes[15],
         ]);
-        &self.inner.shards[shard_index(tail, self.inner.shards.len())]
+        shard_index(tail, self.inner.shards.len())
+    }
+
+    /// A new id, for whatever needs one: ordered by the time at which it was made.
+    ///
+    /// # Errors
+    ///
+    /// The operating system gave no randomness.
+    pub fn new_id(&self) -> Result<uuid::Uuid, muster_runtime::clock::NoEntropy> {
+        muster_runtime::clock::new_uuid(&self.inner.clock)
     }
 
     /// Every shard.

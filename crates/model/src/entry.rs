@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::ids::{BootId, LogPosition, MachineId, RecordNumber, SessionNumber, StateVersion, StreamVersion};
 use crate::state::{ReportedState, StatePatch};
+use crate::stop::STOP_KIND;
 use crate::time::Timestamp;
 use crate::vocabulary::{Presence, Severity};
 
@@ -129,6 +130,21 @@ pub enum MachineEntry {
         /// Why it was refused, for a person.
         reason: String,
     },
+    /// Somebody asked the machine for something; it is said to the machine after this is on disk.
+    CommandIssued {
+        /// Names the command for ever.
+        command_id: String,
+        /// What is asked for, in the link's word: `stop` …
+        kind: String,
+        /// Who asks.
+        issuer: String,
+        /// Why.
+        reason: String,
+        /// When.
+        issued: Timestamp,
+        /// From when on the machine must not carry it out any more.
+        expires: Timestamp,
+    },
     /// A person gave the machine another name to be shown, or took it away.
     Renamed {
         /// The new one.
@@ -168,6 +184,7 @@ impl MachineEntry {
             | Self::SessionOpened { .. }
             | Self::PresenceChanged { .. }
             | Self::RecordsLost { .. }
+            | Self::CommandIssued { .. }
             | Self::Renamed { .. }
             | Self::Labelled { .. } => None,
         }
@@ -222,11 +239,30 @@ impl MachineEntry {
                     .map(|reason| format!(": {reason}"))
                     .unwrap_or_default();
                 let kind = format!("command.{outcome}");
-                noticed(
-                    &kind,
-                    Severity::Info,
-                    format!("Command {command_id} {outcome}{why}"),
+                about_command(
+                    command_id,
+                    noticed(
+                        &kind,
+                        Severity::Info,
+                        format!("Command {command_id} {outcome}{why}"),
+                    ),
                 )
+            }
+            Self::CommandIssued {
+                command_id,
+                kind,
+                issuer,
+                reason,
+                ..
+            } => {
+                let event = if kind == STOP_KIND {
+                    let message = format!("Remote stop asked for by {issuer}: {reason}");
+                    noticed("machine.stop_requested", Severity::Warning, message)
+                } else {
+                    let message = format!("Command {kind} given by {issuer}: {reason}");
+                    noticed("machine.command_issued", Severity::Info, message)
+                };
+                about_command(command_id, event)
             }
             Self::RecordsLost { first, last } => noticed(
                 "records.lost",
@@ -270,4 +306,13 @@ impl MachineEntry {
             }
         }
     }
+}
+
+/// All that happens because of one command belongs together.
+fn about_command(command_id: &str, event: Option<MachineEvent>) -> Option<MachineEvent> {
+    let correlation_id = Some(command_id.to_owned());
+    event.map(|event| MachineEvent {
+        correlation_id,
+        ..event
+    })
 }

@@ -11,6 +11,7 @@ pub mod filter;
 pub mod ids;
 pub mod state;
 pub mod status;
+pub mod stop;
 pub mod telemetry;
 pub mod time;
 pub mod topic;
@@ -27,6 +28,7 @@ pub use ids::{
 };
 pub use state::{ReportedState, StatePatch};
 pub use status::{Status, StatusWord};
+pub use stop::{LastStop, StopAnswer};
 pub use telemetry::Sample;
 pub use time::Timestamp;
 pub use topic::{Topic, TopicPattern};

@@ -12,6 +12,7 @@ use crate::entry::{MachineEntry, StateChange};
 use crate::ids::{BootId, LogPosition, MachineId, RecordNumber, SessionNumber, StateVersion, StreamVersion};
 use crate::state::{ReportedState, SectionTimes};
 use crate::status::Status;
+use crate::stop::{LastStop, STOP_KIND, StopAnswer};
 use crate::telemetry;
 use crate::time::Timestamp;
 use crate::vocabulary::Presence;
@@ -99,6 +100,8 @@ pub struct MachineView {
     pub presence_since: Timestamp,
     /// Why, for a person.
     pub presence_reason: Arc<str>,
+    /// The last remote stop that was asked of it, and how far that got.
+    pub last_stop: Option<Arc<LastStop>>,
     /// When anything was last heard of it: from memory where the server is running, from the log otherwise.
     pub last_seen: Timestamp,
     /// Its latest telemetry.
@@ -124,6 +127,9 @@ struct Snapshot {
     presence: Presence,
     presence_since: Timestamp,
     presence_reason: Arc<str>,
+    /// Snapshots of before there were stops know of none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last_stop: Option<Arc<LastStop>>,
     last_seen: Timestamp,
 }
 
@@ -146,6 +152,7 @@ impl MachineView {
             presence: Presence::Lost,
             presence_since: now,
             presence_reason: "never connected".into(),
+            last_stop: None,
             last_seen: now,
             vitals: Vitals::default(),
         }
@@ -212,10 +219,54 @@ impl MachineView {
                 }
                 self.state_version = *version;
                 self.reported_at = Some(*at);
+                if let (Some(stop), Some(operation)) = (&mut self.last_stop, &self.reported.operation)
+                    && stop.is_under_way()
+                {
+                    Arc::make_mut(stop).reported(*at, operation);
+                }
             }
-            MachineEntry::EventReported { .. }
-            | MachineEntry::ResponseReported { .. }
-            | MachineEntry::RecordRefused { .. } => {}
+            MachineEntry::CommandIssued {
+                command_id,
+                kind,
+                issuer,
+                reason,
+                issued,
+                expires,
+            } => {
+                if kind == STOP_KIND {
+                    self.last_stop = Some(Arc::new(LastStop {
+                        command_id: command_id.clone(),
+                        issuer: issuer.clone(),
+                        reason: reason.clone(),
+                        issued: *issued,
+                        expires: *expires,
+                        answer: None,
+                        standing_at: None,
+                        at_rest_at: None,
+                        released_at: None,
+                    }));
+                }
+            }
+            MachineEntry::ResponseReported {
+                record: _,
+                at,
+                command_id,
+                outcome,
+                reason,
+            } => {
+                if let Some(stop) = &mut self.last_stop
+                    && stop.command_id == *command_id
+                    && stop.answer.is_none()
+                {
+                    let answer = StopAnswer {
+                        outcome: outcome.clone(),
+                        reason: reason.clone(),
+                        at: *at,
+                    };
+                    Arc::make_mut(stop).answered(answer, self.reported.operation.as_deref());
+                }
+            }
+            MachineEntry::EventReported { .. } | MachineEntry::RecordRefused { .. } => {}
             MachineEntry::RecordsLost { first: _, last } => {
                 self.highest_record = self.highest_record.max(*last);
             }
@@ -249,6 +300,7 @@ impl MachineView {
             presence: self.presence,
             presence_since: self.presence_since,
             presence_reason: self.presence_reason.clone(),
+            last_stop: self.last_stop.clone(),
             last_seen: self.last_seen,
         })
     }
@@ -272,6 +324,7 @@ impl MachineView {
             presence: kept.presence,
             presence_since: kept.presence_since,
             presence_reason: kept.presence_reason,
+            last_stop: kept.last_stop,
             last_seen: kept.last_seen,
             vitals: Vitals::default(),
         })

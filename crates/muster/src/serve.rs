@@ -73,6 +73,9 @@ pub(crate) struct ServeOptions {
     /// Sessions that one machine may open at once [default: 60]
     #[arg(long, value_name = "N", help_heading = "Machines")]
     sessions_burst: Option<String>,
+    /// How long a remote stop waits for a machine that is away, in seconds, where whoever asks does not say [default: 600]
+    #[arg(long, value_name = "S", help_heading = "Machines")]
+    stop_lifetime: Option<String>,
     /// Whether messages of machines are compressed: auto (where the machine offers it) or off [default: auto]
     #[arg(long, value_name = "WHEN", help_heading = "Machines")]
     compression: Option<String>,
@@ -101,6 +104,7 @@ impl ServeOptions {
             ("machines_max", self.machines_max),
             ("machines.sessions_per_second", self.sessions_per_second),
             ("machines.sessions_burst", self.sessions_burst),
+            ("machines.stop_lifetime_s", self.stop_lifetime),
             ("machines.compression", self.compression),
             ("log.level", self.log_level),
             ("log.format", self.log_format),

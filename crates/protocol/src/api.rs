@@ -2,7 +2,19 @@
 //!
 //! Begin with [`MachineSummary`], a row of the table, and [`Machine`], the whole of one machine.
 
+macro_rules! document {
+    ($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident: $type:ty),+ $(,)? }) => {
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+        $(#[$doc])*
+        pub struct $name {
+            $($(#[$fdoc])* pub $field: $type),+
+        }
+    };
+}
+
 mod problem;
+mod stop;
 
 use std::collections::BTreeMap;
 
@@ -14,17 +26,10 @@ use muster_model::{StateVersion, StatusWord, Timestamp};
 use serde::{Deserialize, Serialize};
 
 pub use problem::{Problem, ProblemField};
-
-macro_rules! document {
-    ($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident: $type:ty),+ $(,)? }) => {
-        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-        #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-        $(#[$doc])*
-        pub struct $name {
-            $($(#[$fdoc])* pub $field: $type),+
-        }
-    };
-}
+pub use stop::{
+    STOP_LIFETIME_DEFAULT_S, STOP_LIFETIME_MAX_S, STOP_MACHINES_MAX, STOP_REASON_MAX_CHARS, Stop,
+    StopMachine, StopRefused, StopRequest, StopSelection, StopTold, StopsIssued,
+};
 
 document! {
     /// One row of the table of machines. What is not known is null, never a made-up value.
@@ -87,6 +92,10 @@ document! {
         /// When it last reported its state.
         #[cfg_attr(feature = "schema", schema(required = true))]
         reported_at: Option<Timestamp>,
+        /// The last remote stop that was asked of it, and how far that got; absent where none ever was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "schema", schema(nullable = false))]
+        last_stop: Option<Stop>,
     }
 }
 

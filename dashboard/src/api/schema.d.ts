@@ -161,6 +161,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/machines/{id}/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Stop one machine */
+        post: operations["one"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/machines/{id}/telemetry": {
         parameters: {
             query?: never;
@@ -189,6 +206,23 @@ export interface paths {
         get: operations["openapi"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Stop several machines, or all */
+        post: operations["several"];
         delete?: never;
         options?: never;
         head?: never;
@@ -549,6 +583,8 @@ export interface components {
             };
             /** @description When anything was last heard of it. */
             last_seen: components["schemas"]["Timestamp"];
+            /** @description The last remote stop that was asked of it, and how far that got; absent where none ever was. */
+            last_stop?: components["schemas"]["Stop"];
             /**
              * Format: double
              * @description Latitude in degrees (WGS 84).
@@ -651,8 +687,12 @@ export interface components {
         };
         /** @description The regions of the machine's state. */
         Operation: {
+            /** @description Whether it is at rest, as measured; absent where nothing measures it. */
+            at_rest?: boolean | null;
             /** @description Who may move it. */
             authority: components["schemas"]["Authority"];
+            /** @description Why it does not move freely, the gravest first: `estop`, `asked`, `started` … Empty where nothing holds it back. */
+            held_by?: string[];
             /** @description How far its mission is. */
             mission: components["schemas"]["Mission"];
             /** @description What it is doing, in one word. */
@@ -915,6 +955,93 @@ export interface components {
          * @enum {string}
          */
         StatusWord: "failed" | "lost" | "attention" | "updating" | "parked" | "ok" | "unknown";
+        /** @description The last remote stop that was asked of a machine, and how far it got by what the machine itself said. */
+        Stop: {
+            /** @description What the machine answered: `accepted`, `duplicate` (it had it already), `expired` or `refused`; null until it does. */
+            answer: string | null;
+            /** @description Why, where it did not accept. */
+            answer_reason: string | null;
+            answered_at: components["schemas"]["Timestamp"] | null;
+            /** @description Whether nothing moves just now, by what it measures; null where it measures nothing. */
+            at_rest: boolean | null;
+            at_rest_at: components["schemas"]["Timestamp"] | null;
+            /** @description Names the command for ever. */
+            command_id: string;
+            /** @description From when on the machine must not carry it out any more. */
+            expires_at: components["schemas"]["Timestamp"];
+            /** @description When it was asked for. */
+            issued_at: components["schemas"]["Timestamp"];
+            /** @description Who asked for it. */
+            issuer: string;
+            /** @description Why. */
+            reason: string;
+            released_at: components["schemas"]["Timestamp"] | null;
+            standing_at: components["schemas"]["Timestamp"] | null;
+        };
+        /** @description A remote stop of one machine. */
+        StopMachine: {
+            /**
+             * Format: int64
+             * @description How long the machine may carry it out, in seconds: 1 to 86,400. Absent: what the server is set to, ten minutes by
+             *     default. A machine that comes back later is not told any more.
+             */
+            expires_in_s?: number;
+            /** @description Why: 1 to 500 characters. */
+            reason: string;
+        };
+        /** @description A machine for which a stop could not be issued. */
+        StopRefused: {
+            /** @description Why, for a person. */
+            detail: string;
+            /** @description Which machine. */
+            machine_id: components["schemas"]["MachineId"];
+        };
+        /** @description A remote stop of several machines: exactly one of `machines`, `filter` and `all` says which. */
+        StopRequest: {
+            /** @description `true`: every machine of the fleet. */
+            all?: boolean;
+            /**
+             * Format: int64
+             * @description How long the machines may carry it out, in seconds: 1 to 86,400. Absent: what the server is set to, ten minutes by
+             *     default. A machine that comes back later is not told any more.
+             */
+            expires_in_s?: number;
+            /** @description Those that pass, as in the list of machines: `kind=car region=munich`. */
+            filter?: string;
+            /** @description These: at most 10,000. */
+            machines?: components["schemas"]["MachineId"][];
+            /** @description Why: 1 to 500 characters. */
+            reason: string;
+        };
+        /** @description A stop that is in the log. */
+        StopTold: {
+            /** @description Names the command for ever. */
+            command_id: string;
+            /** @description From when on the machine must not carry it out any more. */
+            expires_at: components["schemas"]["Timestamp"];
+            /** @description When it was asked for. */
+            issued_at: components["schemas"]["Timestamp"];
+            /** @description Which machine. */
+            machine_id: components["schemas"]["MachineId"];
+            /** @description Its name, as it is shown. */
+            machine_name: string;
+            /**
+             * @description Whether the machine was in session, so that it was told at once. Otherwise it is told when it comes back, if that
+             *     is in time.
+             */
+            told: boolean;
+        };
+        /** @description Stops that are in the log. How far each got shows in its machine's `last_stop`. */
+        StopsIssued: {
+            /** @description Who asked. */
+            issuer: string;
+            /** @description Why. */
+            reason: string;
+            /** @description Machines for which it could not be issued; empty as a rule. */
+            refused: components["schemas"]["StopRefused"][];
+            /** @description One line a machine. */
+            stops: components["schemas"]["StopTold"][];
+        };
         /** @description The measurements of one machine over a span of time. */
         Telemetry: {
             /** @description Start of the span. */
@@ -1804,6 +1931,87 @@ export interface operations {
             };
         };
     };
+    one: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The machine */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StopMachine"];
+            };
+        };
+        responses: {
+            /** @description The stop is in the log, and the machine told if it is in session */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StopsIssued"];
+                };
+            };
+            /** @description The id or the body is not understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such machine */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The reason or the time is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot do it now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     telemetry: {
         parameters: {
             query?: {
@@ -1882,6 +2090,84 @@ export interface operations {
                 };
                 content: {
                     "application/json": unknown;
+                };
+            };
+        };
+    };
+    several: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StopRequest"];
+            };
+        };
+        responses: {
+            /** @description The stops are in the log, and each machine told that is in session. `refused` names those for which it could not be done */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StopsIssued"];
+                };
+            };
+            /** @description The body is not understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description None of the machines that were named exists */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The selection, the reason or the time is wrong, or no machine is selected */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot do it now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };

@@ -240,6 +240,7 @@ impl Shard {
             greeting.machine,
             ServerMessage::Welcome(Box::new(welcome)),
         );
+        self.tell_open_stop(now, greeting.connection, greeting.machine);
     }
 }
 

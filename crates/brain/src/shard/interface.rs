@@ -9,6 +9,7 @@ use muster_protocol::link::{
 };
 
 use super::profile::{ProfileChange, ProfileError};
+use super::stop::{StopError, StopIssued, StopOrder};
 
 /// One WebSocket of one machine. Never used twice while the server runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -127,6 +128,15 @@ pub enum Input {
         /// Only if this is the version of the profile that the person saw.
         expected: Option<StreamVersion>,
     },
+    /// A person asks a machine to stop.
+    Stop {
+        /// Where the answer goes. Many machines may be asked in one request: each is answered for itself.
+        request: RequestId,
+        /// Which machine.
+        machine: MachineId,
+        /// The stop.
+        order: StopOrder,
+    },
     /// End every connection in order.
     Drain {
         /// When the machines may come back.
@@ -211,6 +221,15 @@ pub enum Effect {
         /// What came of it.
         result: Result<Arc<Profile>, ProfileError>,
     },
+    /// Tell a person what became of a stop.
+    Stopped {
+        /// Which request.
+        request: RequestId,
+        /// Of which machine.
+        machine: MachineId,
+        /// Whether it is in the log, and on its way to the machine.
+        result: Result<StopIssued, StopError>,
+    },
 }
 
 /// Figures of a shard, counted since it began.
@@ -236,4 +255,8 @@ pub struct Figures {
     pub floods_refused: u64,
     /// Measurements that were dropped because none is so great.
     pub unbelievable: u64,
+    /// Stops that were put into the log.
+    pub stops_issued: u64,
+    /// Stops that were said to a machine with its welcome, because it had not answered them.
+    pub stops_said_at_welcome: u64,
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use muster_model::view::Profile;
 use muster_model::{MachineEntry, MachineId, StreamVersion};
 
-use super::{Effect, RequestId, Shard};
+use super::{Asked, Effect, RequestId, Shard};
 
 /// What changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +84,6 @@ impl Shard {
             }
         };
         self.append(machine, entry);
-        self.batch.answers.push((request, machine));
+        self.batch.answers.push((request, machine, Asked::Profile));
     }
 }

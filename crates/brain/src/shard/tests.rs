@@ -5,6 +5,7 @@ mod log;
 mod people;
 mod presence;
 mod records;
+mod stop;
 
 use muster_model::state::{Location, Power, StatePatch};
 use muster_model::{BootId, LogPosition, Presence, ReportedState, Severity, Timestamp};
@@ -121,6 +122,14 @@ impl Bench {
         session
     }
 
+    /// The same, with what the shard said to it kept.
+    fn connect_keeping(&mut self, machine: MachineId, connection: u64) -> SessionNumber {
+        self.effects.clear();
+        self.say(connection, hello(machine, |_| {}));
+        self.settle();
+        self.view(machine).session
+    }
+
     fn close(&mut self, connection: u64) {
         let connection = ConnectionId(connection);
         let reason = "reset".to_owned();
@@ -157,7 +166,9 @@ impl Bench {
                     ServerMessage::Ack(ack) => format!("record {}", ack.record),
                     ServerMessage::Resync(resync) => format!("from {}", resync.next_record),
                     ServerMessage::Bye(bye) => format!("{:?}", bye.reason).to_lowercase(),
-                    ServerMessage::Desired(_) | ServerMessage::Command(_) => String::new(),
+                    ServerMessage::Command(command) =>
+                        format!("{:?} {}", command.kind, command.id).to_lowercase(),
+                    ServerMessage::Desired(_) => String::new(),
                 }
             )),
             Effect::Close { connection, code, .. } => Some(format!("close {}: {code}", connection.0)),
@@ -165,7 +176,8 @@ impl Bench {
             | Effect::Recorded(_)
             | Effect::Telemetry { .. }
             | Effect::Log { .. }
-            | Effect::Answer { .. } => None,
+            | Effect::Answer { .. }
+            | Effect::Stopped { .. } => None,
         });
         words.collect()
     }
@@ -186,6 +198,7 @@ fn entry_words(entry: &MachineEntry) -> String {
         MachineEntry::ResponseReported { record, .. } => format!("response {record}"),
         MachineEntry::RecordRefused { record, kind, .. } => format!("refused {kind} {record}"),
         MachineEntry::RecordsLost { first, last } => format!("lost {first} to {last}"),
+        MachineEntry::CommandIssued { kind, command_id, .. } => format!("{kind} {command_id}"),
         MachineEntry::Renamed { .. } => "renamed".to_owned(),
         MachineEntry::Labelled { .. } => "labelled".to_owned(),
     }

@@ -6,10 +6,10 @@ use axum::Json;
 use axum::http::header::{CONTENT_TYPE, ETAG};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use muster_model::{Filter, MachineId, Timestamp};
+use muster_model::{Filter, MachineId, Presence, Timestamp};
 use muster_protocol::api::{
-    DisplayName, EventPage, Labels, LogPage, Machine, MachinePage, MachineSummary, Problem, Telemetry,
-    Timeline,
+    DisplayName, EventPage, Labels, LogPage, Machine, MachinePage, MachineSummary, Problem, Stop,
+    StopRequest, StopTold, StopsIssued, Telemetry, Timeline,
 };
 
 use super::Received;
@@ -22,7 +22,11 @@ pub(super) fn answer(fleet: &mut Fleet, received: &Received, uri: &Uri) -> Respo
     let path = uri.path().strip_prefix("/api/v1/").unwrap_or("");
     let segments: Vec<&str> = path.split('/').collect();
     match (received.method.as_str(), segments.as_slice()) {
-        ("GET", ["machines"]) => machines(fleet, &query),
+        ("GET", ["machines"]) => {
+            step_stops(fleet);
+            machines(fleet, &query)
+        }
+        ("POST", ["stop"]) => stop(fleet, received),
         ("GET", ["fleet", "summary"]) => {
             let mut summary = fleet.summary();
             if let Some(at) = at(&query) {
@@ -121,6 +125,76 @@ fn profile(fleet: &mut Fleet, index: usize, received: &Received, part: &str) -> 
     }
 }
 
+/// Notes the stop with every machine that is meant.
+fn stop(fleet: &mut Fleet, received: &Received) -> Response {
+    let request: StopRequest = match serde_json::from_str(&received.body) {
+        Ok(request) => request,
+        Err(error) => return refuse(&problem(422, "MST-A003", &error.to_string())),
+    };
+    let mut issued = StopsIssued {
+        issuer: "local".to_owned(),
+        reason: request.reason,
+        stops: Vec::new(),
+        refused: Vec::new(),
+    };
+    let lifetime_ms = 1_000 * i64::try_from(request.expires_in_s.unwrap_or(600)).unwrap_or(i64::MAX);
+    let named = request.machines.unwrap_or_default();
+    for machine in &mut fleet.machines {
+        let row = &mut machine.summary;
+        let is_meant = request.filter.as_ref().map_or_else(
+            || request.all == Some(true) || named.contains(&row.id),
+            |filter| passes(row, filter),
+        );
+        if !is_meant {
+            continue;
+        }
+        let stop = Stop {
+            command_id: format!("stop-of-{}", row.name),
+            issuer: issued.issuer.clone(),
+            reason: issued.reason.clone(),
+            issued_at: fleet.now,
+            expires_at: fleet.now.plus_millis(lifetime_ms),
+            answer: None,
+            answer_reason: None,
+            answered_at: None,
+            standing_at: None,
+            at_rest_at: None,
+            released_at: None,
+            at_rest: None,
+        };
+        issued.stops.push(StopTold {
+            machine_id: row.id,
+            machine_name: row.name.clone(),
+            command_id: stop.command_id.clone(),
+            issued_at: stop.issued_at,
+            expires_at: stop.expires_at,
+            told: row.presence != Presence::Lost,
+        });
+        row.last_stop = Some(stop);
+    }
+    if issued.stops.is_empty() {
+        return refuse(&problem(422, "MST-A019", "no machine passes the filter"));
+    }
+    (StatusCode::ACCEPTED, Json(issued)).into_response()
+}
+
+/// The next thing happens to the stops of machines that are present.
+fn step_stops(fleet: &mut Fleet) {
+    let stopped = |machine: &Machine| machine.summary.last_stop.is_some();
+    if !fleet.machines.iter().any(stopped) {
+        return;
+    }
+    let Some(step) = fleet.stop_steps.pop_front() else {
+        return;
+    };
+    for machine in &mut fleet.machines {
+        let row = &mut machine.summary;
+        if let Some(stop) = row.last_stop.as_mut().filter(|_| row.presence != Presence::Lost) {
+            step(stop);
+        }
+    }
+}
+
 fn change(machine: &mut Machine, received: &Received, part: &str) -> Result<(), Box<Problem>> {
     let bad = |error: serde_json::Error| Box::new(problem(400, "MST-A001", &error.to_string()));
     let is_put = received.method == "PUT";
@@ -173,7 +247,7 @@ fn machines(fleet: &Fleet, query: &Query) -> Response {
     .into_response()
 }
 
-/// The few filters that tests use: `name~`, `id~`, `kind=`.
+/// The few filters that tests use: `name~`, `id~`, `id=`, `kind=`.
 fn passes(row: &MachineSummary, filter: &str) -> bool {
     filter.split_whitespace().all(|term| {
         let term = term.to_lowercase();
@@ -181,6 +255,8 @@ fn passes(row: &MachineSummary, filter: &str) -> bool {
             row.name.to_lowercase().contains(part)
         } else if let Some(part) = term.strip_prefix("id~") {
             row.id.to_string().contains(part)
+        } else if let Some(ids) = term.strip_prefix("id=") {
+            ids.split('|').any(|id| row.id.to_string() == id)
         } else if let Some(kind) = term.strip_prefix("kind=") {
             row.kind == kind
         } else {

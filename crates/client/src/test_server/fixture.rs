@@ -12,7 +12,7 @@ use muster_model::{
     LogPosition, MachineId, Mode, Presence, RecordNumber, ReportedState, Safety, SessionNumber, Severity,
     StateVersion, StatusWord, Timestamp,
 };
-use muster_protocol::api::{Event, FleetSummary, LogLine, Machine, MachineSummary, Problem, Series};
+use muster_protocol::api::{Event, FleetSummary, LogLine, Machine, MachineSummary, Problem, Series, Stop};
 
 /// What the server knows, and how it is to behave.
 pub struct Fleet {
@@ -34,6 +34,9 @@ pub struct Fleet {
     pub refusals: VecDeque<Problem>,
     /// So many of the next changes find that somebody else was faster.
     pub conflicts: u32,
+    /// What becomes of the machines' stops: with each list of machines that is asked for after one, the next of these happens
+    /// to every machine that is present.
+    pub stop_steps: VecDeque<fn(&mut Stop)>,
 }
 
 impl Fleet {
@@ -49,6 +52,7 @@ impl Fleet {
             greeting: String::new(),
             refusals: VecDeque::new(),
             conflicts: 0,
+            stop_steps: VecDeque::new(),
         }
     }
 
@@ -156,6 +160,7 @@ pub fn machine(number: u32) -> Machine {
         version: "0.1.0".to_owned(),
         last_seen,
         reported_at: Some(now.plus_millis(-60_000)),
+        last_stop: None,
     };
     let reported = reported(&summary, &name, mode);
     Machine {

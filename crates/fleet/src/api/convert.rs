@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use muster_model::vocabulary::{Mode, Presence};
 use muster_model::{LogPosition, MachineEvent, MachineId, MachineView, StatusWord, Timestamp};
-use muster_protocol::api::{Event, FleetSummary, Machine, MachineSummary};
+use muster_protocol::api::{Event, FleetSummary, Machine, MachineSummary, Stop};
 
 /// Below this charge a machine that is not charging is counted as low, in percent.
 const LOW_BATTERY_PERCENT: f64 = 20.0;
@@ -40,7 +40,32 @@ pub fn summary(view: &MachineView) -> MachineSummary {
         version: view.agent_version().to_owned(),
         last_seen: view.last_seen,
         reported_at: view.reported_at,
+        last_stop: last_stop(view),
     }
+}
+
+/// How far the last stop that was asked of a machine got.
+fn last_stop(view: &MachineView) -> Option<Stop> {
+    let stop = view.last_stop.as_ref()?;
+    let answer = stop.answer.as_ref();
+    Some(Stop {
+        command_id: stop.command_id.clone(),
+        issuer: stop.issuer.clone(),
+        reason: stop.reason.clone(),
+        issued_at: stop.issued,
+        expires_at: stop.expires,
+        answer: answer.map(|answer| answer.outcome.clone()),
+        answer_reason: answer.and_then(|answer| answer.reason.clone()),
+        answered_at: answer.map(|answer| answer.at),
+        standing_at: stop.standing_at,
+        at_rest_at: stop.at_rest_at,
+        released_at: stop.released_at,
+        at_rest: view
+            .reported
+            .operation
+            .as_ref()
+            .and_then(|operation| operation.at_rest),
+    })
 }
 
 /// The whole of one machine.

@@ -97,6 +97,16 @@ impl ApiError {
         )
     }
 
+    /// Something is asked of a selection of machines that holds none.
+    pub fn nothing_selected(detail: &str) -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "MST-A019",
+            "No machine is selected",
+            detail,
+        )
+    }
+
     /// There was no such machine at that moment.
     pub fn no_such_machine_then(id: impl std::fmt::Display, at: impl std::fmt::Display) -> Self {
         let detail = format!("the fleet did not know a machine {id} at {at}");

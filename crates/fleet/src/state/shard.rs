@@ -14,7 +14,7 @@ use futures_util::stream::FuturesOrdered;
 use muster_brain::Now;
 use muster_brain::live::{About, Content, Published};
 use muster_brain::shard::{
-    ConnectionId, Effect, Input, Placed, ProfileChange, ProfileError, RequestId, Shard, Ticket,
+    ConnectionId, Effect, Input, Placed, ProfileChange, ProfileError, RequestId, Shard, StopOrder, Ticket,
 };
 use muster_model::view::Profile;
 use muster_model::{Entry, LogPosition, MachineEntry, MachineId, MachineView, StreamVersion};
@@ -24,6 +24,7 @@ use muster_store::{Append, Bus, EventLog, Expected, LocalBus, LogError, StreamNa
 use tokio::sync::{mpsc, oneshot};
 
 use super::shown::Shown;
+use super::stops::{Replies, StopResults};
 use super::table::{Row, Table};
 use super::{Publications, now};
 use crate::api::convert;
@@ -94,6 +95,13 @@ pub enum ShardMessage {
         /// Where the answer goes.
         reply: oneshot::Sender<Result<Arc<Profile>, ProfileError>>,
     },
+    /// A person asks machines to stop.
+    Stop {
+        /// Which machines of this shard, and how: at least one, and no more than are stepped in one go.
+        orders: Vec<(MachineId, StopOrder)>,
+        /// Where the answer goes, once all are answered for.
+        reply: oneshot::Sender<StopResults>,
+    },
     /// Fold nothing more in until it is known after which entry of the log the checkpoint is; then give the views that
     /// changed since the last time this was asked, as they are after that entry.
     Checkpoint {
@@ -159,6 +167,7 @@ pub struct ShardTask {
     lines: HashMap<ConnectionId, Line>,
     in_flight: Receipts,
     requests: BTreeMap<RequestId, oneshot::Sender<Result<Arc<Profile>, ProfileError>>>,
+    stops: Replies,
     next_request: u64,
     /// Machines that changed since the last checkpoint.
     unsaved: BTreeSet<MachineId>,
@@ -205,6 +214,7 @@ impl ShardTask {
             lines: HashMap::new(),
             in_flight: FuturesOrdered::new(),
             requests: BTreeMap::new(),
+            stops: Replies::default(),
             next_request: 0,
             unsaved: BTreeSet::new(),
             hold: None,
@@ -315,6 +325,19 @@ impl ShardTask {
                         expected,
                     },
                 );
+            }
+            ShardMessage::Stop { orders, reply } => {
+                self.next_request += 1;
+                let request = RequestId(self.next_request);
+                self.stops.expect(request, orders.len(), reply);
+                for (machine, order) in orders {
+                    let stop = Input::Stop {
+                        request,
+                        machine,
+                        order,
+                    };
+                    self.shard.step(now, stop);
+                }
             }
             ShardMessage::Checkpoint {
                 held,
@@ -470,6 +493,14 @@ impl ShardTask {
                         let _ = reply.send(result);
                     }
                 }
+                Effect::Stopped {
+                    request,
+                    machine,
+                    result,
+                } => {
+                    self.show_changes();
+                    self.stops.add(request, machine, result);
+                }
             }
         }
         if self.barrier.is_some() && self.in_flight.is_empty() {
@@ -604,6 +635,9 @@ impl ShardTask {
             .increment(figures.sessions_refused - since.sessions_refused);
         metrics::counter!("muster_floods_refused_total")
             .increment(figures.floods_refused - since.floods_refused);
+        metrics::counter!("muster_stops_issued_total").increment(figures.stops_issued - since.stops_issued);
+        metrics::counter!("muster_stops_said_at_welcome_total")
+            .increment(figures.stops_said_at_welcome - since.stops_said_at_welcome);
     }
 }
 

@@ -16,3 +16,4 @@ mod link;
 mod live;
 mod past;
 mod server;
+mod stop;

@@ -157,6 +157,14 @@ impl Layered for Settings {
             u32,
             shard.sessions_burst
         ),
+        number!(
+            "machines.stop_lifetime_s",
+            "seconds that a remote stop waits for a machine that is away: 1 to 86400",
+            1,
+            86_400,
+            u64,
+            stop_lifetime_s
+        ),
         Key {
             path: "machines.compression",
             accepted: "whether messages of machines are compressed: auto (where the machine offers it) or off",

@@ -426,7 +426,8 @@ impl World {
                 Effect::Recorded(_)
                 | Effect::Telemetry { .. }
                 | Effect::Log { .. }
-                | Effect::Answer { .. } => {}
+                | Effect::Answer { .. }
+                | Effect::Stopped { .. } => {}
             }
         }
         true

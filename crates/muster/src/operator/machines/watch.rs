@@ -336,6 +336,7 @@ fn words_only(row: &MachineSummary) -> MachineSummary {
         latitude_degrees: None,
         longitude_degrees: None,
         reported_at: None,
+        last_stop: None,
         ..without_age(row)
     }
 }

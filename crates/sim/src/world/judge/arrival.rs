@@ -57,6 +57,7 @@ impl Judge {
             MachineEntry::RecordRefused { record, .. } => self.passed_over(now, machine, *record),
             MachineEntry::Registered
             | MachineEntry::PresenceChanged { .. }
+            | MachineEntry::CommandIssued { .. }
             | MachineEntry::Renamed { .. }
             | MachineEntry::Labelled { .. } => {}
         }

@@ -115,6 +115,7 @@ impl Reading {
                 MachineEntry::Registered
                 | MachineEntry::StateReported { .. }
                 | MachineEntry::ResponseReported { .. }
+                | MachineEntry::CommandIssued { .. }
                 | MachineEntry::Renamed { .. }
                 | MachineEntry::Labelled { .. } => {}
             }
