@@ -43,6 +43,17 @@ pub enum OperatorError {
         /// What it is now.
         what: String,
     },
+    /// The person who was asked said no.
+    #[error("nothing was stopped")]
+    Declined,
+    /// Stops were issued, and not every machine is known to stand.
+    #[error("{standing} of {total} machines are known to stand")]
+    NotStanding {
+        /// How many are.
+        standing: usize,
+        /// Of how many.
+        total: usize,
+    },
     /// The reader of our output went away. Not told of.
     #[error("the reader of the output went away")]
     ReaderGone,
@@ -74,6 +85,7 @@ impl OperatorError {
         match self {
             Self::ReaderGone => 0,
             Self::Usage { .. } => 2,
+            Self::NotStanding { .. } => 3,
             Self::Client(ClientError::BadAddress { .. }) => 64,
             Self::Client(
                 ClientError::Unreachable { .. }
@@ -86,6 +98,7 @@ impl OperatorError {
             | Self::NoSuchMachine { .. }
             | Self::Ambiguous { .. }
             | Self::Conflict { .. }
+            | Self::Declined
             | Self::Output(_)
             | Self::Format { .. } => 1,
         }
@@ -102,6 +115,8 @@ impl OperatorError {
             Self::ReaderGone => "MST-O005",
             Self::Output(_) => "MST-O006",
             Self::Format { .. } => "MST-O007",
+            Self::Declined => "MST-O008",
+            Self::NotStanding { .. } => "MST-O009",
         }
     }
 
@@ -122,9 +137,14 @@ impl OperatorError {
                 | ClientError::Interrupted { .. }
                 | ClientError::SetUp(_),
             )
+            | Self::Declined
             | Self::ReaderGone
             | Self::Output(_)
             | Self::Format { .. } => None,
+            Self::NotStanding { .. } => Some(
+                "`muster machine show MACHINE` says how far a stop got; go and look where a machine may still move"
+                    .to_owned(),
+            ),
             Self::Usage { hint, .. } => Some(hint.clone()),
             Self::NoSuchMachine { similar, .. } if similar.is_empty() => {
                 Some("`muster machines` lists them all".to_owned())

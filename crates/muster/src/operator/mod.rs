@@ -39,6 +39,7 @@ mod moment;
 mod options;
 mod session;
 mod status;
+mod stop;
 mod text;
 
 #[cfg(test)]
@@ -60,6 +61,7 @@ Exit codes:
   0   done
   1   failed, or refused by the server
   2   the command line is not understood
+  3   stop: stops are issued, but not every machine is known to stand
   64  bad configuration, such as an address that is none
   69  the server cannot be reached, or does not answer in time";
 
@@ -75,6 +77,8 @@ pub enum OperatorCommand {
     Machine(machine::MachineCommand),
     /// List what happened in the fleet, or follow it
     Events(events::EventsOptions),
+    /// Ask machines to stop, and follow them until they stand
+    Stop(stop::StopOptions),
 }
 
 /// Carries out a command and says on standard error why it could not. A reader that went away is not an error.
@@ -104,5 +108,6 @@ async fn carry_out(command: OperatorCommand, session: &mut Session) -> Result<()
         OperatorCommand::Machines(options) => machines::run(*options, session).await,
         OperatorCommand::Machine(command) => machine::run(command, session).await,
         OperatorCommand::Events(options) => events::run(options, session).await,
+        OperatorCommand::Stop(options) => stop::run(options, session).await,
     }
 }

@@ -1,6 +1,6 @@
 //! What every command works with: the client, the two outputs, the clock and the zone.
 
-use std::io::{IsTerminal, Write};
+use std::io::{BufRead, IsTerminal, Write};
 
 use jiff::Zoned;
 use jiff::tz::TimeZone;
@@ -25,6 +25,8 @@ pub(super) struct Session {
     pub(super) now: Zoned,
     pub(super) out: Box<dyn Write + Send>,
     pub(super) notes: Box<dyn Write + Send>,
+    /// Where a person answers questions; none where no person sits at a terminal.
+    pub(super) answers: Option<Box<dyn BufRead + Send>>,
 }
 
 impl Session {
@@ -52,6 +54,7 @@ impl Session {
             now: Zoned::now(),
             out: Box::new(std::io::stdout()),
             notes: Box::new(std::io::stderr()),
+            answers: super::stop::terminal(),
         })
     }
 

@@ -16,6 +16,7 @@ mod changes;
 mod live;
 mod parsing;
 mod shown;
+mod stop;
 
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -101,6 +102,8 @@ impl Write for Written {
 struct Terminal {
     out: Written,
     notes: Written,
+    /// What the person there types; none where nobody sits there.
+    answers: Option<String>,
     look: Look,
 }
 
@@ -109,6 +112,7 @@ impl Terminal {
         Self {
             out: Written::new(),
             notes: Written::new(),
+            answers: None,
             look: Look { width, colour: false },
         }
     }
@@ -135,6 +139,10 @@ impl Terminal {
             now: now.to_zoned(TimeZone::fixed(Offset::constant(1))),
             out: Box::new(self.out.clone()),
             notes: Box::new(self.notes.clone()),
+            answers: self
+                .answers
+                .clone()
+                .map(|text| Box::new(std::io::Cursor::new(text)) as Box<dyn std::io::BufRead + Send>),
         };
         carry_out(command, &mut session).await
     }

@@ -19,6 +19,7 @@ pub(super) fn render(machine: &Machine, session: &Session) -> String {
     head(machine, &mut page, session);
     health(machine, &mut page);
     operation(machine, &mut page);
+    last_stop(machine, &mut page, session);
     power_and_heat(machine, &mut page);
     resources(machine, &mut page);
     network(machine, &mut page);
@@ -145,6 +146,40 @@ fn operation(machine: &Machine, page: &mut Page) {
         let speed = machine.summary.speed_m_per_s.or(Some(location.speed_m_per_s));
         page.fact("speed", number(speed, 1, "m/s"));
     }
+}
+
+/// How far the last remote stop got, with the time that each step took since it was asked for.
+fn last_stop(machine: &Machine, page: &mut Page, session: &Session) {
+    let Some(stop) = &machine.summary.last_stop else {
+        return;
+    };
+    page.section("Last remote stop");
+    page.fact(
+        "asked for",
+        format!("{} by {}", when(stop.issued_at, machine, session), stop.issuer),
+    );
+    page.fact("reason", &stop.reason);
+    let after = |at: Option<muster_model::Timestamp>| {
+        at.map(|at| format!("after {} ms", at.millis_since(stop.issued_at)))
+    };
+    let received = match stop.answer.as_deref() {
+        None if machine.at < stop.expires_at => {
+            format!(
+                "not yet; told until {}",
+                local_time(stop.expires_at, session.zone())
+            )
+        }
+        None => "never: its time is over".to_owned(),
+        Some(_) if stop.is_received() => after(stop.answered_at).unwrap_or_default(),
+        Some(word) => {
+            let reason = stop.answer_reason.as_deref().unwrap_or("no reason given");
+            format!("{word} by the machine: {reason}")
+        }
+    };
+    page.fact("received", received);
+    page.fact_if("standing", after(stop.standing_at));
+    page.fact_if("at rest", after(stop.at_rest_at));
+    page.fact_if("let go", after(stop.released_at));
 }
 
 fn power_and_heat(machine: &Machine, page: &mut Page) {

@@ -41,6 +41,19 @@ fn what_cannot_be_is_refused_with_what_is_accepted() {
     };
     check(&["machines", "--watch", "--at", "14:03"], "cannot be used with");
     check(&["machines", "--limit", "0"], "0");
+    check(&["stop", "--reason", "x"], "<MACHINE|--filter <FILTER>|--all>");
+    check(&["stop", "frida"], "--reason");
+    check(
+        &["stop", "frida", "--all", "--reason", "x"],
+        "cannot be used with",
+    );
+    check(
+        &["stop", "--all", "--filter", "kind=car", "--reason", "x"],
+        "cannot be used with",
+    );
+    check(&["stop", "frida", "--reason", " "], "1 to 500");
+    check(&["stop", "frida", "--reason", "x", "--wait", "3601"], "3600");
+    check(&["stop", "frida", "--reason", "x", "--expires", "0"], "1..=86400");
     check(&["machines", "--columns", "colour"], "possible values");
     check(
         &["events", "--severity", "bad"],
