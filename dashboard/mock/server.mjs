@@ -89,6 +89,7 @@ async function answer(request, path, query) {
   if (path === 'fleet/timeline') {
     return world.timeline(moment(query, 'from', Date.now() - 3600_000), moment(query, 'to', Date.now()), Number(query.get('buckets') ?? 60));
   }
+  if (path === 'stop') return stop(JSON.parse(await bodyOf(request)));
   const found = /^machines\/([^/]+)(?:\/(.*))?$/.exec(path);
   const index = found ? world.byId.get(found[1]) : undefined;
   if (!found) throw new Refused(404, 'No such page', `There is nothing at /api/v1/${path}.`, 'MST-A004');
@@ -100,10 +101,22 @@ async function answer(request, path, query) {
     case 'telemetry':
       return world.telemetry(index, moment(query, 'from', to - 900_000), to, Number(query.get('points') ?? 300), query.get('metrics')?.split(',') ?? null);
     case 'logs': return world.logs(index, to, query.has('cursor') ? Number(query.get('cursor')) : undefined, limited(query), query.get('severity'));
+    case 'stop': return stop({ machines: [found[1]], ...JSON.parse(await bodyOf(request)) });
     case 'labels':
     case 'display-name': return edit(request, index, found[2]);
     default: throw new Refused(404, 'No such page', `There is nothing at /api/v1/${path}.`, 'MST-A004');
   }
+}
+
+function stop({ machines: ids, filter, all, reason }) {
+  const now = Date.now();
+  const meant = world.rows(now).filter((row) => all === true || ids?.includes(row.id) || (filter !== undefined && matchesFilter(filter, row)));
+  if (meant.length === 0) throw new Refused(422, 'No machine is selected', 'no machine passes the filter', 'MST-A019');
+  const stops = meant.map((row) => {
+    const { command_id, issued_at, expires_at } = world.stop(world.byId.get(row.id), reason, now);
+    return { machine_id: row.id, machine_name: row.name, command_id, issued_at, expires_at, told: row.presence !== 'lost' };
+  });
+  return { issuer: 'local', reason, stops, refused: [] };
 }
 
 async function edit(request, index, what) {
@@ -166,7 +179,8 @@ const server = createServer(async (request, response) => {
       }
       const found = await answer(request, path, url.searchParams);
       const tagged = found.etag !== undefined;
-      reply(200, 'application/json', JSON.stringify(tagged ? found.document : found), tagged ? { etag: found.etag } : {});
+      const status = request.method === 'POST' ? 202 : 200;
+      reply(status, 'application/json', JSON.stringify(tagged ? found.document : found), tagged ? { etag: found.etag } : {});
     } else {
       const [type, body] = await file(url.pathname);
       reply(200, type, body, { 'content-security-policy': POLICY, 'cache-control': 'no-cache' });

@@ -42,6 +42,8 @@ export class World {
     this.ids = Array.from({ length: machines }, (_, index) => machineId(index));
     this.byId = new Map(this.ids.map((id, index) => [id, index]));
     this.profiles = new Map();
+    /** The last stop of a machine, by its index. */
+    this.stops = new Map();
   }
 
   profile(index) {
@@ -112,6 +114,7 @@ export class World {
     }[v.fate];
     const mode = v.fate === 'parked' ? 'parked' : v.charging ? 'charging' : v.kind === 'pi' ? 'working' : 'driving';
     const profile = this.profile(index);
+    const stop = this.lastStop(index, t, lost);
     return {
       id: this.ids[index],
       name: this.name(index),
@@ -123,7 +126,7 @@ export class World {
       presence: lost ? 'lost' : 'online',
       presence_since: iso(lost ? heard + 60_000 : Math.min(t, this.historyFrom + index * 10)),
       mode,
-      safety: v.fate === 'estop' ? 'estop_latched' : v.fate === 'limited' ? 'limited' : 'operational',
+      safety: v.fate === 'estop' ? 'estop_latched' : stop?.standing_at ? 'protective_stop' : v.fate === 'limited' ? 'limited' : 'operational',
       battery_percent: v.battery === null ? null : round(v.battery),
       charging: v.charging,
       temperature_celsius: round(v.temperature),
@@ -136,6 +139,25 @@ export class World {
       version: noise(index, 22) < 0.9 ? '0.1.0' : '0.0.9',
       last_seen: iso(heard),
       reported_at: iso(heard),
+      ...(stop && { last_stop: stop }),
+    };
+  }
+
+  /** Asks a machine to stop: it answers, stands and is at rest a while later, unless it is lost. */
+  stop(index, reason, t) {
+    const issued = { command_id: machineId(1_000_000 + index * 1_000 + this.stops.size), issuer: 'local', reason, issued_at: iso(t), expires_at: iso(t + 600_000) };
+    this.stops.set(index, issued);
+    return issued;
+  }
+
+  lastStop(index, t, lost) {
+    const issued = this.stops.get(index);
+    if (issued === undefined || t < Date.parse(issued.issued_at)) return undefined;
+    const after = (ms) => (!lost && t - Date.parse(issued.issued_at) >= ms ? iso(Date.parse(issued.issued_at) + ms) : null);
+    const answered_at = after(14);
+    return {
+      ...issued, answer: answered_at && 'accepted', answer_reason: null, answered_at, standing_at: after(38), at_rest_at: after(1_240),
+      released_at: null, at_rest: after(1_240) !== null,
     };
   }
 

@@ -31,4 +31,6 @@ export type LogLine = Schemas['LogLine'];
 export type LogPage = Schemas['LogPage'];
 export type Labels = Schemas['Labels'];
 export type DisplayName = Schemas['DisplayName'];
+export type Stop = Schemas['Stop'];
+export type StopsIssued = Schemas['StopsIssued'];
 export type Problem = Schemas['Problem'];

@@ -16,4 +16,5 @@ export const LABELS_MAX = 64;
 export const LABEL_KEY_MAX_CHARS = 63;
 export const LABEL_VALUE_MAX_CHARS = 256;
 export const DISPLAY_NAME_MAX_CHARS = 100;
+export const STOP_REASON_MAX_CHARS = 500;
 export const PAGE_LIMIT_MAX = 1000;

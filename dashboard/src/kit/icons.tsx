@@ -129,4 +129,6 @@ export const KeyboardIcon = drawn(
   </>,
 );
 export const UnpluggedIcon = drawn(<path d="M5.5 9.5L2 13M10.5 5.5L14 2M6 5l5 5-1.3 1.3a3 3 0 0 1-4.3 0l-.7-.7a3 3 0 0 1 0-4.3zM2 2l12 12" />);
+/** A hand's width of red: what stops. */
+export const StopIcon = drawn(<rect x="2.5" y="2.5" width="11" height="11" rx="1.5" fill="currentColor" />);
 export const HelpIcon = UnknownIcon;

@@ -11,6 +11,7 @@ import { Empty, Failure, Loading, StaleNote } from '@/kit/faces';
 import { plural } from '@/kit/format';
 import { useTitle } from '@/kit/use-title';
 import { useConnectionFace } from '@/live/use-live';
+import { StopSelection } from '@/stop/selection';
 import { useMoment } from '@/time/use-moment';
 import { arranged, DEFAULT_COLUMNS, NARROW_PX, type Density } from './columns';
 import { FleetTable } from './table';
@@ -87,6 +88,7 @@ export function FleetPage() {
         onColumns={setColumns}
         density={density}
         onDensity={setDensity}
+        stop={<StopSelection store={fleet.store} filter={text} count={ids.length} disabled={!parsed.ok || !fleet.loaded} />}
         count={fleet.loaded ? (ids.length === total ? plural(total, 'machine') : `${ids.length.toLocaleString('en')} of ${plural(total, 'machine')}`) : ''}
       />
       {fleet.loaded && fleet.error !== null && <StaleNote>This moment could not be loaded: {fleet.error.message}</StaleNote>}

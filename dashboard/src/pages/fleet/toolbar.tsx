@@ -1,7 +1,7 @@
 /** Search, filter language, quick filters, and what the table shows of it. */
 import { ActionIcon, Button, Checkbox, Popover, SegmentedControl, TextInput } from '@mantine/core';
 import { useHotkeys } from '@mantine/hooks';
-import { useEffect, useRef, useState } from 'react';
+import { useEffect, useRef, useState, type ReactNode } from 'react';
 import type { FleetSummary } from '@/api/types';
 import { STATUS_WORDS } from '@/api/vocabulary';
 import { chosenValues, FIELD_NAMES, withValues, type FieldName } from '@/fleet/filter';
@@ -24,10 +24,12 @@ interface ToolbarProps {
   density: Density;
   onDensity: (density: Density) => void;
   count: string;
+  /** The button that stops what is shown. */
+  stop: ReactNode;
 }
 
 export function Toolbar(props: ToolbarProps) {
-  const { filter, error, onFilter, summary, count } = props;
+  const { filter, error, onFilter, summary, count, stop } = props;
   return (
     <div className={classes.toolbar}>
       <SearchBox filter={filter} error={error} onFilter={onFilter} />
@@ -36,6 +38,7 @@ export function Toolbar(props: ToolbarProps) {
       <QuickFilter field="status" label="Status" filter={filter} onFilter={onFilter} counts={summary?.by_status} order={STATUS_WORDS} />
       <span className={classes.count} role="status">{count}</span>
       <ColumnChooser {...props} />
+      {stop}
     </div>
   );
 }

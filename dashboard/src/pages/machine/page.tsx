@@ -15,6 +15,7 @@ import { Age } from '@/kit/times';
 import { useTitle } from '@/kit/use-title';
 import type { Batch } from '@/live/messages';
 import { useConnectionFace, useLive } from '@/live/use-live';
+import { LastStop, StopMachine } from '@/stop/panel';
 import { useMoment } from '@/time/use-moment';
 import { Facts } from './facts';
 import { Labels } from './labels';
@@ -68,6 +69,7 @@ function MachineView({ id }: { id: string }) {
         {summary.status_reason !== '' && <span className={classes.reason}>{words(summary.status_reason)}</span>}
         <span className={classes.spacer} />
         <span className={classes.seen}>Last seen <strong><Age at={summary.last_seen} ago /></strong></span>
+        <StopMachine machine={summary} />
       </header>
       <div className={classes.identity}>
         <span>{[summary.kind, summary.region].filter((each) => each !== '').map(words).join(' · ') || 'kind unknown'}</span>
@@ -76,6 +78,7 @@ function MachineView({ id }: { id: string }) {
       </div>
       {query.isError && <StaleNote>The machine could not be asked for again: {query.error.message}</StaleNote>}
       {summary.presence === 'lost' && <StaleNote>Not heard of for <Age at={summary.last_seen} />: everything below is what was known then.</StaleNote>}
+      <LastStop machine={summary} />
       <Regions machine={machine} />
       <Problems machine={machine} />
       <div className={classes.columns}>

@@ -29,15 +29,17 @@ function Region({ name, word, tone = 'plain', note }: { name: string; word: stri
 
 export function Regions({ machine }: { machine: Machine }) {
   const { operation, health, deployment } = machine.reported;
-  const { presence, presence_since: since } = machine.summary;
+  // The row is newer than the document: what a person waits for after a stop is shown as soon as it is known.
+  const { presence, presence_since: since, mode, safety } = machine.summary;
+  const held = operation?.safety === safety ? (operation?.held_by ?? []) : [];
   const times = machine.sections_reported_at;
   const stale = presence !== 'online';
   // What may be otherwise by now is not shown as good.
   const known = (tone: Tone | undefined) => (stale && tone === 'good' ? 'plain' : tone);
   return (
     <dl className={classes.regions} aria-label="State">
-      <Region name="Mode" word={operation?.mode} note={operation === undefined ? undefined : <AsOf at={times.operation} stale={stale} />} />
-      <Region name="Safety" word={operation?.safety} tone={known(SAFETY[operation?.safety ?? ''])} />
+      <Region name="Mode" word={mode ?? undefined} note={operation === undefined ? undefined : <AsOf at={times.operation} stale={stale} />} />
+      <Region name="Safety" word={safety ?? undefined} tone={known(SAFETY[safety ?? ''])} note={held.length === 0 ? undefined : held.map(words).join(', ')} />
       <Region name="Authority" word={operation?.authority} note={operation === undefined ? undefined : AUTHORITY[operation.authority]} />
       <Region name="Mission" word={operation?.mission} tone={known(MISSION[operation?.mission ?? ''])} />
       <Region name="Link" word={presence} tone={PRESENCE[presence]} note={<>{machine.presence_reason}, <Age at={since} ago /></>} />
