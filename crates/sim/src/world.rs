@@ -105,6 +105,7 @@ struct Chances {
     machines: Random,
     server: Random,
     faults: Random,
+    stops: Random,
 }
 
 #[derive(Debug)]
@@ -157,6 +158,7 @@ impl World {
                 machines: seed.fork(3),
                 server: seed.fork(4),
                 faults: seed.fork(5),
+                stops: seed.fork(6),
             },
             counts: Counts::default(),
             quiet: false,
@@ -252,6 +254,7 @@ impl World {
             Event::Ask => {
                 if !self.quiet {
                     self.ask();
+                    self.ask_to_stop();
                     self.schedule.after(20 * SECOND, Event::Ask);
                 }
             }
@@ -347,9 +350,12 @@ impl World {
                 view.reported, this.workload.state
             ));
         }
+        if let Some(token) = self.judge.missing(machine) {
+            return Some(format!("token {token} never arrived"));
+        }
         self.judge
-            .missing(machine)
-            .map(|token| format!("token {token} never arrived"))
+            .stop_unheard(machine)
+            .map(|id| format!("{id} is in the log, and the machine was never told"))
     }
 
     /// Notes a step in the trace: whom it concerns, what it is, and words for people.

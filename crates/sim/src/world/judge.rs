@@ -6,6 +6,7 @@
 mod arrival;
 mod keeping;
 mod runs;
+mod stops;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,13 +44,15 @@ pub enum Check {
     Bounded,
     /// What is written can be read again.
     Encoding,
+    /// A stop that is in the log reaches its machine, never before it is there, never too late, and is carried out once.
+    StopsArrive,
     /// Nothing panics.
     NoPanic,
 }
 
 impl Check {
     /// Each of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::OnceAndInOrder,
         Self::AcknowledgedIsDurable,
         Self::SentIsKept,
@@ -62,6 +65,7 @@ impl Check {
         Self::NobodyIsAccused,
         Self::Bounded,
         Self::Encoding,
+        Self::StopsArrive,
         Self::NoPanic,
     ];
 }
@@ -101,6 +105,9 @@ struct Known {
     /// Records that came in over the session in force at that time.
     rightful: Runs,
     folded: Option<MachineView>,
+    /// The stops in the log, and the newest of them where it never expires.
+    stops_logged: BTreeSet<String>,
+    stop_lasting: Option<String>,
 
     // The machine's side.
     /// The session it last spoke in, and how much it may say there yet.
@@ -113,6 +120,10 @@ struct Known {
     outstanding: BTreeSet<Token>,
     /// Records removed in this life which the server does not hold.
     given_up: u64,
+    /// Stops that its disk has held an answer to.
+    stops_answered: BTreeSet<String>,
+    /// Stops that it carried out, each with the life in which it did.
+    stops_carried_out: BTreeSet<(u64, String)>,
     /// Whether its disk was ever lost, or its outbox ever full.
     may_have_lost: bool,
 }

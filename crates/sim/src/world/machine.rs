@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use muster_model::{BootId, MachineId, RecordNumber, Timestamp};
+use muster_protocol::link::CommandKind;
 use muster_reflex::Now;
 use muster_reflex::link::{Effect, Identity, Input, Link, LinkState, Options};
 use uuid::Uuid;
@@ -143,6 +144,7 @@ impl World {
             window_max: if small { 8 } else { 256 },
             outbox_max: if small { 48 } else { 100_000 },
             queue_max: if small { 4 } else { 256 },
+            commands: vec![CommandKind::Stop],
             ..Options::default()
         }
     }
@@ -333,7 +335,14 @@ impl World {
                     format!("the link of machine {machine} is {}: {reason}", state.as_str())
                 });
             }
-            Effect::Command(_) | Effect::Desired(_) => {}
+            Effect::Command(command) => {
+                let (now, life) = (self.schedule.now(), self.machines[machine].life);
+                self.note(Some(machine), "command", &[machine as u64], || {
+                    format!("machine {machine} carries out {}", command.id)
+                });
+                self.judge.carried_out(now, machine, life, &command.id);
+            }
+            Effect::Desired(_) => {}
             Effect::Persist { .. } | Effect::Trim(_) | Effect::KeepSession(_) | Effect::Load { .. } => {}
         }
     }

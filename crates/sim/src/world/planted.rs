@@ -29,6 +29,8 @@ pub enum Planted {
     SentBeforeKept,
     /// State reports reach the log without their last change.
     StateSkipped,
+    /// A machine that comes back is not told of the stop that it missed.
+    StopNotSaidAgain,
 }
 
 impl Planted {
@@ -47,6 +49,7 @@ impl Planted {
         Self::WrittenTwice,
         Self::SentBeforeKept,
         Self::StateSkipped,
+        Self::StopNotSaidAgain,
     ];
 
     /// Its name on a command line and in reports.
@@ -65,6 +68,7 @@ impl Planted {
             Self::WrittenTwice => "batch-written-twice",
             Self::SentBeforeKept => "sent-before-kept",
             Self::StateSkipped => "state-change-skipped",
+            Self::StopNotSaidAgain => "stop-not-said-again",
         }
     }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use muster_brain::shard::{Append, ConnectionId, Input, Placed};
 use muster_model::entry::StateChange;
-use muster_model::{LogPosition, MachineEntry, MachineView, SequenceNumber, SessionNumber};
-use muster_protocol::link::{ByeReason, Envelope, MachineMessage, ServerMessage};
+use muster_model::{LogPosition, MachineEntry, MachineView, RecordNumber, SequenceNumber, SessionNumber};
+use muster_protocol::link::{Ack, ByeReason, Envelope, MachineMessage, ServerMessage};
 
 use super::World;
 use super::log::{Batch, Outcome};
@@ -91,6 +91,16 @@ impl World {
                     ..Skipped::default()
                 };
                 self.sabotage.skipped.insert(connection, skipped);
+            }
+            // What comes right behind the welcome is a stop that was missed.
+            (Some(Planted::StopNotSaidAgain), message @ ServerMessage::Command(_))
+                if frame.sequence == SequenceNumber(2) =>
+            {
+                let record = RecordNumber::ZERO;
+                *message = ServerMessage::Ack(Ack {
+                    record,
+                    heartbeat: None,
+                });
             }
             (Some(Planted::FenceMissing), ServerMessage::Bye(bye)) if bye.reason == ByeReason::Fenced => {
                 self.sabotage.unfenced.insert(connection, None);

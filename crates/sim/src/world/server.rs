@@ -3,7 +3,9 @@
 //! Begin with [`World::run_shard`]: a shard takes in what has gathered, and its effects are carried out in order.
 
 use muster_brain::Now;
-use muster_brain::shard::{ConnectionId, Effect, Figures, Input, Options, ProfileChange, RequestId, Shard};
+use muster_brain::shard::{
+    ConnectionId, Effect, Figures, Input, Options, ProfileChange, RequestId, Shard, StopOrder,
+};
 use muster_model::{MachineId, Timestamp};
 use muster_protocol::link::{Envelope, MachineMessage, RefusedRecord, ServerMessage};
 
@@ -17,6 +19,9 @@ use super::sabotage;
 use super::scenario::POISON_EVERY;
 use super::schedule::{MILLISECOND, Time};
 use super::workload::Token;
+
+/// The lifetime of a stop that outlasts every world: clocks are put by ten years at most, either way.
+pub(super) const STOP_LASTING_MS: u64 = 11_000 * 86_400_000;
 
 /// The fleet's time when the world began.
 const BEGAN_MS: i64 = 1_700_000_000_000;
@@ -301,6 +306,33 @@ impl World {
         );
     }
 
+    /// Now and then a person asks some machine to stop: mostly for as long as the world lasts, sometimes for a moment only.
+    pub(super) fn ask_to_stop(&mut self) {
+        let random = &mut self.random.stops;
+        if random.chance(500) {
+            return;
+        }
+        let machine = random.index(self.machines.len());
+        let lifetime_ms = if random.chance(750) {
+            STOP_LASTING_MS
+        } else {
+            random.between(1, 40_000)
+        };
+        self.server.requests += 1;
+        let request = self.server.requests;
+        let stop = Input::Stop {
+            request: RequestId(request),
+            machine: self.machines[machine].id,
+            order: StopOrder {
+                command_id: format!("stop {request}"),
+                issuer: "somebody".to_owned(),
+                reason: "the world wants it".to_owned(),
+                lifetime_ms,
+            },
+        };
+        self.server_input(machine, stop);
+    }
+
     /// The server is stopped in order: everyone is told, then it ends.
     pub(super) fn drain(&mut self) {
         self.server.draining = true;
@@ -439,6 +471,9 @@ impl World {
         self.tamper_below(machine, connection, &mut frame);
         self.counts.frames_down += 1;
         self.judge.said(now, machine, &frame.message);
+        if let ServerMessage::Command(command) = &frame.message {
+            self.judge.commanded(now, machine, command, frame.timestamp);
+        }
         if !self.scenario.faults.is_hostile() {
             self.judge_manners(machine, connection, &frame.message);
         }

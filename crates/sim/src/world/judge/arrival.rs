@@ -55,9 +55,14 @@ impl Judge {
                 self.record(now, machine, *record);
             }
             MachineEntry::RecordRefused { record, .. } => self.passed_over(now, machine, *record),
+            MachineEntry::CommandIssued {
+                command_id,
+                issued,
+                expires,
+                ..
+            } => self.stop_logged(machine, command_id, expires.millis_since(*issued)),
             MachineEntry::Registered
             | MachineEntry::PresenceChanged { .. }
-            | MachineEntry::CommandIssued { .. }
             | MachineEntry::Renamed { .. }
             | MachineEntry::Labelled { .. } => {}
         }

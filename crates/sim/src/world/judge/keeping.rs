@@ -73,6 +73,7 @@ impl Judge {
 
     /// A transaction is on a machine's disk.
     pub(in super::super) fn kept(&mut self, now: Time, machine: usize, applied: &Applied) {
+        self.answers_kept(machine, &applied.persisted);
         let persisted: BTreeSet<Token> = applied
             .persisted
             .iter()
