@@ -156,6 +156,70 @@ describe("what is refused", { concurrency: 8 }, () => {
   });
 });
 
+describe("remote stop", () => {
+  const post = (body) => ({ ...put(body), method: "POST" });
+
+  test("row 36: what is answered fits the document, and shows in the machine's row", async () => {
+    const one = `/api/v1/machines/${machine.id}/stop`;
+    for (const [path, body] of [
+      [one, { reason: "drill" }],
+      ["/api/v1/stop", { machines: [machine.id, randomUUID()], reason: "drill", expires_in_s: 86_400 }],
+      ["/api/v1/stop", { filter: "name=frida", reason: "x".repeat(500), expires_in_s: 1 }],
+      ["/api/v1/stop", { all: true, reason: "Übung – alle" }],
+    ]) {
+      const answer = await server.get(path, post(body));
+      const issued = await answer.json();
+      assert.equal(answer.status, 202, JSON.stringify(issued));
+      const described = document.paths[path.replace(machine.id, "{id}")].post.responses[202].content["application/json"].schema;
+      const check = fits(described);
+      assert.ok(check(issued), JSON.stringify(check.errors));
+      const [{ command_id: id }] = issued.stops;
+      const command = await machine.next("command");
+      assert.equal(command.payload.id, id);
+      assert.equal(command.payload.reason, body.reason);
+      assert.equal(Date.parse(command.payload.expires) - Date.parse(command.payload.issued), (body.expires_in_s ?? 600) * 1_000);
+      const shown = await server.json(`/api/v1/machines/${machine.id}`);
+      assert.equal(shown.summary.last_stop.command_id, id);
+      const { items } = await server.json("/api/v1/machines?filter=name%3Dfrida");
+      assert.deepEqual(items[0].last_stop, shown.summary.last_stop);
+    }
+  });
+
+  test("row 36: nothing takes a stop back", async () => {
+    for (const method of ["DELETE", "PUT", "PATCH", "GET"]) {
+      await problem(`/api/v1/machines/${machine.id}/stop`, 405, { method });
+      await problem("/api/v1/stop", 405, { method });
+    }
+    for (const path of ["start", "resume", "release", "reset", "unstop"]) await problem(`/api/v1/machines/${machine.id}/${path}`, 404, { method: "POST" });
+    const verbs = Object.entries(document.paths).flatMap(([path, item]) => Object.keys(item).map((method) => `${method} ${path}`));
+    const changes = verbs.filter((verb) => !verb.startsWith("get "));
+    assert.deepEqual(changes.toSorted(), [
+      "delete /api/v1/machines/{id}/display-name", "delete /api/v1/machines/{id}/labels",
+      "post /api/v1/machines/{id}/stop", "post /api/v1/stop",
+      "put /api/v1/machines/{id}/display-name", "put /api/v1/machines/{id}/labels",
+    ]);
+  });
+
+  test("row 36: a stop without a reason, or without machines, is refused with its place", async () => {
+    for (const body of [{}, { reason: 1 }, { reason: "x", colour: 1 }, []]) await problem("/api/v1/stop", 422, post(body));
+    for (const [body, place] of [
+      [{ all: true, reason: "" }, "reason"],
+      [{ all: true, reason: "x".repeat(501) }, "reason"],
+      [{ all: true, reason: "a\u0007" }, "reason"],
+      [{ all: true, reason: "x", expires_in_s: 0 }, "expires_in_s"],
+      [{ all: true, reason: "x", expires_in_s: 86_401 }, "expires_in_s"],
+      [{ filter: "colour=red", reason: "x" }, "filter"],
+      [{ all: true, machines: [], reason: "x" }, "machines"],
+    ]) {
+      const body_ = await problem("/api/v1/stop", 422, post(body));
+      assert.deepEqual(body_.errors.map((error) => error.at), [`body.${place}`], JSON.stringify(body));
+    }
+    const nobody = await problem("/api/v1/stop", 422, post({ filter: "name=nobody", reason: "x" }));
+    assert.equal(nobody.code, "MST-A019");
+    await problem("/api/v1/stop", 415, { ...post({ all: true, reason: "x" }), headers: { "content-type": "text/plain" } });
+  });
+});
+
 describe("row 39: two people edit at once", () => {
   test("row 39: a change without If-Match → 428", async () => {
     await problem(`/api/v1/machines/${machine.id}/labels`, 428, put({ labels: { line: "3" } }));
