@@ -27,15 +27,19 @@ const WAIT_MAX_S: u64 = 3_600;
 #[command(after_help = "\
 A MACHINE is a name, an id, or the beginning of an id.
 
-Machines that are away are told when they come back, within --expires. Only somebody at the machine lets it move again;
-there is no command for that. It is no emergency stop: the network and the server stand between you and the machine.
+Machines that are away are told when they come back, within --expires. Only somebody at
+the machine lets it move again; there is no command for that. It is no emergency stop: the
+network and the server stand between you and the machine.
 
-What is shown of a machine, counted from the moment at which the stop was asked for:
+Shown of each machine, counted from the moment at which the stop was asked for:
   received  the machine has the stop
   standing  its reported state shows that its safety region holds it
   at rest   it measures that nothing moves any more; – where it measures nothing
 
-Exit codes: 0 every machine stands, 3 stops are issued, but not every machine is known to stand; others as for all commands.
+Exit codes:
+  0  every machine stands
+  3  stops are issued, but not every machine is known to stand
+  others as for all commands
 
 Examples:
   muster stop frida --reason 'smoke at the left wheel'

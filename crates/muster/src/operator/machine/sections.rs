@@ -134,6 +134,13 @@ fn operation(machine: &Machine, page: &mut Page) {
     if let Some(operation) = operation {
         page.fact("mode", operation.mode.as_str());
         page.fact("safety", operation.safety.as_str());
+        if !operation.held_by.is_empty() {
+            page.fact("held by", operation.held_by.join(", "));
+        }
+        page.fact_if(
+            "at rest",
+            operation.at_rest.map(|rests| if rests { "yes" } else { "no" }),
+        );
         page.fact("authority", operation.authority.as_str());
         page.fact("mission", operation.mission.as_str());
     }

@@ -114,3 +114,15 @@ fn completions_are_written_for_the_whole_command_line() {
         assert!(script.contains("telemetry") && script.contains("sim"), "{shell}");
     }
 }
+
+#[test]
+fn the_help_of_stop_says_what_it_is_and_what_it_is_not() {
+    let mut command = Arguments::command().term_width(100);
+    command.build();
+    let stop = command.find_subcommand_mut("stop").expect("a command");
+    let help = stop.render_help().to_string();
+    // What all commands share depends on the environment.
+    let (own, rest) = help.split_once("Global options:").expect("global options");
+    let (_, behind) = rest.split_once("A MACHINE is").expect("what a machine is");
+    golden!("help_of_stop", format!("{own}A MACHINE is{behind}"));
+}
