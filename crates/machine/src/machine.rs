@@ -8,17 +8,20 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use muster_metal::Protection;
 use muster_model::state::Identity;
 use muster_model::{BootId, MachineId};
 use muster_runtime::clock::{entropy, new_uuid};
 use muster_runtime::{Clock, Shutdown, Tasks};
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::bus::Bus;
 use crate::dial::{Dial, Tcp};
 use crate::error::MachineError;
 use crate::metals::MetalSource;
-use crate::nodes::{health, logs, resources, state, telemetry, uplink};
+use crate::nodes::safety::Presses;
+use crate::nodes::{health, logs, resources, safety, state, telemetry, uplink};
 use crate::options::Options;
 use crate::store::{Store, StoreError, StoreOptions};
 use crate::supervisor::{self, NodeSpec, Placement, Supervisor};
@@ -73,6 +76,7 @@ pub struct SharedParts {
 #[derive(Debug)]
 pub struct Machine {
     id: MachineId,
+    presses: Arc<Presses>,
     bus: Bus,
     shutdown: Shutdown,
     ended: watch::Receiver<Option<Result<(), Arc<MachineError>>>>,
@@ -97,7 +101,7 @@ impl Machine {
     ) -> Result<Self, MachineError> {
         let SharedParts { store, tasks, clock } = shared;
         let prepared = Prepared::new(store, &options, &metal, *clock).await?;
-        let id = prepared.machine_id;
+        let (id, presses) = (prepared.machine_id, prepared.presses.clone());
         let placement = Placement::Shared(tasks.clone());
         let (supervisor, bus) = prepared.supervisor(store, &options, metal, *clock, placement, dial)?;
         let shutdown = tasks.shutdown().child();
@@ -109,6 +113,7 @@ impl Machine {
         });
         Ok(Self {
             id,
+            presses,
             bus,
             shutdown,
             ended,
@@ -118,6 +123,11 @@ impl Machine {
     /// Its id.
     pub fn id(&self) -> MachineId {
         self.id
+    }
+
+    /// What can be pressed at it.
+    pub fn presses(&self) -> &Presses {
+        &self.presses
     }
 
     /// Its bus, to listen to.
@@ -160,6 +170,8 @@ struct Prepared {
     machine_id: MachineId,
     boot_id: BootId,
     delay_ms: u64,
+    protection: Option<Box<dyn Protection>>,
+    presses: Arc<Presses>,
 }
 
 impl Prepared {
@@ -173,7 +185,10 @@ impl Prepared {
             Some(id) => id,
             None => store.identity(MachineId::from_uuid(new_uuid(&clock)?)).await?,
         };
-        let facts = metal.take().map(|mut metal| metal.facts());
+        let (facts, protection) = match metal.take() {
+            Some(mut metal) => (Some(metal.facts()), metal.protection()),
+            None => (None, None),
+        };
         let boot_id = match facts {
             Some(Ok(facts)) => facts.platform.boot_id,
             // A machine that cannot tell its boots apart takes every start of the runtime for one.
@@ -189,12 +204,14 @@ impl Prepared {
             machine_id,
             boot_id,
             delay_ms,
+            protection,
+            presses: Arc::default(),
         })
     }
 
-    /// The nodes in the order they are started: the uplink first, so that it is the last to be stopped.
+    /// The nodes in the order they are started: the uplink first, so that it is the last to be stopped, and safety next.
     fn supervisor<D: Dial>(
-        &self,
+        self,
         store: &Store,
         options: &Options,
         metal: MetalSource,
@@ -222,8 +239,16 @@ impl Prepared {
                 region: options.region.clone(),
             },
         };
+        let safety = safety::Setup {
+            machine_id: self.machine_id,
+            store: store.clone(),
+            options: options.safety,
+            presses: self.presses,
+            protection: Mutex::new(self.protection),
+        };
         let mut nodes = vec![
             uplink::spec(Arc::new(uplink)),
+            safety::spec(Arc::new(safety)),
             state::spec(options.state.clone()),
             health::spec(options.thresholds),
             telemetry::spec(options.telemetry),

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use muster_model::state::{NodeReport, Problem, StatePatch};
-use muster_model::{ReportedState, Severity, Timestamp, Topic};
+use muster_model::{Mode, ReportedState, Severity, Timestamp, Topic};
 use muster_protocol::link::{Command, Desired, EventReport, LogReport, Telemetry};
 use muster_reflex::link::LinkState;
 use muster_reflex::state::{Section, SectionKind};
@@ -53,6 +53,8 @@ pub enum Payload {
     Node(NodeReport),
     /// How the link fares.
     Link(LinkReport),
+    /// What the machine is doing, as its hardware shows.
+    Mode(Mode),
 }
 
 /// Who found something out.
@@ -73,6 +75,8 @@ pub enum Source {
     Store,
     /// The health node.
     Health,
+    /// The safety node.
+    Safety,
 }
 
 /// The name of a section.
@@ -133,6 +137,10 @@ pub mod topics {
     pub const STATE: &str = "state";
     /// Commands of one kind are under `command.<kind>`.
     pub const IDENTIFY: &str = "command.identify";
+    /// Remote stops.
+    pub const STOP: &str = "command.stop";
+    /// What the machine is doing.
+    pub const MODE: &str = "mode";
     /// How every node fares.
     pub const NODES: &str = "node.*.status";
     /// How the link fares.
@@ -165,6 +173,7 @@ impl Payload {
             Self::State(_) => topics::STATE,
             Self::Desired(_) => "desired",
             Self::Link(_) => topics::LINK,
+            Self::Mode(_) => topics::MODE,
         };
         topic(text)
     }
@@ -177,6 +186,7 @@ impl Payload {
             | Self::State(_)
             | Self::Node(_)
             | Self::Link(_)
+            | Self::Mode(_)
             | Self::Desired(_) => true,
             Self::Wanted(_)
             | Self::Traffic(_)
@@ -203,6 +213,7 @@ impl Source {
             Self::Nodes => "nodes",
             Self::Store => "store",
             Self::Health => "health",
+            Self::Safety => "safety",
         }
     }
 }

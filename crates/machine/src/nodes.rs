@@ -1,5 +1,6 @@
 //! The nodes of a machine. Each has one responsibility and speaks only over the bus.
 //!
+//! - [`safety`]: what may move, and why not.
 //! - [`uplink`]: speaks with the server, and keeps what must reach it.
 //! - [`state`]: gathers sections into the machine's state, and decides what of it is told.
 //! - [`health`]: gathers what is wrong, and says so.
@@ -10,6 +11,7 @@
 pub mod health;
 pub mod logs;
 pub mod resources;
+pub mod safety;
 pub mod state;
 pub mod telemetry;
 pub mod uplink;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use muster_model::MachineId;
 use muster_protocol::link::compression::DICTIONARY_ID;
 use muster_protocol::link::{CommandKind, PATH};
+use muster_reflex::safety::config::{Action, Start};
 use muster_reflex::{link, state};
 
 use crate::logging::LogTap;
@@ -37,6 +38,8 @@ pub struct Options {
     pub state: state::Options,
     /// How long making a connection may take.
     pub connect_timeout: Duration,
+    /// How the safety region behaves.
+    pub safety: SafetyOptions,
     /// When nodes are started again.
     pub restart: RestartPolicy,
     /// Messages that may wait for each node.
@@ -55,6 +58,30 @@ pub enum Compression {
     Auto,
     /// Never.
     Off,
+}
+
+/// How the safety region of a machine behaves; what it has for it, its hardware says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SafetyOptions {
+    /// Whether somebody at the machine must resume it after an ordinary start.
+    pub start: Start,
+    /// Whether somebody must resume it when nobody knows how it ended.
+    pub after_power_cut: Start,
+    /// What is done without a link, and after how long; it ends with the link's return.
+    pub link_lost: Option<(Duration, Action)>,
+    /// A safety loop that comes so late does not know what happened meanwhile: the machine stands.
+    pub late_after: Duration,
+}
+
+impl Default for SafetyOptions {
+    fn default() -> Self {
+        Self {
+            start: Start::Explicit,
+            after_power_cut: Start::Explicit,
+            link_lost: None,
+            late_after: Duration::from_millis(50),
+        }
+    }
 }
 
 /// When a machine reads and tells.
@@ -123,6 +150,7 @@ impl Options {
             compression: Compression::default(),
             state: state::Options::default(),
             connect_timeout: Duration::from_secs(10),
+            safety: SafetyOptions::default(),
             restart: RestartPolicy::default(),
             inbox_max: crate::bus::INBOX_MAX,
             start_jitter: Duration::ZERO,
@@ -133,7 +161,7 @@ impl Options {
     /// The link's options with what this runtime can be commanded to do, and the dictionaries it wants to use.
     pub(crate) fn link_options(&self) -> link::Options {
         link::Options {
-            commands: vec![CommandKind::Identify],
+            commands: vec![CommandKind::Identify, CommandKind::Stop],
             dictionaries: match self.compression {
                 Compression::Auto => vec![DICTIONARY_ID],
                 Compression::Off => Vec::new(),

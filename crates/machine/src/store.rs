@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use muster_model::{BootId, MachineId, RecordNumber, ReportedState, SessionNumber, Timestamp};
 use muster_reflex::link::{Kept, Remembered, StoredRecord};
+use muster_reflex::safety;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use error::StoreError;
@@ -152,6 +153,20 @@ impl Store {
             tenant,
         };
         Ok((store, progress, opened))
+    }
+
+    /// What of a machine's safety region outlived its power; nothing if it never ran.
+    pub async fn safety(&self, id: MachineId) -> Result<Option<safety::Kept>, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Job::Safety { id, reply }).await?;
+        answer.await.map_err(|_| self.gone())
+    }
+
+    /// Keeps it; it is on disk when this returns.
+    pub async fn keep_safety(&self, id: MachineId, kept: safety::Kept) -> Result<(), StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Job::KeepSafety { id, kept, reply }).await?;
+        answer.await.map_err(|_| self.gone())
     }
 
     /// How many changes that somebody waits for were handed in and are not carried out yet. It does not keep the store open: a

@@ -9,7 +9,7 @@ use muster_model::state::{Hardware, Location, Network, Platform, Power, Problem,
 use muster_model::vocabulary::{Health, Mode, Severity};
 use uuid::Uuid;
 
-use crate::MetalError;
+use crate::{MetalError, Protection};
 
 /// What stays the same until the machine is started again.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,6 +82,11 @@ pub trait Metal: Board + Computer + Supply + Thermometers + Positioning + Activi
     /// Says how long ago the caller began to count, by a clock that never goes back. Readings that follow are of
     /// this moment. The first call only sets the start; a value before the last one counts as no time passed.
     fn advance_to(&mut self, now: Duration);
+
+    /// The safety part, for a thread of its own; `None` where the machine has nothing of the kind.
+    fn protection(&mut self) -> Option<Box<dyn Protection>> {
+        None
+    }
 }
 
 /// How healthy a machine with these problems is: an error or worse means that it does not do its job.

@@ -14,6 +14,7 @@ mod lekiwi;
 mod place;
 mod random;
 mod readings;
+mod shared;
 mod streets;
 
 #[cfg(test)]
@@ -36,6 +37,7 @@ use crate::device::rounded;
 
 pub use self::faults::FaultKind;
 pub use self::place::{Profile, Site};
+pub use self::shared::SharedMachine;
 
 /// What a simulated machine is to be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,6 +103,8 @@ pub struct SimulatedMachine {
     state: State,
     /// The caller's clock at the last [`Metal::advance_to`]. Not part of a snapshot: another process counts anew.
     last_now: Option<Duration>,
+    /// Whether what moves has power. Nor is this: it goes with whoever gives it.
+    enabled: bool,
 }
 
 /// Physics moves in steps of this length.
@@ -126,6 +130,16 @@ struct State {
     body: Body,
     computer: OnBoard,
     faults: Faults,
+    /// Buttons stay as they were left.
+    #[serde(default)]
+    panel: Panel,
+}
+
+/// What a person can press and open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Panel {
+    estop_pressed: bool,
+    case_open: bool,
 }
 
 /// The machine around the computer.
@@ -144,6 +158,8 @@ struct Around {
     outdoor_celsius: f64,
     indoor_celsius: f64,
     fault: Option<FaultKind>,
+    /// Whether what moves has power.
+    enabled: bool,
 }
 
 impl SimulatedMachine {
@@ -165,11 +181,13 @@ impl SimulatedMachine {
             computer: OnBoard::new(options.profile, 21.0, &mut random),
             faults: Faults::new(options.mean_between_faults_s(), &mut random),
             random,
+            panel: Panel::default(),
         };
         Self {
             options,
             state,
             last_now: None,
+            enabled: true,
         }
     }
 
@@ -186,6 +204,7 @@ impl SimulatedMachine {
             options: snapshot.options,
             state: snapshot.state,
             last_now: None,
+            enabled: true,
         })
     }
 
@@ -226,7 +245,7 @@ impl SimulatedMachine {
         let slept = ticks.saturating_sub(LONGEST_CATCH_UP_TICKS);
         self.state.ticks = self.state.ticks.saturating_add(slept);
         for _ in slept..ticks {
-            self.state.tick(&self.options);
+            self.state.tick(&self.options, self.enabled);
         }
     }
 
@@ -246,7 +265,7 @@ impl SimulatedMachine {
 }
 
 impl State {
-    fn tick(&mut self, options: &SimulatedOptions) {
+    fn tick(&mut self, options: &SimulatedOptions, enabled: bool) {
         self.ticks = self.ticks.saturating_add(1);
         if self.ticks.is_multiple_of(TICKS_PER_MINUTE) {
             let millis = i64::try_from(self.ticks.saturating_mul(TICK_MS)).unwrap_or(i64::MAX);
@@ -260,6 +279,7 @@ impl State {
             // Halls and racks are heated in winter and follow a warm day a little.
             indoor_celsius: 21.0 + (self.outdoor_celsius - 15.0).max(0.0) * 0.4,
             fault: self.faults.standing(),
+            enabled,
         };
         let moving = match &mut self.body {
             Body::Car(car) => {

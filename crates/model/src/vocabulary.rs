@@ -123,6 +123,18 @@ words! {
 }
 
 words! {
+    /// An electric contact that is closed while all is well, so that a broken wire looks like a press.
+    Contact {
+        /// All is well.
+        Closed => "closed",
+        /// It is not, or the wire is broken.
+        Open => "open",
+        /// It could not be read, which is no better.
+        Unknown => "unknown",
+    }
+}
+
+words! {
     /// Who may move the machine at this moment.
     Authority {
         /// Nobody.

@@ -1,6 +1,7 @@
 //! What a machine decides by itself.
 //!
 //! - [`link`]: when to connect, what to say, what to keep until the server holds it, which commands to take.
+//! - [`safety`]: what may move, and why not.
 //! - [`state`]: what of the readings is news, and when it is told.
 //!
 //! Everything here is pure: `step(now, input)` returns effects, and the caller carries them out. There is no clock, no
@@ -8,6 +9,7 @@
 //! simulated fleet and in the seeded simulation.
 
 pub mod link;
+pub mod safety;
 pub mod state;
 
 use muster_model::Timestamp;

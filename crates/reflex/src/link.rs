@@ -7,6 +7,7 @@
 //! It does not know what a socket is: it asks for a connection and for writes, and is told what came of them.
 
 mod clock;
+mod commands;
 mod first;
 mod fitting;
 mod interface;
@@ -21,9 +22,9 @@ mod tests;
 use muster_model::vocabulary::{Authority, Safety};
 use muster_model::{RecordNumber, ReportedState, SequenceNumber, SessionNumber, StateVersion, Timestamp};
 use muster_protocol::link::{
-    Ack, Bye, ByeReason, Command, EVENT_MESSAGE_MAX_CHARS, Envelope, Heartbeat, Hello, Limits, LinkQuality,
-    MINOR, MachineMessage, OLDEST_VERSION, Outcome, Priority, RecordRange, Response, Resync, ServerMessage,
-    StateReport, TokenBucket, VERSION, Welcome,
+    Ack, Bye, ByeReason, EVENT_MESSAGE_MAX_CHARS, Envelope, Heartbeat, Hello, Limits, LinkQuality, MINOR,
+    MachineMessage, OLDEST_VERSION, Priority, RecordRange, Resync, ServerMessage, StateReport, TokenBucket,
+    VERSION, Welcome,
 };
 
 use crate::Now;
@@ -31,8 +32,8 @@ use clock::ServerClock;
 use first::first_session;
 use fitting::{fitting, stand_in};
 pub use interface::{Effect, Figures, Identity, Input, Kept, Options, Publication};
+use ledger::Ledger;
 pub use ledger::Remembered;
-use ledger::{Ledger, Verdict};
 use outbox::Outbox;
 pub use outbox::StoredRecord;
 pub use phase::LinkState;
@@ -427,38 +428,6 @@ impl Link {
     fn load_more(&mut self) {
         if let Some((from, limit)) = self.outbox.wants() {
             self.effects.push(Effect::Load { from, limit });
-        }
-    }
-
-    /// Takes a command once and in time: remembered on disk first, carried out after.
-    fn commanded(&mut self, now: Now, command: Command) {
-        let server_time = self.clock.server_time(now);
-        let (outcome, reason) = match self.ledger.judge(&command, server_time) {
-            Verdict::Duplicate => (Outcome::Duplicate, None),
-            Verdict::Expired => (
-                Outcome::Expired,
-                Some(format!("expired at {}, it is {server_time}", command.expires)),
-            ),
-            Verdict::Full => (Outcome::Refused, Some("too many commands at once".to_owned())),
-            Verdict::New if !self.options.commands.contains(&command.kind) => (
-                Outcome::Refused,
-                Some("this runtime does not carry out commands of this kind".to_owned()),
-            ),
-            Verdict::New => (Outcome::Accepted, None),
-        };
-        let response = Response {
-            command_id: command.id.clone(),
-            outcome,
-            reason,
-        };
-        let remember = Remembered {
-            id: command.id.clone(),
-            expires: command.expires,
-        };
-        let remember = (outcome == Outcome::Accepted).then_some(remember);
-        let stored = self.store(now, MachineMessage::Response(response), remember);
-        if outcome == Outcome::Accepted {
-            self.ledger.accept(command, stored);
         }
     }
 

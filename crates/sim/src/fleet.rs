@@ -4,21 +4,23 @@
 //! is the same fleet. Begin with [`run`].
 
 mod cast;
-mod hardware;
 mod kept;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use muster_machine::options::SafetyOptions;
 use muster_machine::store::{StoreError, StoreOptions};
 use muster_machine::{Machine, MachineError, MetalSource, Options, ServerUrl, SharedParts, Store};
-use muster_metal::simulated::{SimulatedMachine, SimulatedOptions};
+use muster_metal::simulated::{SharedMachine, SimulatedMachine, SimulatedOptions};
 use muster_model::Timestamp;
+use muster_reflex::safety::config::{Action, Start};
 use muster_runtime::{Clock, Shutdown, Tasks};
 
 pub use cast::Role;
-use hardware::SharedMetal;
 
+/// Without a link for so long, what moves comes to rest until there is one again.
+const LINK_LOST_AFTER: Duration = Duration::from_secs(120);
 /// How long the machines have to end in order.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
 
@@ -76,6 +78,16 @@ impl FleetError {
     }
 }
 
+/// Nobody is beside a simulated machine to say go, and many share a processor.
+fn safety() -> SafetyOptions {
+    SafetyOptions {
+        start: Start::Automatic,
+        after_power_cut: Start::Automatic,
+        link_lost: Some((LINK_LOST_AFTER, Action::ControlledStop)),
+        late_after: Duration::from_secs(60),
+    }
+}
+
 /// Runs the fleet until it is asked to end.
 pub async fn run(options: FleetOptions, clock: Clock, shutdown: Shutdown) -> Result<(), FleetError> {
     let store = Store::open(&options.data, StoreOptions::default())?;
@@ -105,12 +117,13 @@ pub async fn run(options: FleetOptions, clock: Clock, shutdown: Shutdown) -> Res
             Some(snapshot) => SimulatedMachine::restore(snapshot).unwrap_or_else(|_| fresh()),
             None => fresh(),
         };
-        let metal = SharedMetal::new(metal);
+        let metal = SharedMachine::new(metal);
         metals.push((role.id, metal.clone()));
         let mut machine = Options::new(options.server.clone(), role.name.clone(), role.profile.as_str());
         machine.region = Some(role.site.as_str().to_owned());
         machine.machine_id = Some(role.id);
         machine.start_jitter = options.start_within;
+        machine.safety = safety();
         let started = Machine::start(&shared, machine, MetalSource::single(Box::new(metal))).await;
         machines.push(started.map_err(|source| FleetError::Machine {
             name: role.name,

@@ -1,16 +1,13 @@
 //! Reads the hardware: what is cheap every few seconds, what is fixed or slow when it is due.
 //!
-//! A reading that fails makes its section unknown and its sensor unreadable; no value is ever made up for it. Until the
-//! safety node comes, the regions are those of a machine that nobody moves: safety init, authority none, mission
-//! idle; the mode is what the hardware shows.
-
+//! A reading that fails makes its section unknown and its sensor unreadable; no value is ever made up for it.
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use muster_metal::{Facts, Metal, MetalError};
 use muster_model::Severity;
-use muster_model::state::{Deployment, Identity, Operation, StatePatch};
-use muster_model::vocabulary::{Authority, Mission, Safety, UpdatePhase};
+use muster_model::state::{Deployment, Identity, StatePatch};
+use muster_model::vocabulary::UpdatePhase;
 use muster_protocol::link::Command;
 use muster_reflex::state::{Section, SectionKind};
 use muster_runtime::errors::chain;
@@ -97,17 +94,9 @@ impl Reader {
         put(&mut patch, Section::Thermal(thermal.and_then(some)));
         let location = self.note("location", metal.location());
         put(&mut patch, Section::Location(location.and_then(some)));
-        let mode = self.note("mode", metal.mode().map(Some));
-        let operation = mode.map(|mode| Operation {
-            mode,
-            // There is no safety node yet, and nobody else may say that all is well.
-            safety: Safety::Init,
-            held_by: Vec::new(),
-            at_rest: None,
-            authority: Authority::None,
-            mission: Mission::Idle,
-        });
-        put(&mut patch, Section::Operation(operation.and_then(some)));
+        if let Some(mode) = self.note("mode", metal.mode().map(Some)) {
+            context.publish(Payload::Mode(mode));
+        }
         if let Some(traffic) = self.note("traffic", metal.traffic()) {
             context.publish(Payload::Traffic(TrafficReading {
                 receive_bytes_per_s: traffic.receive_bytes_per_s,

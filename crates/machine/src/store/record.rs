@@ -1,8 +1,9 @@
-//! How a record stands in the store: its kind, and its payload as JSON.
+//! How a record stands in the store: its kind, and its payload as JSON; and what of the safety region outlives the power.
 
 use muster_model::{RecordNumber, Timestamp};
 use muster_protocol::link::MachineMessage;
 use muster_reflex::link::StoredRecord;
+use muster_reflex::safety::{Cause, Causes, Kept};
 
 use super::StoreError;
 
@@ -60,6 +61,31 @@ pub(super) fn read(record: i64, at_ms: i64, kind: &str, body: &str) -> Option<St
         Err(error) => {
             tracing::error!(record, %error, "a stored record cannot be read and is given up");
             None
+        }
+    }
+}
+
+/// Causes, and whether the machine was in service.
+pub(super) fn safety_bytes(kept: Kept) -> [u8; 5] {
+    let [a, b, c, d] = kept.causes.bits().to_le_bytes();
+    [a, b, c, d, u8::from(kept.in_service)]
+}
+
+/// What cannot be read is no reason to move.
+pub(super) fn safety_of(bytes: &[u8]) -> Kept {
+    match *bytes {
+        [a, b, c, d, in_service @ (0 | 1)] => Kept {
+            causes: Causes::from_bits(u32::from_le_bytes([a, b, c, d])),
+            in_service: in_service == 1,
+        },
+        _ => {
+            tracing::error!(
+                "what was kept of the safety region cannot be read: it counts as a failed output"
+            );
+            Kept {
+                causes: Causes::default().with(Cause::OutputFailed),
+                in_service: true,
+            }
         }
     }
 }

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use muster_model::{BootId, MachineId, RecordNumber, SessionNumber, Timestamp};
 use muster_reflex::link::{Kept, Remembered, StoredRecord};
+use muster_reflex::safety;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
-use super::record::{Row, read};
+use super::record::{self, Row, read};
 use super::{Opened, Progress, StoreError, StoreOptions, Tenant, Trouble, directory, schema};
 
 /// The store's file in the data directory.
@@ -34,6 +35,15 @@ pub(super) enum Job {
         id: MachineId,
         progress: watch::Sender<Progress>,
         reply: oneshot::Sender<(Tenant, Opened)>,
+    },
+    Safety {
+        id: MachineId,
+        reply: oneshot::Sender<Option<safety::Kept>>,
+    },
+    KeepSafety {
+        id: MachineId,
+        kept: safety::Kept,
+        reply: oneshot::Sender<()>,
     },
     Persist {
         tenant: Tenant,
@@ -76,6 +86,8 @@ impl Job {
             Self::Trim { .. } | Self::Session { .. } | Self::State { .. } => true,
             Self::Identity { .. }
             | Self::Open { .. }
+            | Self::Safety { .. }
+            | Self::KeepSafety { .. }
             | Self::Persist { .. }
             | Self::Began { .. }
             | Self::Ended { .. }
@@ -85,7 +97,7 @@ impl Job {
 
     const fn tenant(&self) -> Option<Tenant> {
         match self {
-            Self::Identity { .. } | Self::Open { .. } => None,
+            Self::Identity { .. } | Self::Open { .. } | Self::Safety { .. } | Self::KeepSafety { .. } => None,
             Self::Persist { tenant, .. }
             | Self::Trim { tenant, .. }
             | Self::Session { tenant, .. }
@@ -103,6 +115,7 @@ enum Outcome {
     Identity(MachineId),
     Opened(i64, Opened),
     Loaded(Vec<StoredRecord>),
+    Safety(Option<safety::Kept>),
 }
 
 struct Handle {
@@ -277,7 +290,8 @@ impl Writer {
                     });
                 }
             }
-            (Job::Ended { reply, .. }, _) => drop(reply.send(())),
+            (Job::Ended { reply, .. } | Job::KeepSafety { reply, .. }, _) => drop(reply.send(())),
+            (Job::Safety { reply, .. }, Outcome::Safety(kept)) => drop(reply.send(kept)),
             (Job::Load { reply, .. }, Outcome::Loaded(records)) => drop(reply.send(records)),
             (_, _) => {}
         }
@@ -332,6 +346,15 @@ fn apply(connection: &Connection, job: &Job) -> Result<Outcome, rusqlite::Error>
             ))))
         }
         Job::Open { id, .. } => open(connection, *id),
+        Job::Safety { id, .. } => {
+            let mut select = connection.prepare_cached("SELECT value FROM meta WHERE key = ?1")?;
+            let bytes: Option<Vec<u8>> = select.query_row([safety_key(*id)], |row| row.get(0)).optional()?;
+            Ok(Outcome::Safety(bytes.as_deref().map(record::safety_of)))
+        }
+        Job::KeepSafety { id, kept, .. } => run(
+            "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value",
+            &[&safety_key(*id), &record::safety_bytes(*kept).as_slice()],
+        ),
         Job::Persist {
             tenant,
             row,
@@ -384,6 +407,10 @@ fn apply(connection: &Connection, job: &Job) -> Result<Outcome, rusqlite::Error>
             tenant, from, limit, ..
         } => load(connection, *tenant, *from, *limit).map(Outcome::Loaded),
     }
+}
+
+fn safety_key(id: MachineId) -> String {
+    format!("safety/{id}")
 }
 
 fn open(connection: &Connection, id: MachineId) -> Result<Outcome, rusqlite::Error> {

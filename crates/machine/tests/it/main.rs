@@ -5,6 +5,7 @@ mod bus;
 mod executable;
 mod lives;
 mod machines;
+mod safety;
 #[allow(
     dead_code,
     unreachable_pub,

@@ -103,7 +103,7 @@ async fn a_machine_reports_itself_in_order_and_without_holes() {
                 && state.location.is_some()
                 && state.health.is_some()
                 && state.nodes.as_ref().is_some_and(|nodes| {
-                    nodes.nodes.len() == 5
+                    nodes.nodes.len() == 6
                         && nodes.nodes.iter().all(|node| node.status == NodeStatus::Running)
                 })
         })
@@ -118,7 +118,8 @@ async fn a_machine_reports_itself_in_order_and_without_holes() {
     let operation = state.operation.unwrap();
     assert_eq!(
         (operation.safety, operation.authority),
-        (Safety::Init, Authority::None)
+        (Safety::Operational, Authority::None),
+        "nothing of it moves"
     );
     world.stop().await;
     server

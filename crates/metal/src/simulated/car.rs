@@ -151,6 +151,8 @@ impl Car {
         let blocks = around.site.blocks();
         match &mut self.doing {
             Doing::Driving => self.roll(around, random, seconds),
+            // Without power nothing is set off on; what is charging charges on.
+            _ if !around.enabled => {}
             Doing::AtRedLight { left_s } if *left_s > seconds => *left_s -= seconds,
             Doing::Parked { left_s } if *left_s > seconds => *left_s -= seconds,
             Doing::AtRedLight { .. } => self.doing = Doing::Driving,
@@ -179,7 +181,7 @@ impl Car {
         let at_end = self.way.limit_at_end_m_per_s();
         let in_time = (at_end * at_end + 2.0 * BRAKING_M_PER_S2 * self.way.remaining_m()).sqrt();
         let must_stop = self.motor.celsius >= MOTOR_TOO_HOT_CELSIUS || self.battery.charge < RESCUE_BELOW;
-        let wanted = if must_stop {
+        let wanted = if must_stop || !around.enabled {
             0.0
         } else {
             self.way.limit_m_per_s().min(in_time)
@@ -241,6 +243,10 @@ impl Car {
 
     pub(crate) fn moving(&self) -> bool {
         self.speed_m_per_s > 1.0
+    }
+
+    pub(crate) fn speed_m_per_s(&self) -> f64 {
+        self.speed_m_per_s
     }
 
     pub(crate) fn cabin_celsius(&self) -> f64 {

@@ -28,6 +28,7 @@ const HALL_M: (f64, f64) = (18.0, 10.0);
 const DOCK: (f64, f64) = (0.0, 0.0);
 const TOP_M_PER_S: f64 = 0.45;
 const ACCELERATION_M_PER_S2: f64 = 0.3;
+const UNPOWERED_BRAKING_M_PER_S2: f64 = 0.8;
 const TURN_RADIANS_PER_S: f64 = 1.0;
 
 const COMPUTER_WATTS: f64 = 6.0;
@@ -102,6 +103,8 @@ impl Lekiwi {
         };
         if self.stalled || self.cooling {
             self.speed_m_per_s = 0.0;
+        } else if !around.enabled {
+            self.roll_out(seconds);
         } else {
             self.act(random, seconds);
         }
@@ -185,6 +188,20 @@ impl Lekiwi {
         false
     }
 
+    /// Without power its wheels brake by themselves.
+    fn roll_out(&mut self, seconds: f64) {
+        self.speed_m_per_s = (self.speed_m_per_s - UNPOWERED_BRAKING_M_PER_S2 * seconds).max(0.0);
+        if let Doing::Driving { to } = self.doing {
+            let (east, north) = (to.0 - self.place.0, to.1 - self.place.1);
+            let remaining_m = east.hypot(north);
+            let metres = (self.speed_m_per_s * seconds).min(remaining_m);
+            if metres > 0.0 {
+                self.place.0 += east / remaining_m * metres;
+                self.place.1 += north / remaining_m * metres;
+            }
+        }
+    }
+
     /// What it draws, and what of it heats the servos.
     fn watts(&self, fault: Option<FaultKind>) -> (f64, f64) {
         if self.stalled {
@@ -205,6 +222,10 @@ impl Lekiwi {
 
     pub(crate) fn moving(&self) -> bool {
         self.speed_m_per_s > 0.1
+    }
+
+    pub(crate) fn speed_m_per_s(&self) -> f64 {
+        self.speed_m_per_s
     }
 
     pub(crate) fn mode(&self) -> Mode {

@@ -90,9 +90,14 @@ impl Positioning for SimulatedMachine {
 
 impl Activity for SimulatedMachine {
     fn mode(&mut self) -> Result<Mode, MetalError> {
+        let held = |mode: Mode| match mode {
+            // On its way, but it has no power.
+            Mode::Driving | Mode::Working if !self.enabled => Mode::Idle,
+            mode => mode,
+        };
         Ok(match &self.state.body {
-            Body::Car(car) => car.mode(),
-            Body::Lekiwi(lekiwi) => lekiwi.mode(),
+            Body::Car(car) => held(car.mode()),
+            Body::Lekiwi(lekiwi) => held(lekiwi.mode()),
             Body::Pi if self.state.computer.resources(self.options.profile).cpu_percent >= 50.0 => {
                 Mode::Working
             }

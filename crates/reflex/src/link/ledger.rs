@@ -63,6 +63,11 @@ impl Ledger {
         }
     }
 
+    /// Remembers a command that is carried out already.
+    pub(super) fn remember(&mut self, command: &Command) {
+        self.taken.insert(command.id.clone(), command.expires);
+    }
+
     /// Remembers a command; it is carried out once this record is on disk.
     pub(super) fn accept(&mut self, command: Command, record: RecordNumber) {
         self.taken.insert(command.id.clone(), command.expires);

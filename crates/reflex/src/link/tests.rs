@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::*;
 
+mod commands;
 mod disk;
 mod fitting;
 
@@ -29,11 +30,8 @@ fn link(kept: Kept) -> Link {
     link_with(kept, Options::default())
 }
 
-fn link_with(kept: Kept, options: Options) -> Link {
-    let options = Options {
-        commands: vec![CommandKind::Identify],
-        ..options
-    };
+fn link_with(kept: Kept, mut options: Options) -> Link {
+    options.commands.push(CommandKind::Identify);
     let boot_id = BootId::from_uuid(Uuid::from_u128(2));
     Link::new(
         options,
@@ -115,7 +113,10 @@ fn records(effects: &[Effect]) -> Vec<u64> {
 
 /// A link in session, with its first heartbeat out of the way.
 fn connected(kept: Kept, highest_record: u64) -> Link {
-    let mut link = link(kept);
+    in_session(link(kept), highest_record)
+}
+
+fn in_session(mut link: Link, highest_record: u64) -> Link {
     link.step(at(0), Input::Start);
     link.step(at(10), Input::Opened);
     link.step(at(11), Input::Written);

@@ -5,11 +5,10 @@ use std::fs::{self, File};
 use std::io::{BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use muster_metal::simulated::SimulatedSnapshot;
+use muster_metal::simulated::{SharedMachine, SimulatedSnapshot};
 use muster_model::MachineId;
 
 use super::FleetError;
-use super::hardware::SharedMetal;
 
 /// The name of the file in the fleet's data directory.
 const FILE: &str = "physics.json";
@@ -56,7 +55,7 @@ impl Kept {
     }
 
     /// Writes down how the machines stand. Those that are not running this time are kept as they were.
-    pub(super) fn save(&mut self, metals: &[(MachineId, SharedMetal)]) -> Result<(), FleetError> {
+    pub(super) fn save(&mut self, metals: &[(MachineId, SharedMachine)]) -> Result<(), FleetError> {
         self.lives
             .extend(metals.iter().map(|(id, metal)| (*id, metal.snapshot())));
         let new = self.path.with_extension("json.new");

@@ -1,0 +1,208 @@
+//! The safety node with a simulated machine below it: buttons, power, latches, and the way back.
+
+use std::time::Duration;
+
+use muster_machine::bus::Inbox;
+use muster_machine::message::Payload;
+use muster_machine::nodes::safety::Press;
+use muster_machine::options::SafetyOptions;
+use muster_machine::store::StoreOptions;
+use muster_machine::{Machine, MetalSource, SharedParts, Store};
+use muster_metal::simulated::SharedMachine;
+use muster_metal::{Profile, SimulatedMachine, SimulatedOptions, Site};
+use muster_model::Timestamp;
+use muster_model::state::Operation;
+use muster_model::vocabulary::Safety;
+use muster_protocol::link::EventReport;
+use muster_reflex::safety::config::{Action, Start};
+use muster_runtime::{Clock, Shutdown, Tasks};
+
+use crate::machines::options;
+
+/// Nobody listens there: none of this needs a server.
+const NO_SERVER: &str = "ws://127.0.0.1:9";
+
+struct Bench {
+    hardware: SharedMachine,
+    machine: Machine,
+    shared: SharedParts,
+    operations: Inbox,
+    events: Inbox,
+}
+
+fn car() -> SharedMachine {
+    let started_at = Timestamp::from_millis(1_700_000_000_000);
+    let mut options = SimulatedOptions::new(Profile::Car, Site::Munich, 7, "probe", started_at);
+    options.mean_time_between_faults = None;
+    SharedMachine::new(SimulatedMachine::new(options))
+}
+
+fn by_itself() -> SafetyOptions {
+    SafetyOptions {
+        start: Start::Automatic,
+        after_power_cut: Start::Automatic,
+        link_lost: None,
+        late_after: Duration::from_secs(60),
+    }
+}
+
+impl Bench {
+    async fn start(directory: &std::path::Path, hardware: SharedMachine, safety: SafetyOptions) -> Self {
+        let shared = SharedParts {
+            store: Store::open(directory, StoreOptions::default()).unwrap(),
+            tasks: Tasks::new(Shutdown::new()),
+            clock: Clock::start(),
+        };
+        let mut options = options(NO_SERVER);
+        options.safety = safety;
+        let metal = MetalSource::single(Box::new(hardware.clone()));
+        let machine = Machine::start(&shared, options, metal).await.unwrap();
+        let subscribe = |pattern: &str| machine.bus().subscribe([pattern.parse().unwrap()], 1_000);
+        Self {
+            operations: subscribe("section.safety"),
+            events: subscribe("event.safety.>"),
+            hardware,
+            machine,
+            shared,
+        }
+    }
+
+    async fn until(&mut self, what: &str, holds: impl Fn(&Operation) -> bool) -> Operation {
+        let waiting = async {
+            loop {
+                let delivery = self.operations.next().await;
+                if let Payload::Sections(_, patch) = &delivery.message.payload
+                    && let Some(Some(operation)) = &patch.operation
+                    && holds(operation)
+                {
+                    return Operation::clone(operation);
+                }
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(30), waiting).await;
+        waited.unwrap_or_else(|_| panic!("never {what}"))
+    }
+
+    async fn until_region(&mut self, region: Safety) -> Operation {
+        self.until(region.as_str(), |operation| operation.safety == region)
+            .await
+    }
+
+    async fn until_it_moves(&self) {
+        for _ in 0..1_000 {
+            if self.hardware.speed_m_per_s() > 1.0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the car never drives");
+    }
+
+    async fn next_event(&mut self) -> EventReport {
+        let delivery = tokio::time::timeout(Duration::from_secs(10), self.events.next()).await;
+        match &delivery.expect("an event").message.payload {
+            Payload::Event(event) => EventReport::clone(event),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn stop(mut self) {
+        self.machine.stop();
+        let ended = tokio::time::timeout(Duration::from_secs(5), self.machine.ended()).await;
+        ended.expect("ends within five seconds").unwrap();
+        let Self { machine, shared, .. } = self;
+        drop(machine);
+        shared.tasks.shutdown().request("done");
+        shared.tasks.finish(Duration::from_secs(1)).await;
+        let SharedParts { store, tasks, .. } = shared;
+        drop(tasks);
+        store.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_emergency_stop_stops_the_car_stays_over_a_restart_and_needs_reset_and_resume() {
+    let directory = tempfile::tempdir().unwrap();
+    let hardware = car();
+    let mut bench = Bench::start(directory.path(), hardware.clone(), by_itself()).await;
+    bench.until_region(Safety::Operational).await;
+    bench.until_it_moves().await;
+    hardware.press_estop(true);
+    let stopped = bench.until_region(Safety::EstopLatched).await;
+    assert_eq!(stopped.held_by, ["estop"]);
+    bench
+        .until("at rest", |operation| operation.at_rest == Some(true))
+        .await;
+    assert!(hardware.speed_m_per_s() < 0.05);
+    let event = bench.next_event().await;
+    assert_eq!(event.kind, "safety.estop_latched");
+    assert!(event.message.contains("pressed"), "{}", event.message);
+    hardware.press_estop(false);
+    bench.stop().await;
+
+    let mut bench = Bench::start(directory.path(), hardware.clone(), by_itself()).await;
+    let found = bench.until("anything", |_| true).await;
+    assert_eq!(
+        found.safety,
+        Safety::EstopLatched,
+        "the latch outlives the runtime"
+    );
+    bench.machine.presses().press(Press::Resume);
+    bench.machine.presses().press(Press::Reset);
+    let reset = bench.until_region(Safety::ProtectiveStop).await;
+    assert_eq!(reset.held_by, ["not_resumed"], "resetting only permits");
+    bench.machine.presses().press(Press::Resume);
+    bench.until_region(Safety::Operational).await;
+    bench.until_it_moves().await;
+    bench.stop().await;
+    assert!(!hardware.is_enabled(), "an ended runtime leaves no power behind");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_link_does_what_was_configured() {
+    let directory = tempfile::tempdir().unwrap();
+    let safety = SafetyOptions {
+        link_lost: Some((Duration::from_secs(2), Action::ControlledStop)),
+        ..by_itself()
+    };
+    let mut bench = Bench::start(directory.path(), car(), safety).await;
+    bench.until_region(Safety::Operational).await;
+    let held = bench.until_region(Safety::ProtectiveStop).await;
+    assert_eq!(held.held_by, ["link_lost"]);
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_machine_that_waits_for_a_person_waits() {
+    let directory = tempfile::tempdir().unwrap();
+    let safety = SafetyOptions {
+        start: Start::Explicit,
+        ..by_itself()
+    };
+    let hardware = car();
+    let mut bench = Bench::start(directory.path(), hardware.clone(), safety).await;
+    let held = bench
+        .until("at rest", |operation| operation.at_rest == Some(true))
+        .await;
+    assert_eq!(
+        (held.safety, held.held_by),
+        (Safety::ProtectiveStop, vec!["started".to_owned()])
+    );
+    assert!(!hardware.is_enabled());
+    bench.machine.presses().press(Press::Resume);
+    bench.until_region(Safety::Operational).await;
+    assert_eq!(bench.next_event().await.kind, "safety.protective_stop");
+    assert_eq!(bench.next_event().await.kind, "safety.operational");
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_open_case_is_an_emergency_stop() {
+    let directory = tempfile::tempdir().unwrap();
+    let hardware = car();
+    let mut bench = Bench::start(directory.path(), hardware.clone(), by_itself()).await;
+    bench.until_region(Safety::Operational).await;
+    hardware.open_case(true);
+    assert_eq!(bench.until_region(Safety::EstopLatched).await.held_by, ["tamper"]);
+    bench.stop().await;
+}
