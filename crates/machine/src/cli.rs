@@ -1,5 +1,7 @@
 //! The command line of a machine, for `muster-machine` and for the executable that holds everything.
 
+mod panel;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,6 +16,7 @@ use crate::error::MachineError;
 use crate::logging::{self, LogTap};
 use crate::machine::run;
 use crate::metals::MetalSource;
+use crate::nodes::safety::Press;
 
 /// The runtime of one machine: it reads the hardware, keeps what must not be lost, and tells the fleet's server.
 #[derive(Debug, Parser)]
@@ -33,6 +36,18 @@ enum Command {
     /// Look at the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Say how a machine beside you stands: what may move, and why not.
+    Safety(panel::Flags),
+    /// Emergency stop: takes the power of what moves at once, and latches.
+    ///
+    /// This is a command, not an emergency stop device: it needs a runtime that works. Press the button where there is one.
+    Estop(panel::Flags),
+    /// Bring what moves to rest; it waits to be resumed.
+    Stop(panel::Flags),
+    /// Clear what is latched, once its cause is gone. The machine stands until it is resumed.
+    Reset(panel::Flags),
+    /// Let the machine move again.
+    Resume(panel::Flags),
 }
 
 #[derive(Debug, Subcommand)]
@@ -116,6 +131,11 @@ pub fn main_with_args(args: impl IntoIterator<Item = impl Into<OsString> + Clone
         Command::Run(flags) => run_command(flags),
         Command::Config(ConfigCommand::Check { file }) => check(file),
         Command::Config(ConfigCommand::Show(flags)) => show(flags),
+        Command::Safety(flags) => return panel::run(None, &flags),
+        Command::Estop(flags) => return panel::run(Some(Press::Estop), &flags),
+        Command::Stop(flags) => return panel::run(Some(Press::Stop), &flags),
+        Command::Reset(flags) => return panel::run(Some(Press::Reset), &flags),
+        Command::Resume(flags) => return panel::run(Some(Press::Resume), &flags),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

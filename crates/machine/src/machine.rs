@@ -19,8 +19,9 @@ use tokio::sync::watch;
 use crate::bus::Bus;
 use crate::dial::{Dial, Tcp};
 use crate::error::MachineError;
+use crate::local::{self, Door};
 use crate::metals::MetalSource;
-use crate::nodes::safety::Presses;
+use crate::nodes::safety::Panel;
 use crate::nodes::{health, logs, resources, safety, state, telemetry, uplink};
 use crate::options::Options;
 use crate::store::{Store, StoreError, StoreOptions};
@@ -40,21 +41,27 @@ pub async fn run(
     shutdown: Shutdown,
 ) -> Result<(), MachineError> {
     let store = Store::open(data, StoreOptions::default())?;
-    let result = run_on(&store, options, metal, clock, shutdown).await;
+    let result = run_on(data, &store, options, metal, clock, shutdown).await;
     // Whatever was acknowledged is on disk already; this only tidies up.
     let _ = tokio::time::timeout(STORE_CLOSE, store.close()).await;
     result
 }
 
 async fn run_on(
+    data: &Path,
     store: &Store,
     options: Options,
     metal: MetalSource,
     clock: Clock,
     shutdown: Shutdown,
 ) -> Result<(), MachineError> {
-    let prepared = Prepared::new(store, &options, &metal, clock).await?;
+    let mut prepared = Prepared::new(store, &options, &metal, clock).await?;
+    let door = Door {
+        name: options.name.clone(),
+        panel: prepared.panel.clone(),
+    };
     tracing::info!(machine_id = %prepared.machine_id, name = %options.name, server = %options.server, "the machine starts");
+    prepared.local = Some(local::spec(data.join(local::SOCKET), vec![door]));
     let (supervisor, _bus) = prepared.supervisor(store, &options, metal, clock, Placement::Threads, Tcp)?;
     let result = supervise(supervisor, store, shutdown).await;
     tracing::info!("the machine has ended");
@@ -76,7 +83,7 @@ pub struct SharedParts {
 #[derive(Debug)]
 pub struct Machine {
     id: MachineId,
-    presses: Arc<Presses>,
+    panel: Panel,
     bus: Bus,
     shutdown: Shutdown,
     ended: watch::Receiver<Option<Result<(), Arc<MachineError>>>>,
@@ -101,7 +108,7 @@ impl Machine {
     ) -> Result<Self, MachineError> {
         let SharedParts { store, tasks, clock } = shared;
         let prepared = Prepared::new(store, &options, &metal, *clock).await?;
-        let (id, presses) = (prepared.machine_id, prepared.presses.clone());
+        let (id, panel) = (prepared.machine_id, prepared.panel.clone());
         let placement = Placement::Shared(tasks.clone());
         let (supervisor, bus) = prepared.supervisor(store, &options, metal, *clock, placement, dial)?;
         let shutdown = tasks.shutdown().child();
@@ -113,7 +120,7 @@ impl Machine {
         });
         Ok(Self {
             id,
-            presses,
+            panel,
             bus,
             shutdown,
             ended,
@@ -125,9 +132,9 @@ impl Machine {
         self.id
     }
 
-    /// What can be pressed at it.
-    pub fn presses(&self) -> &Presses {
-        &self.presses
+    /// The machine as people beside it meet it.
+    pub fn panel(&self) -> &Panel {
+        &self.panel
     }
 
     /// Its bus, to listen to.
@@ -171,7 +178,9 @@ struct Prepared {
     boot_id: BootId,
     delay_ms: u64,
     protection: Option<Box<dyn Protection>>,
-    presses: Arc<Presses>,
+    panel: Panel,
+    /// The node by which people beside the machine reach it; those that share a process share one.
+    local: Option<NodeSpec>,
 }
 
 impl Prepared {
@@ -205,7 +214,8 @@ impl Prepared {
             boot_id,
             delay_ms,
             protection,
-            presses: Arc::default(),
+            panel: Panel::default(),
+            local: None,
         })
     }
 
@@ -243,7 +253,7 @@ impl Prepared {
             machine_id: self.machine_id,
             store: store.clone(),
             options: options.safety,
-            presses: self.presses,
+            panel: self.panel,
             protection: Mutex::new(self.protection),
         };
         let mut nodes = vec![
@@ -254,6 +264,7 @@ impl Prepared {
             telemetry::spec(options.telemetry),
             resources::spec(resources, metal),
         ];
+        nodes.extend(self.local);
         nodes.extend(options.log_tap.clone().map(logs::spec));
         let nodes = nodes.into_iter().map(|spec| NodeSpec {
             inbox_max: options.inbox_max,

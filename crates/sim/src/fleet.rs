@@ -6,9 +6,10 @@
 mod cast;
 mod kept;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use muster_machine::local::{self, Door};
 use muster_machine::options::SafetyOptions;
 use muster_machine::store::{StoreError, StoreOptions};
 use muster_machine::{Machine, MachineError, MetalSource, Options, ServerUrl, SharedParts, Store};
@@ -78,6 +79,28 @@ impl FleetError {
     }
 }
 
+/// Whoever is on this computer stands beside all of them.
+fn reachable(data: &Path, doors: Vec<Door>, tasks: &Tasks) {
+    let socket = data.join(local::SOCKET);
+    let listener = match local::bind(&socket) {
+        Ok(listener) => listener,
+        Err(error) => {
+            let socket = socket.display();
+            tracing::warn!(%error, %socket, "the simulated machines cannot be reached on this computer");
+            return;
+        }
+    };
+    let (ended, doors) = (tasks.shutdown().clone(), doors.into());
+    tasks.spawn_small(async move {
+        tokio::select! {
+            () = local::accept(&listener, &doors) => {}
+            () = ended.requested() => {}
+        }
+        // Nobody finds a socket that nobody hears.
+        let _ = std::fs::remove_file(&socket);
+    });
+}
+
 /// Nobody is beside a simulated machine to say go, and many share a processor.
 fn safety() -> SafetyOptions {
     SafetyOptions {
@@ -101,6 +124,7 @@ pub async fn run(options: FleetOptions, clock: Clock, shutdown: Shutdown) -> Res
     let now = Timestamp::from_millis(clock.wall_ms());
     let mut metals = Vec::with_capacity(options.machines);
     let mut machines = Vec::with_capacity(options.machines);
+    let mut doors = Vec::with_capacity(options.machines);
     for role in cast::cast(options.seed, options.machines) {
         let fresh = || {
             let (profile, site, seed) = (role.profile, role.site, role.seed);
@@ -125,16 +149,22 @@ pub async fn run(options: FleetOptions, clock: Clock, shutdown: Shutdown) -> Res
         machine.start_jitter = options.start_within;
         machine.safety = safety();
         let started = Machine::start(&shared, machine, MetalSource::single(Box::new(metal))).await;
-        machines.push(started.map_err(|source| FleetError::Machine {
-            name: role.name,
+        let started = started.map_err(|source| FleetError::Machine {
+            name: role.name.clone(),
             source: Box::new(source),
-        })?);
+        })?;
+        doors.push(Door {
+            name: role.name,
+            panel: started.panel().clone(),
+        });
+        machines.push(started);
     }
     tracing::info!(
         machines = machines.len(),
         seed = options.seed,
         "the simulated fleet runs"
     );
+    reachable(&options.data, doors, &tasks);
     // Writing down ten thousand lives takes a while: the more there are, the rarer.
     let every =
         Duration::from_secs(20) + Duration::from_millis(10) * u32::try_from(metals.len()).unwrap_or(u32::MAX);

@@ -22,7 +22,7 @@ use muster_reflex::link::LinkState;
 use muster_reflex::safety::{Asks, Condition, Kept, Told, Verdict};
 use muster_reflex::state::Section;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::message::{Payload, Source, event, section, topics};
 use crate::options::SafetyOptions;
@@ -81,6 +81,25 @@ impl Presses {
     }
 }
 
+/// The machine as people beside it meet it: they press, and see how it stands.
+#[derive(Clone, Debug, Default)]
+pub struct Panel {
+    presses: Arc<Presses>,
+    shown: Arc<watch::Sender<Option<Operation>>>,
+}
+
+impl Panel {
+    /// What can be pressed.
+    pub fn presses(&self) -> &Presses {
+        &self.presses
+    }
+
+    /// How the machine stands; nothing before it knows itself.
+    pub fn shown(&self) -> watch::Receiver<Option<Operation>> {
+        self.shown.subscribe()
+    }
+}
+
 /// What the node works with.
 pub struct Setup {
     /// Whose safety it is.
@@ -89,8 +108,8 @@ pub struct Setup {
     pub store: Store,
     /// How it behaves.
     pub options: SafetyOptions,
-    /// What people at the machine press.
-    pub presses: Arc<Presses>,
+    /// How people at the machine reach it.
+    pub panel: Panel,
     /// The hardware, which the next node gets when this one ends.
     pub protection: Mutex<Option<Box<dyn Protection>>>,
 }
@@ -109,7 +128,7 @@ async fn run(context: NodeContext, setup: Arc<Setup>) -> Result<(), NodeError> {
     let kept_lost = |error: StoreError| NodeError(format!("what was kept cannot be read: {error}"));
     let found = setup.store.safety(setup.machine_id).await.map_err(kept_lost)?;
     let mut turns = Turns::new(&setup, found);
-    turns.sample.asks = setup.presses.counted();
+    turns.sample.asks = setup.panel.presses.counted();
     // Until the link says how it stands there is none, and the time it may be away begins.
     turns.tell(Condition::LinkLost, true);
     let node = Node {
@@ -143,7 +162,7 @@ impl<'a> Node<'a> {
     async fn work(mut self) -> Result<(), NodeError> {
         loop {
             let now_ms = self.context.clock().mono_ms();
-            self.turns.sample.asks = self.setup.presses.counted();
+            self.turns.sample.asks = self.setup.panel.presses.counted();
             let verdict = self.turns.turn(Duration::from_millis(now_ms));
             self.say(&verdict);
             self.keep(&verdict);
@@ -155,7 +174,7 @@ impl<'a> Node<'a> {
                     written.map_err(|error| NodeError(format!("latches cannot be kept: {error}")))?;
                     self.turns.sample.kept = number;
                 }
-                () = self.setup.presses.pressed.notified() => {}
+                () = self.setup.panel.presses.pressed.notified() => {}
                 wake = self.context.next(Some(due_ms)) => match wake {
                     Wake::Stop => return self.end().await,
                     Wake::Due => {}
@@ -209,6 +228,7 @@ impl<'a> Node<'a> {
         self.region = Some(verdict.region);
         let patch = section(Section::Operation(Some(Arc::new(operation.clone()))));
         self.context.publish(Payload::Sections(Source::Safety, patch));
+        self.setup.panel.shown.send_replace(Some(operation.clone()));
         self.told = Some(operation);
     }
 

@@ -175,3 +175,72 @@ fn a_server_that_is_away_is_said_once() {
     assert_eq!(code, Some(0), "{said}");
     assert_eq!(said.matches("the server is away").count(), 1, "{said}");
 }
+
+/// What somebody beside the machine does, with the code it ends with.
+fn beside(data: &Path, what: &str) -> (String, Option<i32>) {
+    let output = program().arg(what).arg("--data").arg(data).output().unwrap();
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    (said.trim().to_owned(), output.status.code())
+}
+
+/// Asks until it stands so. Each question is a process of its own, which takes long enough.
+fn until_it_stands(data: &Path, so: &str) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while beside(data, "safety").0 != so {
+        assert!(Instant::now() < deadline, "{:?}", beside(data, "safety"));
+    }
+}
+
+#[test]
+fn somebody_beside_the_machine_stops_and_resumes_it() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path();
+    let (said, code) = beside(data, "safety");
+    assert_eq!(code, Some(69), "{said}");
+    assert!(
+        said.contains("no machine runs with the data directory") && said.contains("MST-M011"),
+        "{said}"
+    );
+    let child = start(data, "ws://127.0.0.1:9");
+    until_it_stands(data, "probe: operational");
+    let socket = std::fs::metadata(data.join("local.sock")).unwrap();
+    assert_eq!(
+        socket.permissions().mode() & 0o777,
+        0o600,
+        "nobody else may press"
+    );
+    let standing = "probe: protective stop, held by asked";
+    assert_eq!(beside(data, "stop"), (standing.to_owned(), Some(0)));
+    assert_eq!(
+        beside(data, "reset"),
+        (standing.to_owned(), Some(0)),
+        "nothing is latched"
+    );
+    let latched = "probe: estop latched, held by estop asked, asked";
+    assert_eq!(beside(data, "estop"), (latched.to_owned(), Some(0)));
+    assert_eq!(
+        beside(data, "resume"),
+        (latched.to_owned(), Some(1)),
+        "it must be reset first"
+    );
+    let reset = "probe: protective stop, held by asked, not resumed";
+    assert_eq!(beside(data, "reset"), (reset.to_owned(), Some(0)));
+    assert_eq!(beside(data, "resume"), ("probe: operational".to_owned(), Some(0)));
+    beside(data, "estop");
+    // The power goes.
+    let mut child = child;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let child = start(data, "ws://127.0.0.1:9");
+    // Latched over a power cut.
+    until_it_stands(data, "probe: estop latched, held by estop asked");
+    terminate(&child);
+    let (_, code) = end(child, Duration::from_secs(10));
+    assert_eq!(code, Some(0));
+    assert!(
+        !data.join("local.sock").exists(),
+        "nobody finds a socket that nobody hears"
+    );
+}

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use muster_machine::bus::Inbox;
+use muster_machine::local::{self, Door};
 use muster_machine::message::Payload;
 use muster_machine::nodes::safety::Press;
 use muster_machine::options::SafetyOptions;
@@ -147,11 +148,11 @@ async fn an_emergency_stop_stops_the_car_stays_over_a_restart_and_needs_reset_an
         Safety::EstopLatched,
         "the latch outlives the runtime"
     );
-    bench.machine.presses().press(Press::Resume);
-    bench.machine.presses().press(Press::Reset);
+    bench.machine.panel().presses().press(Press::Resume);
+    bench.machine.panel().presses().press(Press::Reset);
     let reset = bench.until_region(Safety::ProtectiveStop).await;
     assert_eq!(reset.held_by, ["not_resumed"], "resetting only permits");
-    bench.machine.presses().press(Press::Resume);
+    bench.machine.panel().presses().press(Press::Resume);
     bench.until_region(Safety::Operational).await;
     bench.until_it_moves().await;
     bench.stop().await;
@@ -189,7 +190,7 @@ async fn a_machine_that_waits_for_a_person_waits() {
         (Safety::ProtectiveStop, vec!["started".to_owned()])
     );
     assert!(!hardware.is_enabled());
-    bench.machine.presses().press(Press::Resume);
+    bench.machine.panel().presses().press(Press::Resume);
     bench.until_region(Safety::Operational).await;
     assert_eq!(bench.next_event().await.kind, "safety.protective_stop");
     assert_eq!(bench.next_event().await.kind, "safety.operational");
@@ -204,5 +205,47 @@ async fn an_open_case_is_an_emergency_stop() {
     bench.until_region(Safety::Operational).await;
     hardware.open_case(true);
     assert_eq!(bench.until_region(Safety::EstopLatched).await.held_by, ["tamper"]);
+    bench.stop().await;
+}
+
+/// What `muster-machine` and other programs do, beside a process with several machines.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_machines_share_a_socket_and_are_told_apart() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut bench = Bench::start(directory.path(), car(), by_itself()).await;
+    bench.until_region(Safety::Operational).await;
+    let door = |name: &str| Door {
+        name: name.to_owned(),
+        panel: bench.machine.panel().clone(),
+    };
+    let doors = vec![door("B-MU 1005"), door("ø & Söhne+%20")].into();
+    let listener = local::bind(&directory.path().join(local::SOCKET)).unwrap();
+    bench
+        .shared
+        .tasks
+        .spawn_small(async move { local::accept(&listener, &doors).await });
+    let ask = |press: Option<&'static str>, machine: Option<&'static str>| {
+        local::client::safety(directory.path(), press, machine)
+    };
+    let refused = ask(None, None).await.unwrap_err().to_string();
+    assert!(refused.contains("2 machines are here"), "{refused}");
+    let refused = ask(None, Some("C")).await.unwrap_err().to_string();
+    assert!(refused.contains("no machine here is called \"C\""), "{refused}");
+    let refused = ask(Some("launch"), Some("B-MU 1005"))
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        refused.contains("POST /v1/safety/{estop,stop,reset,resume}"),
+        "{refused}"
+    );
+    for name in ["B-MU 1005", "ø & Söhne+%20"] {
+        let standing = ask(None, Some(name)).await.unwrap();
+        assert_eq!(standing.machine, name);
+    }
+    let stopped = ask(Some("stop"), Some("B-MU 1005")).await.unwrap();
+    assert_eq!(stopped.operation.unwrap().safety, Safety::ProtectiveStop);
+    let resumed = ask(Some("resume"), Some("B-MU 1005")).await.unwrap();
+    assert_eq!(resumed.operation.unwrap().safety, Safety::Operational);
     bench.stop().await;
 }

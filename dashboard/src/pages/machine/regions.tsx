@@ -1,6 +1,8 @@
 /** The regions of a machine's state, side by side: they are independent of each other. */
 import type { ReactNode } from 'react';
 import type { Machine } from '@/api/types';
+
+type Operation = NonNullable<Machine['reported']['operation']>;
 import { words } from '@/kit/format';
 import { SeverityMark } from '@/kit/status';
 import { Age, AsOf } from '@/kit/times';
@@ -31,7 +33,7 @@ export function Regions({ machine }: { machine: Machine }) {
   const { operation, health, deployment } = machine.reported;
   // The row is newer than the document: what a person waits for after a stop is shown as soon as it is known.
   const { presence, presence_since: since, mode, safety } = machine.summary;
-  const held = operation?.safety === safety ? (operation?.held_by ?? []) : [];
+  const why = operation !== undefined && operation.safety === safety ? held(operation) : undefined;
   const times = machine.sections_reported_at;
   const stale = presence !== 'online';
   // What may be otherwise by now is not shown as good.
@@ -39,7 +41,7 @@ export function Regions({ machine }: { machine: Machine }) {
   return (
     <dl className={classes.regions} aria-label="State">
       <Region name="Mode" word={mode ?? undefined} note={operation === undefined ? undefined : <AsOf at={times.operation} stale={stale} />} />
-      <Region name="Safety" word={safety ?? undefined} tone={known(SAFETY[safety ?? ''])} note={held.length === 0 ? undefined : held.map(words).join(', ')} />
+      <Region name="Safety" word={safety ?? undefined} tone={known(SAFETY[safety ?? ''])} note={why} />
       <Region name="Authority" word={operation?.authority} note={operation === undefined ? undefined : AUTHORITY[operation.authority]} />
       <Region name="Mission" word={operation?.mission} tone={known(MISSION[operation?.mission ?? ''])} />
       <Region name="Link" word={presence} tone={PRESENCE[presence]} note={<>{machine.presence_reason}, <Age at={since} ago /></>} />
@@ -48,6 +50,29 @@ export function Regions({ machine }: { machine: Machine }) {
     </dl>
   );
 }
+
+/** Why a machine does not move freely, and whether it is measured to be at rest. */
+function held({ held_by: causes = [], at_rest: atRest }: Operation) {
+  const parts = causes.map((cause) => CAUSES[cause] ?? words(cause));
+  if (atRest !== undefined && atRest !== null) parts.push(atRest ? 'at rest, as measured' : 'not at rest yet');
+  return parts.length === 0 ? undefined : parts.join(' · ');
+}
+
+const CAUSES: Partial<Record<string, string>> = {
+  estop: 'the emergency stop is pressed or its circuit is broken',
+  estop_asked: 'somebody at the machine asked for it',
+  tamper: 'the case is open',
+  runaway: 'it moved faster than it may',
+  moved_unpowered: 'it moved without power',
+  output_failed: 'its power could not be switched',
+  started: 'waits to be resumed at the machine after its start',
+  ended_unknown: 'nobody knows how it ended; waits to be resumed at the machine',
+  asked: 'asked to stop; waits to be resumed at the machine',
+  not_resumed: 'reset; waits to be resumed at the machine',
+  late: 'its safety loop came too late; waits to be resumed at the machine',
+  unmeasured: 'its motion is not measured',
+  link_lost: 'no link to the server',
+};
 
 const AUTHORITY: Partial<Record<string, string>> = {
   none: 'nobody may move it',
