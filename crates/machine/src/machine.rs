@@ -254,7 +254,8 @@ impl Prepared {
             store: store.clone(),
             options: options.safety,
             panel: self.panel,
-            protection: Mutex::new(self.protection),
+            protection: safety::Home::new(self.protection),
+            heard: Mutex::default(),
         };
         let mut nodes = vec![
             uplink::spec(Arc::new(uplink)),

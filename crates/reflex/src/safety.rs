@@ -88,6 +88,14 @@ impl Safety {
         }
     }
 
+    /// Of one that takes over: what was pressed since this was counted is heard in the first step. Without it only what is
+    /// pressed after the first step is.
+    #[must_use]
+    pub fn with_heard(mut self, asks: Asks) -> Self {
+        self.asked = Some((asks, RemoteAsks::default()));
+        self
+    }
+
     /// Decides. `now_us` never goes back, and counts on while the machine sleeps.
     pub fn step(&mut self, now_us: u64, sample: &Sample) -> Verdict {
         let passed_us = self.passed_us(now_us);

@@ -4,12 +4,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use muster_model::state::Operation;
 use muster_model::vocabulary::Safety;
 
 use crate::local::Standing;
-use crate::local::client::{LocalError, safety};
+use crate::local::client::{LocalError, machines, safety};
 use crate::nodes::safety::Press;
+
+/// Machines that are asked at the same time.
+const AT_ONCE: usize = 8;
 
 /// Which machine, and how to say it.
 #[derive(Debug, Args)]
@@ -29,6 +33,9 @@ pub(super) struct Flags {
     /// Which machine, where several run there (a simulated fleet)
     #[arg(long, value_name = "NAME")]
     machine: Option<String>,
+    /// All machines that run there
+    #[arg(long, conflicts_with = "machine")]
+    all: bool,
     /// For people or for programs
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -51,12 +58,25 @@ pub(super) fn run(press: Option<Press>, flags: &Flags) -> ExitCode {
             );
         }
     };
-    match runtime.block_on(safety(&flags.data, press.map(word), flags.machine.as_deref())) {
-        Ok(standing) => show(press, flags.output, &standing),
+    match runtime.block_on(ask_all(press, flags)) {
+        Ok(standing) => show(press, flags, &standing),
         Err(error @ LocalError::NotRunning { .. }) => complain(69, &format!("{error} [MST-M011]")),
         Err(error @ LocalError::Unreachable(_)) => complain(71, &format!("{error} [MST-M011]")),
         Err(error @ LocalError::Refused(_)) => complain(64, &format!("{error} [MST-M012]")),
     }
+}
+
+/// Asks the machines that are meant, a few at a time; in the order in which they are there.
+async fn ask_all(press: Option<Press>, flags: &Flags) -> Result<Vec<Standing>, LocalError> {
+    if !flags.all {
+        let standing = safety(&flags.data, press.map(word), flags.machine.as_deref()).await?;
+        return Ok(vec![standing]);
+    }
+    let there = machines(&flags.data).await?;
+    let asked = there
+        .iter()
+        .map(|standing| safety(&flags.data, press.map(word), Some(&standing.machine)));
+    stream::iter(asked).buffered(AT_ONCE).try_collect().await
 }
 
 const fn word(press: Press) -> &'static str {
@@ -73,27 +93,41 @@ fn complain(code: u8, what: &str) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn show(press: Option<Press>, output: Output, standing: &Standing) -> ExitCode {
-    match output {
-        Output::Json => match serde_json::to_string_pretty(standing) {
-            Ok(text) => println!("{text}"),
-            Err(error) => return complain(70, &error.to_string()),
-        },
-        Output::Text => println!("{}: {}", standing.machine, words(standing.operation.as_ref())),
-    }
-    let as_wished = match (
-        press,
-        standing.operation.as_ref().map(|operation| operation.safety),
-    ) {
-        (None, _) => true,
-        (Some(Press::Estop), region) => region == Some(Safety::EstopLatched),
-        (Some(Press::Stop), region) => !matches!(region, None | Some(Safety::Operational | Safety::Limited)),
-        (Some(Press::Reset), region) => {
-            !matches!(region, None | Some(Safety::EstopLatched | Safety::FaultLatched))
+fn show(press: Option<Press>, flags: &Flags, all: &[Standing]) -> ExitCode {
+    match flags.output {
+        Output::Json => {
+            let text = match all {
+                [only] if !flags.all => serde_json::to_string_pretty(only),
+                _ => serde_json::to_string_pretty(all),
+            };
+            match text {
+                Ok(text) => println!("{text}"),
+                Err(error) => return complain(70, &error.to_string()),
+            }
         }
-        (Some(Press::Resume), region) => matches!(region, Some(Safety::Operational | Safety::Limited)),
+        Output::Text => {
+            for standing in all {
+                println!("{}: {}", standing.machine, words(standing.operation.as_ref()));
+            }
+        }
+    }
+    let all_so = all.iter().all(|standing| is_so(press, standing));
+    ExitCode::from(u8::from(!all_so))
+}
+
+/// Whether a machine stands as it should after this was pressed.
+fn is_so(press: Option<Press>, standing: &Standing) -> bool {
+    let Some(press) = press else { return true };
+    let Some(operation) = &standing.operation else {
+        return false;
     };
-    ExitCode::from(u8::from(!as_wished))
+    let moves = matches!(operation.safety, Safety::Operational | Safety::Limited);
+    match press {
+        Press::Estop => operation.safety == Safety::EstopLatched,
+        Press::Stop => !moves,
+        Press::Reset => !matches!(operation.safety, Safety::EstopLatched | Safety::FaultLatched),
+        Press::Resume => moves,
+    }
 }
 
 fn words(operation: Option<&Operation>) -> String {

@@ -74,6 +74,16 @@ pub async fn safety(data: &Path, press: Option<&str>, machine: Option<&str>) -> 
     ask(data, asked).await
 }
 
+/// How all machines stand that are reached there.
+pub async fn machines(data: &Path) -> Result<Vec<Standing>, LocalError> {
+    let asked = Ask {
+        method: &Method::GET,
+        path: "/v1/machines",
+        machine: None,
+    };
+    ask(data, asked).await
+}
+
 async fn asked<T: serde::de::DeserializeOwned>(data: &Path, ask: Ask<'_>) -> Result<T, LocalError> {
     let unreachable = |error: &dyn std::fmt::Display| LocalError::Unreachable(error.to_string());
     let stream = UnixStream::connect(data.join(SOCKET)).await;

@@ -7,6 +7,9 @@
 mod turns;
 mod words;
 
+#[cfg(test)]
+mod tests;
+
 use std::future::{Future, pending};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -111,7 +114,26 @@ pub struct Setup {
     /// How people at the machine reach it.
     pub panel: Panel,
     /// The hardware, which the next node gets when this one ends.
-    pub protection: Mutex<Option<Box<dyn Protection>>>,
+    pub protection: Home,
+    /// What was pressed and heard, for the node that takes over.
+    pub heard: Mutex<Asks>,
+}
+
+/// Where the hardware is while no node has it.
+#[derive(Default)]
+pub struct Home {
+    exists: bool,
+    here: Mutex<Option<Box<dyn Protection>>>,
+}
+
+impl Home {
+    /// Of this hardware, or of none.
+    pub fn new(protection: Option<Box<dyn Protection>>) -> Self {
+        Self {
+            exists: protection.is_some(),
+            here: Mutex::new(protection),
+        }
+    }
 }
 
 /// The safety node.
@@ -127,8 +149,7 @@ pub fn spec(setup: Arc<Setup>) -> NodeSpec {
 async fn run(context: NodeContext, setup: Arc<Setup>) -> Result<(), NodeError> {
     let kept_lost = |error: StoreError| NodeError(format!("what was kept cannot be read: {error}"));
     let found = setup.store.safety(setup.machine_id).await.map_err(kept_lost)?;
-    let mut turns = Turns::new(&setup, found);
-    turns.sample.asks = setup.panel.presses.counted();
+    let mut turns = Turns::new(&setup, found)?;
     // Until the link says how it stands there is none, and the time it may be away begins.
     turns.tell(Condition::LinkLost, true);
     let node = Node {
@@ -162,8 +183,10 @@ impl<'a> Node<'a> {
     async fn work(mut self) -> Result<(), NodeError> {
         loop {
             let now_ms = self.context.clock().mono_ms();
-            self.turns.sample.asks = self.setup.panel.presses.counted();
+            let asks = self.setup.panel.presses.counted();
+            self.turns.sample.asks = asks;
             let verdict = self.turns.turn(Duration::from_millis(now_ms));
+            *self.setup.heard.lock() = asks;
             self.say(&verdict);
             self.keep(&verdict);
             let due_ms = now_ms + self.turns.period_ms();

@@ -239,6 +239,13 @@ async fn several_machines_share_a_socket_and_are_told_apart() {
         refused.contains("POST /v1/safety/{estop,stop,reset,resume}"),
         "{refused}"
     );
+    let there: Vec<_> = local::client::machines(directory.path())
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|standing| standing.machine)
+        .collect();
+    assert_eq!(there, ["B-MU 1005", "ø & Söhne+%20"]);
     for name in ["B-MU 1005", "ø & Söhne+%20"] {
         let standing = ask(None, Some(name)).await.unwrap();
         assert_eq!(standing.machine, name);

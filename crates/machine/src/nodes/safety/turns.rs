@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use muster_metal::{Equipment, Protection};
 use muster_reflex::safety::config::{Action, Clears, Rule, Start};
-use muster_reflex::safety::{Condition, Config, Kept, Measured, Safety, Sample, Verdict};
-use parking_lot::Mutex;
+use muster_reflex::safety::{Asks, Condition, Config, Kept, Measured, Safety, Sample, Verdict};
 
-use super::Setup;
+use super::{Home, Setup};
 use crate::options::SafetyOptions;
+use crate::supervisor::NodeError;
 
 /// How often it is looked whether anything changed, where there is nothing that could be switched off.
 const IDLE_PERIOD: Duration = Duration::from_secs(1);
@@ -28,7 +28,7 @@ pub(super) struct Turns<'a> {
 /// The hardware for as long as one node has it. Whatever becomes of the node, it leaves no power behind.
 struct Borrowed<'a> {
     protection: Option<Box<dyn Protection>>,
-    home: &'a Mutex<Option<Box<dyn Protection>>>,
+    home: &'a Home,
 }
 
 impl Drop for Borrowed<'_> {
@@ -37,25 +37,38 @@ impl Drop for Borrowed<'_> {
             if let Err(error) = protection.set_enable(false) {
                 tracing::error!(%error, "the power of what moves could not be taken");
             }
-            *self.home.lock() = Some(protection);
+            *self.home.here.lock() = Some(protection);
         }
     }
 }
 
 impl<'a> Turns<'a> {
-    pub(super) fn new(setup: &'a Setup, found: Option<Kept>) -> Self {
-        let protection = setup.protection.lock().take();
+    /// Fails where a node that hangs still has the hardware: a machine without it would seem to have nothing that moves.
+    pub(super) fn new(setup: &'a Setup, found: Option<Kept>) -> Result<Self, NodeError> {
+        let protection = setup.protection.here.lock().take();
+        if protection.is_none() && setup.protection.exists {
+            return Err(NodeError(
+                "the hardware is still held by the node before".to_owned(),
+            ));
+        }
         let equipment = protection.as_ref().map(|protection| protection.equipment());
         let config = config(equipment, &setup.options);
-        Self {
-            safety: Safety::new(config, found),
+        // Who pressed stop while no node was there is heard; who pressed resume has to see what it does.
+        let (heard, now) = (*setup.heard.lock(), setup.panel.presses.counted());
+        let heard = Asks {
+            estop: heard.estop,
+            stop: heard.stop,
+            ..now
+        };
+        Ok(Self {
+            safety: Safety::new(config, found).with_heard(heard),
             hardware: protection.map(|protection| Borrowed {
                 protection: Some(protection),
                 home: &setup.protection,
             }),
             period: equipment.map_or(IDLE_PERIOD, |equipment| equipment.period),
             sample: Sample::default(),
-        }
+        })
     }
 
     pub(super) fn period_ms(&self) -> u64 {
