@@ -6,6 +6,7 @@ use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{FromRequest, FromRequestParts, Json, Path, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
+use futures_util::StreamExt;
 use muster_model::MachineId;
 use serde::de::DeserializeOwned;
 
@@ -13,6 +14,11 @@ use super::error::ApiError;
 
 /// How long a client may take for the body of a request, as for its head.
 const BODY_WITHIN: Duration = Duration::from_secs(10);
+
+/// The longest body.
+const BODY_MAX_BYTES: usize = 2 << 20;
+/// Of a body that is too long so much is read before its sender is cut off.
+const THROWN_AWAY_MAX_BYTES: usize = 32 << 20;
 
 /// The query string.
 pub struct Params<T>(pub T);
@@ -62,12 +68,13 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let read = tokio::time::timeout(BODY_WITHIN, Json::<T>::from_request(request, state));
-        let Ok(read) = read.await else {
+        let (parts, body) = request.into_parts();
+        let Ok(read) = tokio::time::timeout(BODY_WITHIN, whole(body)).await else {
             let detail = format!("it did not come within {} s", BODY_WITHIN.as_secs());
             return Err(ApiError::unreadable_body(StatusCode::REQUEST_TIMEOUT, detail));
         };
-        match read {
+        let request = Request::from_parts(parts, read?.into());
+        match Json::<T>::from_request(request, state).await {
             Ok(Json(body)) => Ok(Self(body)),
             Err(rejection) => {
                 let status = rejection.status();
@@ -81,4 +88,31 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
             }
         }
     }
+}
+
+/// Reads a body to its end. One that is too long is read and thrown away: who is still sending when the connection closes
+/// would see it broken, and not the answer.
+async fn whole(body: axum::body::Body) -> Result<Vec<u8>, ApiError> {
+    let mut parts = body.into_data_stream();
+    let (mut whole, mut length) = (Vec::new(), 0);
+    while let Some(part) = parts.next().await {
+        let part = part.map_err(|error| {
+            let detail = format!("it broke off: {error}");
+            ApiError::unreadable_body(StatusCode::BAD_REQUEST, detail)
+        })?;
+        length += part.len();
+        if length <= BODY_MAX_BYTES {
+            whole.extend_from_slice(&part);
+        } else {
+            whole = Vec::new();
+        }
+        if length > THROWN_AWAY_MAX_BYTES {
+            break;
+        }
+    }
+    if length <= BODY_MAX_BYTES {
+        return Ok(whole);
+    }
+    let detail = format!("it is longer than {BODY_MAX_BYTES} bytes");
+    Err(ApiError::unreadable_body(StatusCode::PAYLOAD_TOO_LARGE, detail))
 }
