@@ -32,8 +32,8 @@ pub const SOCKET: &str = "local.sock";
 const CONNECTIONS_MAX: usize = 16;
 /// A connection that says nothing for so long is ended.
 const IDLE_MAX: Duration = Duration::from_secs(10);
-/// How long a press may take to show.
-const SHOWN_WITHIN: Duration = Duration::from_millis(1_500);
+/// How long a press may take until it is heard and what comes of it is on disk.
+const SHOWN_WITHIN: Duration = Duration::from_secs(3);
 
 /// A machine that is reached here.
 #[derive(Clone, Debug)]
@@ -51,6 +51,8 @@ pub struct Standing {
     pub machine: String,
     /// Its regions; nothing before it knows itself.
     pub operation: Option<Operation>,
+    /// Whether what must outlive the power, such as a latch, is on disk.
+    pub kept: bool,
 }
 
 /// What was wrong with a request.
@@ -179,11 +181,10 @@ async fn answer(request: &Request<Incoming>, doors: &[Door]) -> Response<Full<By
     };
     if let Some(press) = press {
         tracing::warn!(machine = %door.name, ?press, "pressed by somebody at the machine");
+        let pressed = door.panel.presses().press(press);
         let mut shown = door.panel.shown();
-        shown.mark_unchanged();
-        door.panel.presses().press(press);
-        // A press that changes nothing is answered as well.
-        let _ = tokio::time::timeout(SHOWN_WITHIN, shown.changed()).await;
+        // A disk that takes longer delays the answer, not the stop; the answer says that it is not kept yet.
+        let _ = tokio::time::timeout(SHOWN_WITHIN, shown.wait_for(|shown| shown.answers(pressed))).await;
     }
     json(StatusCode::OK, &standing(door))
 }
@@ -227,9 +228,12 @@ fn unescaped(text: &str) -> String {
 }
 
 fn standing(door: &Door) -> Standing {
+    let shown = door.panel.shown();
+    let shown = shown.borrow();
     Standing {
         machine: door.name.clone(),
-        operation: door.panel.shown().borrow().clone(),
+        operation: shown.operation.clone(),
+        kept: shown.kept,
     }
 }
 

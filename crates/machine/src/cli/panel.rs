@@ -5,7 +5,6 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use muster_model::state::Operation;
 use muster_model::vocabulary::Safety;
 
 use crate::local::Standing;
@@ -107,7 +106,7 @@ fn show(press: Option<Press>, flags: &Flags, all: &[Standing]) -> ExitCode {
         }
         Output::Text => {
             for standing in all {
-                println!("{}: {}", standing.machine, words(standing.operation.as_ref()));
+                println!("{}: {}", standing.machine, words(standing));
             }
         }
     }
@@ -118,7 +117,7 @@ fn show(press: Option<Press>, flags: &Flags, all: &[Standing]) -> ExitCode {
 /// Whether a machine stands as it should after this was pressed.
 fn is_so(press: Option<Press>, standing: &Standing) -> bool {
     let Some(press) = press else { return true };
-    let Some(operation) = &standing.operation else {
+    let Some(operation) = standing.operation.as_ref().filter(|_| standing.kept) else {
         return false;
     };
     let moves = matches!(operation.safety, Safety::Operational | Safety::Limited);
@@ -130,8 +129,8 @@ fn is_so(press: Option<Press>, standing: &Standing) -> bool {
     }
 }
 
-fn words(operation: Option<&Operation>) -> String {
-    let Some(operation) = operation else {
+fn words(standing: &Standing) -> String {
+    let Some(operation) = &standing.operation else {
         return "does not know yet how it stands".to_owned();
     };
     let mut words = operation.safety.as_str().replace('_', " ");
@@ -147,6 +146,9 @@ fn words(operation: Option<&Operation>) -> String {
         Some(true) => words.push_str("; at rest, as measured"),
         Some(false) => words.push_str("; not at rest yet"),
         None => {}
+    }
+    if !standing.kept {
+        words.push_str("; not on disk yet: a power cut could lose it");
     }
     words
 }

@@ -62,16 +62,17 @@ pub enum Press {
 }
 
 impl Presses {
-    /// Somebody at the machine presses this.
-    pub fn press(&self, press: Press) {
+    /// Somebody at the machine presses this. [`Shown::answers`] tells when it was heard.
+    pub fn press(&self, press: Press) -> Pressed {
         let count = match press {
             Press::Estop => &self.estop,
             Press::Stop => &self.stop,
             Press::Reset => &self.reset,
             Press::Resume => &self.resume,
         };
-        count.fetch_add(1, Ordering::Relaxed);
+        let count = count.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         self.pressed.notify_one();
+        Pressed { press, count }
     }
 
     fn counted(&self) -> Asks {
@@ -84,11 +85,44 @@ impl Presses {
     }
 }
 
+/// One press, to be recognised when it was heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pressed {
+    press: Press,
+    /// How often this was pressed, this one included.
+    count: u32,
+}
+
+/// How the machine stands.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Shown {
+    /// Its regions; nothing before it knows itself.
+    pub operation: Option<Operation>,
+    /// Whether what must outlive the power is on disk.
+    pub kept: bool,
+    /// What had been pressed when this was decided.
+    heard: Asks,
+}
+
+impl Shown {
+    /// Whether it was decided with this press, and nothing of it could be lost with the power any more.
+    pub fn answers(&self, pressed: Pressed) -> bool {
+        let heard = match pressed.press {
+            Press::Estop => self.heard.estop,
+            Press::Stop => self.heard.stop,
+            Press::Reset => self.heard.reset,
+            Press::Resume => self.heard.resume,
+        };
+        // Counters go round: half of what there is lies ahead.
+        self.kept && heard.wrapping_sub(pressed.count) < u32::MAX / 2
+    }
+}
+
 /// The machine as people beside it meet it: they press, and see how it stands.
 #[derive(Clone, Debug, Default)]
 pub struct Panel {
     presses: Arc<Presses>,
-    shown: Arc<watch::Sender<Option<Operation>>>,
+    shown: Arc<watch::Sender<Shown>>,
 }
 
 impl Panel {
@@ -97,8 +131,8 @@ impl Panel {
         &self.presses
     }
 
-    /// How the machine stands; nothing before it knows itself.
-    pub fn shown(&self) -> watch::Receiver<Option<Operation>> {
+    /// How the machine stands.
+    pub fn shown(&self) -> watch::Receiver<Shown> {
         self.shown.subscribe()
     }
 }
@@ -189,6 +223,7 @@ impl<'a> Node<'a> {
             *self.setup.heard.lock() = asks;
             self.say(&verdict);
             self.keep(&verdict);
+            self.show(asks, &verdict);
             let due_ms = now_ms + self.turns.period_ms();
             tokio::select! {
                 biased;
@@ -251,8 +286,21 @@ impl<'a> Node<'a> {
         self.region = Some(verdict.region);
         let patch = section(Section::Operation(Some(Arc::new(operation.clone()))));
         self.context.publish(Payload::Sections(Source::Safety, patch));
-        self.setup.panel.shown.send_replace(Some(operation.clone()));
         self.told = Some(operation);
+    }
+
+    /// Shows people beside the machine how it stands, and what of their presses is in that.
+    fn show(&self, heard: Asks, verdict: &Verdict) {
+        let shown = Shown {
+            operation: self.told.clone(),
+            kept: self.turns.sample.kept >= verdict.keep.number,
+            heard,
+        };
+        self.setup.panel.shown.send_if_modified(|before| {
+            let is_news = *before != shown;
+            *before = shown;
+            is_news
+        });
     }
 
     /// Has written what must outlive the power: one wish after the other, the newest first.

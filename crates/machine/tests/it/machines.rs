@@ -61,17 +61,8 @@ impl World {
     }
 
     /// Stops the machine in order and lets go of the directory.
-    pub(crate) async fn stop(mut self) {
-        self.machine.stop();
-        let ended = tokio::time::timeout(Duration::from_secs(5), self.machine.ended()).await;
-        ended.expect("ends within five seconds").unwrap();
-        let Self { machine, shared, .. } = self;
-        drop(machine);
-        shared.tasks.shutdown().request("done");
-        shared.tasks.finish(Duration::from_secs(1)).await;
-        let SharedParts { store, tasks, .. } = shared;
-        drop(tasks);
-        store.close().await;
+    pub(crate) async fn stop(self) {
+        end(self.machine, self.shared).await;
     }
 
     /// Waits until the link changes for a reason that holds this.
@@ -89,4 +80,17 @@ impl World {
         let waited = tokio::time::timeout(Duration::from_secs(10), waiting).await;
         waited.unwrap_or_else(|_| panic!("the link never changed because of {part:?}"));
     }
+}
+
+/// Ends a machine in order, and lets go of its directory.
+pub(crate) async fn end(mut machine: Machine, shared: SharedParts) {
+    machine.stop();
+    let ended = tokio::time::timeout(Duration::from_secs(5), machine.ended()).await;
+    ended.expect("ends within five seconds").unwrap();
+    drop(machine);
+    shared.tasks.shutdown().request("done");
+    shared.tasks.finish(Duration::from_secs(1)).await;
+    let SharedParts { store, tasks, .. } = shared;
+    drop(tasks);
+    store.close().await;
 }

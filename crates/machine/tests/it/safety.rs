@@ -18,7 +18,7 @@ use muster_protocol::link::EventReport;
 use muster_reflex::safety::config::{Action, Start};
 use muster_runtime::{Clock, Shutdown, Tasks};
 
-use crate::machines::options;
+use crate::machines::{end, options};
 
 /// Nobody listens there: none of this needs a server.
 const NO_SERVER: &str = "ws://127.0.0.1:9";
@@ -107,17 +107,8 @@ impl Bench {
         }
     }
 
-    async fn stop(mut self) {
-        self.machine.stop();
-        let ended = tokio::time::timeout(Duration::from_secs(5), self.machine.ended()).await;
-        ended.expect("ends within five seconds").unwrap();
-        let Self { machine, shared, .. } = self;
-        drop(machine);
-        shared.tasks.shutdown().request("done");
-        shared.tasks.finish(Duration::from_secs(1)).await;
-        let SharedParts { store, tasks, .. } = shared;
-        drop(tasks);
-        store.close().await;
+    async fn stop(self) {
+        end(self.machine, self.shared).await;
     }
 }
 

@@ -133,12 +133,12 @@ impl Causes {
 
     /// Takes in what a step found: what passes by itself stands only as long as it is found.
     pub(super) fn find(&mut self, found: Self) {
-        let lasting = self.only(|cause| cause.sort() != Sort::Passing);
+        let lasting = self.those_that(|cause| cause.sort() != Sort::Passing);
         *self = Self(lasting.0 | found.0);
     }
 
     pub(super) fn only_resume_is_missing(self) -> bool {
-        self.only(|cause| cause.sort() != Sort::Hold).is_empty()
+        self.those_that(|cause| cause.sort() != Sort::Hold).is_empty()
     }
 
     pub(super) fn set(&mut self, cause: Cause, stands: bool) {
@@ -150,7 +150,7 @@ impl Causes {
     }
 
     pub(super) fn latches(self) -> Self {
-        self.only(|cause| matches!(cause.sort(), Sort::Estop | Sort::Fault))
+        self.those_that(|cause| matches!(cause.sort(), Sort::Estop | Sort::Fault))
     }
 
     pub(super) fn without_latches(self) -> Self {
@@ -158,20 +158,20 @@ impl Causes {
     }
 
     pub(super) fn kept_on_disk(self) -> Self {
-        self.only(Cause::is_kept)
+        self.those_that(Cause::is_kept)
     }
 
     pub(super) fn any_estop(self) -> bool {
-        !self.only(|cause| cause.sort() == Sort::Estop).is_empty()
+        !self.those_that(|cause| cause.sort() == Sort::Estop).is_empty()
     }
 
     pub(super) fn any_fault(self) -> bool {
-        !self.only(|cause| cause.sort() == Sort::Fault).is_empty()
+        !self.those_that(|cause| cause.sort() == Sort::Fault).is_empty()
     }
 
     pub(super) fn any_hold(self) -> bool {
         !self
-            .only(|cause| matches!(cause.sort(), Sort::Hold | Sort::Passing))
+            .those_that(|cause| matches!(cause.sort(), Sort::Hold | Sort::Passing))
             .is_empty()
     }
 
@@ -180,7 +180,7 @@ impl Causes {
     }
 
     pub(super) fn clear_by_resume(&mut self) {
-        *self = self.only(|cause| cause.sort() != Sort::Hold);
+        *self = self.those_that(|cause| cause.sort() != Sort::Hold);
     }
 
     /// What is done for the gravest of them.
@@ -200,7 +200,7 @@ impl Causes {
         actions.max().unwrap_or(Action::None)
     }
 
-    fn only(self, keep: impl Fn(Cause) -> bool) -> Self {
+    fn those_that(self, keep: impl Fn(Cause) -> bool) -> Self {
         let kept = self.iter().filter(|cause| keep(*cause));
         Self(kept.fold(0, |bits, cause| bits | cause.bit()))
     }

@@ -53,6 +53,12 @@ impl<'a> Turns<'a> {
         }
         let equipment = protection.as_ref().map(|protection| protection.equipment());
         let config = config(equipment, &setup.options);
+        let hardware = protection.map(|protection| Borrowed {
+            protection: Some(protection),
+            home: &setup.protection,
+        });
+        // What contradicts itself moves nothing; the hardware goes home.
+        config.check().map_err(|error| NodeError(error.to_string()))?;
         // Who pressed stop while no node was there is heard; who pressed resume has to see what it does.
         let (heard, now) = (*setup.heard.lock(), setup.panel.presses.counted());
         let heard = Asks {
@@ -62,10 +68,7 @@ impl<'a> Turns<'a> {
         };
         Ok(Self {
             safety: Safety::new(config, found).with_heard(heard),
-            hardware: protection.map(|protection| Borrowed {
-                protection: Some(protection),
-                home: &setup.protection,
-            }),
+            hardware,
             period: equipment.map_or(IDLE_PERIOD, |equipment| equipment.period),
             sample: Sample::default(),
         })

@@ -195,7 +195,7 @@ impl Onlooker {
         let before = self.last;
         let verdict = self.subject.step(self.now_us, &self.sample);
         self.last = Some(verdict);
-        self.look_at_command(&verdict, us);
+        self.look_at_command(&verdict);
         let value = |verdict: Option<Verdict>| match verdict.map(|verdict| verdict.outputs.drives[0]) {
             Some(Drive::To(value)) => value,
             Some(Drive::Off) | None => 0.0,
@@ -241,7 +241,7 @@ impl Onlooker {
     }
 
     /// By the words of the decision, and not by its code.
-    fn look_at_command(&mut self, verdict: &Verdict, _us: u64) {
+    fn look_at_command(&mut self, verdict: &Verdict) {
         if verdict.holder != self.holder {
             self.holder = verdict.holder;
             (self.valid, self.highest) = (None, 0);
