@@ -13,6 +13,7 @@ pub mod limits;
 pub mod linux;
 mod protection;
 pub mod simulated;
+pub mod wiring;
 
 pub use device::{
     Activity, Board, Computer, Facts, Metal, Positioning, Supply, Thermometers, Traffic, health_level,
