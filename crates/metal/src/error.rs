@@ -39,6 +39,28 @@ pub enum MetalError {
         /// Which one.
         sensor: &'static str,
     },
+    /// A device that is described is not there, or not ours to use.
+    #[error("{device} cannot be used: {why}")]
+    Absent {
+        /// Its name in the machine file.
+        device: String,
+        /// Why, for a person.
+        why: String,
+    },
+    /// A device failed while it was used.
+    #[error("{device} failed")]
+    Device {
+        /// Its name in the machine file.
+        device: String,
+        /// How.
+        source: io::Error,
+    },
+    /// A contactor's own contact does not say what it was told.
+    #[error("{device} does not follow: it is stuck, welded, or its contact is broken")]
+    NotFollowed {
+        /// Its name in the machine file.
+        device: String,
+    },
     /// A snapshot was written by another version of the simulation.
     #[error("the snapshot has version {found}, this simulation reads version {expected}")]
     SnapshotVersion {
@@ -68,6 +90,9 @@ impl MetalError {
             Self::Silent { .. } => "MST-H004",
             Self::SnapshotVersion { .. } => "MST-H005",
             Self::SnapshotDamaged { .. } => "MST-H006",
+            Self::Absent { .. } => "MST-H007",
+            Self::Device { .. } => "MST-H008",
+            Self::NotFollowed { .. } => "MST-H009",
         }
     }
 }

@@ -3,6 +3,8 @@
 //! Begin with [`Metal`]: what a machine's hardware can be asked, and [`Protection`]: what its safety loop works with. [`LinuxMachine`] answers from the kernel,
 //! [`SimulatedMachine`] from physics and a seed; code above this crate cannot tell which one it has.
 //!
+//! [`wiring`] describes devices that somebody connected, and [`wired`] opens them.
+//!
 //! Everything here is synchronous and may block on a slow device: run it on a thread of its own. No clock is read:
 //! the caller says how much time has passed. This crate knows nothing of nodes, links, servers or
 //! what is safe; it measures, and sets what it is told.
@@ -13,6 +15,7 @@ pub mod limits;
 pub mod linux;
 mod protection;
 pub mod simulated;
+pub mod wired;
 pub mod wiring;
 
 pub use device::{
@@ -20,5 +23,5 @@ pub use device::{
 };
 pub use error::MetalError;
 pub use linux::{LinuxMachine, LinuxRoots};
-pub use protection::{Equipment, Protection, Signals};
+pub use protection::{ActuatorLimits, Equipment, Protection, Signals};
 pub use simulated::{Profile, SimulatedMachine, SimulatedOptions, SimulatedSnapshot, Site};

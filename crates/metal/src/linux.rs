@@ -9,7 +9,7 @@ mod addresses;
 mod board;
 mod conditions;
 mod disks;
-mod files;
+pub(crate) mod files;
 mod network;
 mod power;
 mod processor;

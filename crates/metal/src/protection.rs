@@ -1,10 +1,12 @@
 //! What the safety loop reads and sets. It is a part of the hardware of its own, because a thread of its own works with it.
 
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use muster_model::vocabulary::Contact;
 
 use crate::MetalError;
+use crate::wiring::ACTUATORS_MAX;
 
 /// What a machine has for its safety.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -17,6 +19,19 @@ pub struct Equipment {
     pub speed_max_m_per_s: Option<f64>,
     /// How often it is worth looking.
     pub period: Duration,
+    /// What it moves with, by place: in the order of their names.
+    pub actuators: [Option<ActuatorLimits>; ACTUATORS_MAX],
+}
+
+/// What one actuator may do, in its unit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ActuatorLimits {
+    /// The greatest command, either way.
+    pub max: f64,
+    /// How much a command may change in a second.
+    pub change_max_per_s: f64,
+    /// Whether a sensor says how fast it really moves.
+    pub measured: bool,
 }
 
 /// What can be read in one moment. What cannot be is unknown or absent.
@@ -38,4 +53,19 @@ pub trait Protection: Send {
     fn read(&mut self, now: Duration) -> Signals;
     /// Gives power to what moves, or takes it. Whoever is dropped takes it.
     fn set_enable(&mut self, on: bool) -> Result<(), MetalError>;
+    /// Has an actuator do this, in its unit; nothing: be at rest. Said in every turn.
+    fn set_drive(&mut self, place: usize, value: Option<f64>) -> Result<(), MetalError> {
+        let _ = (place, value);
+        Ok(())
+    }
+    /// The loop is well, and so is who looks after it: a hardware watchdog hears of it.
+    fn feed_watchdog(&mut self) -> Result<(), MetalError> {
+        Ok(())
+    }
+    /// The machine ends in order: a hardware watchdog need not reset the computer.
+    fn end(&mut self) {}
+    /// What becomes readable when something changes that should be looked at at once.
+    fn wakers(&self) -> Vec<BorrowedFd<'_>> {
+        Vec::new()
+    }
 }

@@ -7,6 +7,8 @@ use muster_model::Mode;
 use muster_model::state::{Location, Network, Power, Problem, Resources, Thermal};
 use muster_model::vocabulary::Contact;
 
+use crate::wiring::ACTUATORS_MAX;
+
 use super::{Body, Profile, SimulatedMachine, SimulatedSnapshot, TICK_MS};
 use crate::{
     Activity, Board, Computer, Equipment, Facts, Metal, MetalError, Positioning, Protection, Signals, Supply,
@@ -80,6 +82,8 @@ impl Protection for Contactor {
             speed_max_m_per_s,
             // Its physics does not move much more often, and thousands may share a processor.
             period: Duration::from_millis(2 * TICK_MS),
+            // They are driven by their own controllers.
+            actuators: [None; ACTUATORS_MAX],
         }
     }
 

@@ -1,0 +1,148 @@
+//! Lines of GPIO chips, through the character device.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use gpiocdev::Request;
+use gpiocdev::line::{self, EdgeDetection, Value};
+
+use super::Places;
+use super::parts::{ContactInput, Opened, Source, Switch, why};
+use crate::wiring::{Bias, Device, Direction};
+
+/// Who has the line, as `gpioinfo` shows it.
+const CONSUMER: &str = "muster-machine";
+
+pub(super) fn input(device: &Device, places: &Places) -> Opened<Box<dyn ContactInput>> {
+    Ok(Box::new(Line::open(device, places, true)?))
+}
+
+pub(super) fn output(device: &Device, places: &Places) -> Opened<Box<dyn Switch>> {
+    Ok(Box::new(Line::open(device, places, false)?))
+}
+
+pub(super) fn source(device: &Device, places: &Places) -> Opened<Box<dyn Source>> {
+    Ok(Box::new(Line::open(device, places, false)?))
+}
+
+struct Line {
+    request: Request,
+    is_output: bool,
+    wakes: bool,
+}
+
+impl Line {
+    fn open(device: &Device, places: &Places, wakes: bool) -> Opened<Self> {
+        let Device::Gpio {
+            chip,
+            line,
+            direction,
+            active_low,
+            bias,
+            debounce_us,
+        } = device
+        else {
+            return Err(format!("a {} is no line", device.kind()));
+        };
+        let path = chip_path(chip, places)?;
+        let mut builder = Request::builder();
+        builder.on_chip(&path).with_consumer(CONSUMER).with_line(*line);
+        let is_output = *direction == Direction::Output;
+        if is_output {
+            builder.as_output(Value::Inactive);
+        } else {
+            builder.as_input().with_bias(match bias {
+                Bias::AsIs => None,
+                Bias::PullUp => Some(line::Bias::PullUp),
+                Bias::PullDown => Some(line::Bias::PullDown),
+                Bias::Disabled => Some(line::Bias::Disabled),
+            });
+            if wakes {
+                builder.with_edge_detection(EdgeDetection::BothEdges);
+            }
+            if *debounce_us > 0 {
+                builder.with_debounce_period(Duration::from_micros((*debounce_us).into()));
+            }
+        }
+        if *active_low {
+            builder.as_active_low();
+        }
+        let request = builder
+            .request()
+            .map_err(|error| why(&path, &refused(&error)) + &format!(" (line {line})"))?;
+        Ok(Self {
+            request,
+            is_output,
+            wakes: wakes && !is_output,
+        })
+    }
+
+    fn value(&self) -> io::Result<bool> {
+        let value = self.request.lone_value().map_err(|error| refused(&error))?;
+        Ok(value == Value::Active)
+    }
+}
+
+impl ContactInput for Line {
+    fn is_active(&mut self) -> io::Result<bool> {
+        // What woke the loop is taken, so that it does not wake it again; what counts is the level now.
+        while self.wakes && self.request.has_edge_event().map_err(|error| refused(&error))? {
+            self.request.read_edge_event().map_err(|error| refused(&error))?;
+        }
+        self.value()
+    }
+
+    fn edges(&self) -> Option<BorrowedFd<'_>> {
+        self.wakes.then(|| self.request.as_fd())
+    }
+}
+
+impl Switch for Line {
+    fn set(&mut self, on: bool) -> io::Result<()> {
+        let value = if on { Value::Active } else { Value::Inactive };
+        self.request
+            .set_lone_value(value)
+            .map_err(|error| refused(&error))
+    }
+}
+
+impl Source for Line {
+    fn read(&mut self, _: Duration) -> io::Result<f64> {
+        Ok(f64::from(u8::from(self.value()?)))
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        if self.is_output {
+            let _ = self.request.set_lone_value(Value::Inactive);
+        }
+    }
+}
+
+/// A chip by its path, its name or its label: names may change from boot to boot, labels do not.
+fn chip_path(chip: &str, places: &Places) -> Opened<PathBuf> {
+    if chip.starts_with('/') {
+        return Ok(chip.into());
+    }
+    let named = places.dev.join(chip);
+    if named.exists() {
+        return Ok(named);
+    }
+    let labelled = gpiocdev::chip::chips().ok().into_iter().flatten().find(|path| {
+        let info = gpiocdev::Chip::from_path(path).and_then(|chip| chip.info());
+        info.is_ok_and(|info| info.label == chip)
+    });
+    labelled.ok_or_else(|| format!("not present: there is no GPIO chip {chip}"))
+}
+
+/// The system's own error where there is one, so that its kind is known.
+fn refused(error: &gpiocdev::Error) -> io::Error {
+    match error {
+        gpiocdev::Error::Os(errno) => io::Error::from_raw_os_error(errno.0),
+        gpiocdev::Error::Uapi(_, gpiocdev_error) => io::Error::other(gpiocdev_error.to_string()),
+        other => io::Error::other(other.to_string()),
+    }
+}
