@@ -2,11 +2,12 @@
 //!
 //! Begin with [`Shard::step`]. A machine's life here is: `hello` ([`hello`]) → session → records ([`records`]) → what is
 //! on disk is folded into its view and acknowledged → presence ([`presence`]) judged from what is heard. What people
-//! decide about a machine is in [`profile`], the stop that they ask of it in [`stop`].
+//! decide about a machine is in [`profile`], the stop that they ask of it in [`stop`], what they want it to become in [`desired`].
 //!
 //! Nothing is folded, shown, welcomed or acknowledged before the log has it: what was accepted but is not on disk yet
 //! lives in [`Pending`].
 
+mod desired;
 mod hello;
 mod interface;
 mod places;
@@ -23,12 +24,13 @@ use std::sync::Arc;
 
 use muster_model::view::Profile;
 use muster_model::{
-    Entry, MachineEntry, MachineId, MachineView, RecordNumber, SequenceNumber, SessionNumber, StateVersion,
-    StreamVersion, Timestamp,
+    DesiredState, DesiredVersion, Entry, MachineEntry, MachineId, MachineView, RecordNumber, SequenceNumber,
+    SessionNumber, StateVersion, StreamVersion, Timestamp,
 };
 use muster_protocol::link::{Ack, Bye, ByeReason, Envelope, MachineMessage, ServerMessage, TokenBucket};
 
 use crate::Now;
+pub use desired::{DesiredChange, DesiredError, DesiredResult};
 use hello::Greeting;
 pub use interface::{Append, ConnectionId, Effect, Figures, Input, Options, Placed, RequestId, Ticket};
 pub use places::Places;
@@ -43,6 +45,7 @@ struct Pending {
     session: SessionNumber,
     stream: StreamVersion,
     profile: Arc<Profile>,
+    desired: Option<Arc<DesiredState>>,
 }
 
 #[derive(Debug)]
@@ -71,6 +74,8 @@ struct Slot {
     asked_for: Option<RecordNumber>,
     /// Whether the whole state was asked for and has not come yet.
     asked_for_state: bool,
+    /// The desired state that it said it holds when it connected last.
+    desired_held: DesiredVersion,
     /// The record that comes next and was refused for what it holds, and how often.
     refused: Option<(RecordNumber, u8)>,
     /// Whether its view changed since it was last published.
@@ -105,6 +110,8 @@ struct Batch {
 enum Asked {
     /// Another profile.
     Profile,
+    /// Another desired state.
+    Desired,
     /// A stop.
     Stop {
         command_id: String,
@@ -194,6 +201,12 @@ impl Shard {
             } => {
                 self.change_profile(request, machine, change, expected);
             }
+            Input::ChangeDesired {
+                request,
+                machine,
+                change,
+                expected,
+            } => self.change_desired(now, request, machine, change, expected),
             Input::Stop {
                 request,
                 machine,
@@ -373,6 +386,7 @@ impl Shard {
         };
         let mut recorded = Vec::with_capacity(batch.entries.len());
         let mut acks: BTreeSet<MachineId> = BTreeSet::new();
+        let mut desired: BTreeSet<MachineId> = BTreeSet::new();
         for (append, placed) in batch.entries.into_iter().zip(placed) {
             let Some(slot) = self.slots.get_mut(&append.machine) else {
                 continue;
@@ -381,6 +395,9 @@ impl Shard {
                 .apply(placed.position, placed.version, placed.recorded_at, &append.entry);
             if append.entry.record().is_some() || matches!(*append.entry, MachineEntry::RecordsLost { .. }) {
                 acks.insert(append.machine);
+            }
+            if matches!(*append.entry, MachineEntry::DesiredChanged { .. }) {
+                desired.insert(append.machine);
             }
             self.touch(append.machine);
             self.tell_stop(now, append.machine, &append.entry);
@@ -393,6 +410,7 @@ impl Shard {
             });
         }
         self.effects.push(Effect::Recorded(recorded));
+        self.tell_desired(now, &desired);
         for greeting in batch.greetings {
             self.welcome(now, &greeting);
         }
@@ -413,6 +431,10 @@ impl Shard {
             Asked::Profile => Effect::Answer {
                 request,
                 result: Ok(slot.view.profile.clone()),
+            },
+            Asked::Desired => Effect::DesiredChanged {
+                request,
+                result: Ok(slot.view.desired.clone()),
             },
             Asked::Stop {
                 command_id,
@@ -439,6 +461,10 @@ impl Shard {
             Asked::Profile => Effect::Answer {
                 request,
                 result: Err(ProfileError::NotPersisted { reason }),
+            },
+            Asked::Desired => Effect::DesiredChanged {
+                request,
+                result: Err(DesiredError::NotPersisted { reason }),
             },
             Asked::Stop { .. } => Effect::Stopped {
                 request,
@@ -655,6 +681,7 @@ impl Pending {
             session: view.session,
             stream: view.version,
             profile: view.profile.clone(),
+            desired: view.desired.clone(),
         }
     }
 }
@@ -674,6 +701,7 @@ impl Slot {
             presence: view.presence,
             asked_for: None,
             asked_for_state: false,
+            desired_held: DesiredVersion::ZERO,
             refused: None,
             dirty: false,
             view,

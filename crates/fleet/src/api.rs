@@ -1,9 +1,10 @@
 //! The REST API under `/api/v1`, and the document that describes it.
 //!
-//! A folder a resource: [`machines`], [`events`], [`fleet`], [`profile`], [`series`], [`stop`]. Query strings come through
+//! A folder a resource: [`machines`], [`events`], [`fleet`], [`profile`], [`desired`], [`series`], [`stop`]. Query strings come through
 //! [`params`], errors leave through [`error`], and [`convert`] is the one place where the domain becomes a document.
 
 pub mod convert;
+pub mod desired;
 pub mod document;
 pub mod error;
 pub mod events;
@@ -41,6 +42,8 @@ pub fn described() -> OpenApiRouter<GatewayState> {
             profile::put_display_name,
             profile::delete_display_name
         ))
+        .routes(routes!(desired::show))
+        .routes(routes!(desired::put, desired::remove))
         .routes(routes!(stop::one))
         .routes(routes!(stop::several))
         .routes(routes!(events::list))

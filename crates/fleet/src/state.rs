@@ -1,11 +1,12 @@
 //! What the fleet knows: shards that own their machines, and views of them for readers.
 //!
 //! Begin with [`Fleet`], the handle that the gateway, the API and the live API share. Behind it, [`shard`] runs one
-//! `muster_brain::shard::Shard` per task; [`stops`] asks many machines at a time to stop; [`table`] holds the views that readers see; [`recovery`] brings everything
+//! `muster_brain::shard::Shard` per task; [`stops`] asks many machines at a time to stop; [`desired`] changes what one should become; [`table`] holds the views that readers see; [`recovery`] brings everything
 //! back after a restart; [`checkpoint`] keeps restarts short; [`keeping`] keeps the log
 //! small; [`past`] answers for any moment that is gone.
 
 pub mod checkpoint;
+pub mod desired;
 pub mod keeping;
 pub mod past;
 pub mod recovery;

@@ -22,7 +22,7 @@ use crate::error::MachineError;
 use crate::local::{self, Door};
 use crate::metals::MetalSource;
 use crate::nodes::safety::Panel;
-use crate::nodes::{health, logs, resources, safety, state, telemetry, uplink};
+use crate::nodes::{desired, health, logs, resources, safety, state, telemetry, uplink};
 use crate::options::Options;
 use crate::store::{Store, StoreError, StoreOptions};
 use crate::supervisor::{self, NodeSpec, Placement, Supervisor};
@@ -257,10 +257,15 @@ impl Prepared {
             protection: safety::Home::new(self.protection),
             heard: Mutex::default(),
         };
+        let desired = desired::Setup {
+            machine_id: self.machine_id,
+            store: store.clone(),
+        };
         let mut nodes = vec![
             uplink::spec(Arc::new(uplink)),
             safety::spec(Arc::new(safety)),
             state::spec(options.state.clone()),
+            desired::spec(Arc::new(desired)),
             health::spec(options.thresholds),
             telemetry::spec(options.telemetry),
             resources::spec(resources, metal),

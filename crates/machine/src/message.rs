@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use muster_model::desired::{DesiredOutcome, HeldDesired};
 use muster_model::state::{NodeReport, Problem, StatePatch};
 use muster_model::{Mode, ReportedState, Severity, Timestamp, Topic};
 use muster_protocol::link::{Command, Desired, EventReport, LogReport, Telemetry};
@@ -47,8 +48,12 @@ pub enum Payload {
     State(Box<ReportedState>),
     /// A command to carry out.
     Command(Box<Command>),
-    /// What the machine should become.
-    Desired(Desired),
+    /// What the server wants the machine to become, as it came: nobody acts on it before it is on disk.
+    Offered(Desired),
+    /// What the machine should become: it is on disk. All sections, also those that did not change.
+    Desired(Arc<HeldDesired>),
+    /// How a section of that stands, by the node that applies it.
+    Outcome(Box<DesiredOutcome>),
     /// How a node fares.
     Node(NodeReport),
     /// How the link fares.
@@ -77,6 +82,8 @@ pub enum Source {
     Health,
     /// The safety node.
     Safety,
+    /// The desired node.
+    Desired,
 }
 
 /// The name of a section.
@@ -145,6 +152,12 @@ pub mod topics {
     pub const NODES: &str = "node.*.status";
     /// How the link fares.
     pub const LINK: &str = "link";
+    /// What the server wants the machine to become, not on disk yet.
+    pub const DESIRED_OFFERED: &str = "desired.offered";
+    /// What the machine should become.
+    pub const DESIRED: &str = "desired";
+    /// How every section of that stands.
+    pub const DESIRED_OUTCOMES: &str = "desired.outcome.*";
 }
 
 impl Payload {
@@ -171,7 +184,12 @@ impl Payload {
             Self::Telemetry(_) => topics::TELEMETRY,
             Self::Log(_) => topics::LOG,
             Self::State(_) => topics::STATE,
-            Self::Desired(_) => "desired",
+            Self::Offered(_) => topics::DESIRED_OFFERED,
+            Self::Desired(_) => topics::DESIRED,
+            Self::Outcome(outcome) => match format!("desired.outcome.{}", outcome.section).parse() {
+                Ok(topic) => return topic,
+                Err(_) => "desired.outcome.unnamed",
+            },
             Self::Link(_) => topics::LINK,
             Self::Mode(_) => topics::MODE,
         };
@@ -187,7 +205,9 @@ impl Payload {
             | Self::Node(_)
             | Self::Link(_)
             | Self::Mode(_)
-            | Self::Desired(_) => true,
+            | Self::Offered(_)
+            | Self::Desired(_)
+            | Self::Outcome(_) => true,
             Self::Wanted(_)
             | Self::Traffic(_)
             | Self::Event(_)
@@ -214,6 +234,7 @@ impl Source {
             Self::Store => "store",
             Self::Health => "health",
             Self::Safety => "safety",
+            Self::Desired => "desired",
         }
     }
 }
@@ -251,7 +272,7 @@ pub fn sections_of(patch: &StatePatch) -> Vec<Section> {
     take! {
         identity: Identity, hardware: Hardware, network: Network, platform: Platform, deployment: Deployment,
         operation: Operation, resources: Resources, power: Power, thermal: Thermal, location: Location,
-        nodes: Nodes, health: Health,
+        nodes: Nodes, health: Health, desired: Desired,
     }
     sections
 }
@@ -278,6 +299,7 @@ pub fn put(patch: &mut StatePatch, section: Section) {
         Section::Location(value) => patch.location = Some(value),
         Section::Nodes(value) => patch.nodes = Some(value),
         Section::Health(value) => patch.health = Some(value),
+        Section::Desired(value) => patch.desired = Some(value),
     }
 }
 

@@ -2,12 +2,14 @@
 //!
 //! - [`safety`]: what may move, and why not.
 //! - [`uplink`]: speaks with the server, and keeps what must reach it.
+//! - [`desired`]: keeps what the server wants the machine to become.
 //! - [`state`]: gathers sections into the machine's state, and decides what of it is told.
 //! - [`health`]: gathers what is wrong, and says so.
 //! - [`resources`]: reads the hardware.
 //! - [`telemetry`]: turns readings into measurements to be sent.
 //! - [`logs`]: forwards lines of the log.
 
+pub mod desired;
 pub mod health;
 pub mod logs;
 pub mod resources;

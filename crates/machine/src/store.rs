@@ -27,6 +27,9 @@ pub use error::StoreError;
 use record::Row;
 use writer::{Job, Writer};
 
+/// The name under which the desired state is kept.
+pub const DESIRED: &str = "desired";
+
 /// Changes that may wait for the writer.
 const QUEUE_MAX: usize = 1_024;
 /// Page cache of SQLite, unless told otherwise.
@@ -166,6 +169,31 @@ impl Store {
     pub async fn keep_safety(&self, id: MachineId, kept: safety::Kept) -> Result<(), StoreError> {
         let (reply, answer) = oneshot::channel();
         self.send(Job::KeepSafety { id, kept, reply }).await?;
+        answer.await.map_err(|_| self.gone())
+    }
+
+    /// A document of a machine that is kept under this name, if there is one.
+    pub async fn document(&self, id: MachineId, name: &'static str) -> Result<Option<String>, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Job::Document { id, name, reply }).await?;
+        answer.await.map_err(|_| self.gone())
+    }
+
+    /// Keeps a document in the place of the one before; it is on disk when this returns.
+    pub async fn keep_document(
+        &self,
+        id: MachineId,
+        name: &'static str,
+        text: String,
+    ) -> Result<(), StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let job = Job::KeepDocument {
+            id,
+            name,
+            text,
+            reply,
+        };
+        self.send(job).await?;
         answer.await.map_err(|_| self.gone())
     }
 

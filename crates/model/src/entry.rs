@@ -9,7 +9,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::ids::{BootId, LogPosition, MachineId, RecordNumber, SessionNumber, StateVersion, StreamVersion};
+use crate::ids::{
+    BootId, DesiredVersion, LogPosition, MachineId, RecordNumber, SessionNumber, StateVersion, StreamVersion,
+};
 use crate::state::{ReportedState, StatePatch};
 use crate::stop::STOP_KIND;
 use crate::time::Timestamp;
@@ -145,6 +147,20 @@ pub enum MachineEntry {
         /// From when on the machine must not carry it out any more.
         expires: Timestamp,
     },
+    /// Somebody changed one section of what the machine should become; it is said to the machine after this is on disk.
+    DesiredChanged {
+        /// The version of the whole that this makes.
+        version: DesiredVersion,
+        /// Which section.
+        section: String,
+        /// What is desired; none: nothing any more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        content: Option<JsonText>,
+        /// Who changed it.
+        issuer: String,
+        /// Why.
+        reason: String,
+    },
     /// A person gave the machine another name to be shown, or took it away.
     Renamed {
         /// The new one.
@@ -185,6 +201,7 @@ impl MachineEntry {
             | Self::PresenceChanged { .. }
             | Self::RecordsLost { .. }
             | Self::CommandIssued { .. }
+            | Self::DesiredChanged { .. }
             | Self::Renamed { .. }
             | Self::Labelled { .. } => None,
         }
@@ -263,6 +280,21 @@ impl MachineEntry {
                     noticed("machine.command_issued", Severity::Info, message)
                 };
                 about_command(command_id, event)
+            }
+            Self::DesiredChanged {
+                version,
+                section,
+                content,
+                issuer,
+                reason,
+            } => {
+                let what = if content.is_some() {
+                    "Desired"
+                } else {
+                    "No longer desired"
+                };
+                let message = format!("{what}: {section}, by {issuer}: {reason} (version {version})");
+                noticed("machine.desired_changed", Severity::Info, message)
             }
             Self::RecordsLost { first, last } => noticed(
                 "records.lost",

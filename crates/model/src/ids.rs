@@ -119,3 +119,8 @@ number! {
     /// Where an entry stands in its own stream: the first is 1, without holes.
     StreamVersion
 }
+
+number! {
+    /// One version of what people want a machine to become: grows with every change.
+    DesiredVersion
+}

@@ -6,6 +6,7 @@
 //!
 //! This crate knows nothing of sockets, frames, files, clocks or tasks. Everyone rebuilds when it changes: keep it small.
 
+pub mod desired;
 pub mod entry;
 pub mod filter;
 pub mod ids;
@@ -21,10 +22,12 @@ pub mod vocabulary;
 #[cfg(test)]
 mod tests;
 
+pub use desired::DesiredState;
 pub use entry::{Entry, MachineEntry, MachineEvent};
 pub use filter::{Filter, FilterError};
 pub use ids::{
-    BootId, LogPosition, MachineId, RecordNumber, SequenceNumber, SessionNumber, StateVersion, StreamVersion,
+    BootId, DesiredVersion, LogPosition, MachineId, RecordNumber, SequenceNumber, SessionNumber,
+    StateVersion, StreamVersion,
 };
 pub use state::{ReportedState, StatePatch};
 pub use status::{Status, StatusWord};

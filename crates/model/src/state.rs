@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::desired::DesiredReport;
 use crate::time::Timestamp;
 use crate::vocabulary::{Authority, Health, Mission, Mode, NodeStatus, Safety, Severity, UpdatePhase};
 
@@ -123,6 +124,8 @@ sections! {
     nodes: Nodes,
     /// What is wrong with it.
     health: HealthReport,
+    /// What of the desired state it holds, and how far it is with it.
+    desired: DesiredReport,
 }
 
 /// Keeps "absent" (`None`) apart from "null" (`Some(None)`).

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::desired::{DesiredSection, DesiredState};
 use crate::entry::{MachineEntry, StateChange};
 use crate::ids::{BootId, LogPosition, MachineId, RecordNumber, SessionNumber, StateVersion, StreamVersion};
 use crate::state::{ReportedState, SectionTimes};
@@ -102,6 +103,8 @@ pub struct MachineView {
     pub presence_reason: Arc<str>,
     /// The last remote stop that was asked of it, and how far that got.
     pub last_stop: Option<Arc<LastStop>>,
+    /// What people want it to become; none where nobody ever said.
+    pub desired: Option<Arc<DesiredState>>,
     /// When anything was last heard of it: from memory where the server is running, from the log otherwise.
     pub last_seen: Timestamp,
     /// Its latest telemetry.
@@ -130,6 +133,9 @@ struct Snapshot {
     /// Snapshots of before there were stops know of none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last_stop: Option<Arc<LastStop>>,
+    /// Nor of any desired state before there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    desired: Option<Arc<DesiredState>>,
     last_seen: Timestamp,
 }
 
@@ -153,6 +159,7 @@ impl MachineView {
             presence_since: now,
             presence_reason: "never connected".into(),
             last_stop: None,
+            desired: None,
             last_seen: now,
             vitals: Vitals::default(),
         }
@@ -266,6 +273,29 @@ impl MachineView {
                     Arc::make_mut(stop).answered(answer, self.reported.operation.as_deref());
                 }
             }
+            MachineEntry::DesiredChanged {
+                version,
+                section,
+                content,
+                issuer,
+                reason,
+            } => {
+                let desired = Arc::make_mut(self.desired.get_or_insert_default());
+                desired.version = *version;
+                match content {
+                    Some(content) => {
+                        let changed = DesiredSection {
+                            version: *version,
+                            content: content.clone(),
+                            issuer: issuer.clone(),
+                            reason: reason.clone(),
+                            changed_at: recorded_at,
+                        };
+                        desired.sections.insert(section.clone(), changed);
+                    }
+                    None => drop(desired.sections.remove(section)),
+                }
+            }
             MachineEntry::EventReported { .. } | MachineEntry::RecordRefused { .. } => {}
             MachineEntry::RecordsLost { first: _, last } => {
                 self.highest_record = self.highest_record.max(*last);
@@ -301,6 +331,7 @@ impl MachineView {
             presence_since: self.presence_since,
             presence_reason: self.presence_reason.clone(),
             last_stop: self.last_stop.clone(),
+            desired: self.desired.clone(),
             last_seen: self.last_seen,
         })
     }
@@ -325,6 +356,7 @@ impl MachineView {
             presence_since: kept.presence_since,
             presence_reason: kept.presence_reason,
             last_stop: kept.last_stop,
+            desired: kept.desired,
             last_seen: kept.last_seen,
             vitals: Vitals::default(),
         })

@@ -13,6 +13,7 @@ macro_rules! document {
     };
 }
 
+mod desired;
 mod problem;
 mod stop;
 
@@ -25,6 +26,7 @@ use muster_model::{BootId, LogPosition, MachineId, RecordNumber, ReportedState, 
 use muster_model::{StateVersion, StatusWord, Timestamp};
 use serde::{Deserialize, Serialize};
 
+pub use desired::{DESIRED_REASON_MAX_CHARS, Desired, DesiredChange, DesiredSection};
 pub use problem::{Problem, ProblemField};
 pub use stop::{
     STOP_LIFETIME_DEFAULT_S, STOP_LIFETIME_MAX_S, STOP_MACHINES_MAX, STOP_REASON_MAX_CHARS, Stop,

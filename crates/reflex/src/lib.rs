@@ -1,5 +1,6 @@
 //! What a machine decides by itself.
 //!
+//! - [`desired`]: which desired state to hold, and how far the machine is with it.
 //! - [`link`]: when to connect, what to say, what to keep until the server holds it, which commands to take.
 //! - [`safety`]: what may move, and why not.
 //! - [`state`]: what of the readings is news, and when it is told.
@@ -8,6 +9,7 @@
 //! randomness, no file and no socket; time and entropy come in with the inputs. The same code runs on a robot, in the
 //! simulated fleet and in the seeded simulation.
 
+pub mod desired;
 pub mod link;
 pub mod safety;
 pub mod state;

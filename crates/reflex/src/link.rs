@@ -20,7 +20,9 @@ mod queue;
 mod tests;
 
 use muster_model::vocabulary::{Authority, Safety};
-use muster_model::{RecordNumber, ReportedState, SequenceNumber, SessionNumber, StateVersion, Timestamp};
+use muster_model::{
+    DesiredVersion, RecordNumber, ReportedState, SequenceNumber, SessionNumber, StateVersion, Timestamp,
+};
 use muster_protocol::link::{
     Ack, Bye, ByeReason, EVENT_MESSAGE_MAX_CHARS, Envelope, Heartbeat, Hello, Limits, LinkQuality, MINOR,
     MachineMessage, OLDEST_VERSION, Priority, RecordRange, Resync, ServerMessage, StateReport, TokenBucket,
@@ -51,6 +53,8 @@ pub struct Link {
     ledger: Ledger,
     clock: ServerClock,
     last_session: SessionNumber,
+    /// The desired state that the machine's disk holds.
+    desired_version: DesiredVersion,
     /// The state that was last turned into a record, and that record.
     told: Option<(StateVersion, ReportedState)>,
     /// The latest state a node published.
@@ -77,6 +81,7 @@ impl Link {
             ledger,
             clock: ServerClock::default(),
             last_session: kept.last_session,
+            desired_version: kept.desired_version,
             told: None,
             current: None,
             state_unfit: false,
@@ -101,6 +106,7 @@ impl Link {
             }
             Input::Publish(publication) => self.publish(now, publication),
             Input::Persisted(record) => self.persisted(record),
+            Input::DesiredKept(version) => self.desired_version = self.desired_version.max(version),
             Input::Loaded(records) => {
                 if self.outbox.loaded(records) {
                     self.load_more();
@@ -177,7 +183,7 @@ impl Link {
             capabilities: vec!["events".into(), "logs".into(), "state".into(), "telemetry".into()],
             dictionaries: self.options.dictionaries.clone(),
             last_session: self.last_session,
-            desired_version: 0,
+            desired_version: self.desired_version.0,
             records: self
                 .outbox
                 .range()

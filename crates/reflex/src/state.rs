@@ -12,6 +12,7 @@ mod tests;
 use std::sync::Arc;
 
 use muster_model::ReportedState;
+use muster_model::desired::DesiredReport;
 use muster_model::state::{
     Deployment, Hardware, HealthReport, Identity, Location, Network, Nodes, Operation, Platform, Power,
     Resources, Thermal,
@@ -120,6 +121,7 @@ section_kinds! {
     Location, location: Location, Lifetime::Millis(30_000), #[doc = "Where it is."];
     Nodes, nodes: Nodes, Lifetime::Told, #[doc = "The nodes of its runtime."];
     Health, health: HealthReport, Lifetime::Told, #[doc = "What is wrong with it."];
+    Desired, desired: DesiredReport, Lifetime::Told, #[doc = "What of the desired state it holds."];
 }
 
 impl SectionKind {
@@ -139,7 +141,8 @@ impl SectionKind {
             | Self::Power
             | Self::Thermal
             | Self::Location
-            | Self::Nodes => false,
+            | Self::Nodes
+            | Self::Desired => false,
         }
     }
 
@@ -154,7 +157,8 @@ impl SectionKind {
             | Self::Deployment
             | Self::Operation
             | Self::Nodes
-            | Self::Health => false,
+            | Self::Health
+            | Self::Desired => false,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! From `hello` to `welcome`: who is there, which version is spoken, which connection is over, what was lost.
 
 use muster_model::{
-    BootId, MachineEntry, MachineId, MachineView, RecordNumber, SequenceNumber, SessionNumber,
+    BootId, DesiredVersion, MachineEntry, MachineId, MachineView, RecordNumber, SequenceNumber, SessionNumber,
 };
 use muster_protocol::link::{
     ByeReason, Envelope, Hello, MINOR, MachineMessage, OLDEST_VERSION, ServerMessage, VERSION, Welcome,
@@ -113,6 +113,9 @@ impl Shard {
         let Some(session) = self.open_session(now, machine, id, hello.last_session) else {
             return;
         };
+        if let Some(slot) = self.slots.get_mut(&machine) {
+            slot.desired_held = DesiredVersion(hello.desired_version);
+        }
         self.append(machine, opened(session, hello.boot_id, &hello.agent_version));
         self.note_lost_records(machine, hello);
         self.connections.insert(
@@ -232,7 +235,7 @@ impl Shard {
             dictionary: greeting.dictionary,
             highest_record: slot.view.highest_record,
             state_version: slot.view.state_version,
-            desired_version: 0,
+            desired_version: slot.view.desired.as_ref().map_or(0, |desired| desired.version.0),
         };
         self.send(
             now,
@@ -241,6 +244,7 @@ impl Shard {
             ServerMessage::Welcome(Box::new(welcome)),
         );
         self.tell_open_stop(now, greeting.connection, greeting.machine);
+        self.tell_newer_desired(now, greeting.connection, greeting.machine);
     }
 }
 

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use muster_model::view::Profile;
-use muster_model::{Entry, LogPosition, MachineEntry, MachineId, StreamVersion, Timestamp};
+use muster_model::{DesiredVersion, Entry, LogPosition, MachineEntry, MachineId, StreamVersion, Timestamp};
 use muster_protocol::link::{
     Envelope, Limits, LogReport, MachineMessage, RefusedRecord, ServerMessage, Telemetry,
 };
 
+use super::desired::{DesiredChange, DesiredResult};
 use super::profile::{ProfileChange, ProfileError};
 use super::stop::{StopError, StopIssued, StopOrder};
 
@@ -128,6 +129,17 @@ pub enum Input {
         /// Only if this is the version of the profile that the person saw.
         expected: Option<StreamVersion>,
     },
+    /// A person changes what a machine should become.
+    ChangeDesired {
+        /// Where the answer goes.
+        request: RequestId,
+        /// Which machine.
+        machine: MachineId,
+        /// What changes.
+        change: DesiredChange,
+        /// Only if this is the version that the person saw; zero: that nobody desired anything yet.
+        expected: Option<DesiredVersion>,
+    },
     /// A person asks a machine to stop.
     Stop {
         /// Where the answer goes. Many machines may be asked in one request: each is answered for itself.
@@ -221,6 +233,13 @@ pub enum Effect {
         /// What came of it.
         result: Result<Arc<Profile>, ProfileError>,
     },
+    /// Tell a person what is desired of a machine now, or why it was not changed.
+    DesiredChanged {
+        /// Which request.
+        request: RequestId,
+        /// What came of it.
+        result: DesiredResult,
+    },
     /// Tell a person what became of a stop.
     Stopped {
         /// Which request.
@@ -257,6 +276,8 @@ pub struct Figures {
     pub unbelievable: u64,
     /// Stops that were put into the log.
     pub stops_issued: u64,
+    /// Desired states that were said to a machine with its welcome, because it held less.
+    pub desired_said_at_welcome: u64,
     /// Stops that were said to a machine with its welcome, because it had not answered them.
     pub stops_said_at_welcome: u64,
 }

@@ -1,5 +1,6 @@
 //! The shard, step by step: a small bench with a log of its own, and what a machine says to it.
 
+mod desired;
 mod greeting;
 mod log;
 mod people;
@@ -177,6 +178,7 @@ impl Bench {
             | Effect::Telemetry { .. }
             | Effect::Log { .. }
             | Effect::Answer { .. }
+            | Effect::DesiredChanged { .. }
             | Effect::Stopped { .. } => None,
         });
         words.collect()
@@ -198,6 +200,7 @@ fn entry_words(entry: &MachineEntry) -> String {
         MachineEntry::ResponseReported { record, .. } => format!("response {record}"),
         MachineEntry::RecordRefused { record, kind, .. } => format!("refused {kind} {record}"),
         MachineEntry::RecordsLost { first, last } => format!("lost {first} to {last}"),
+        MachineEntry::DesiredChanged { section, version, .. } => format!("desired {section} {version}"),
         MachineEntry::CommandIssued { kind, command_id, .. } => format!("{kind} {command_id}"),
         MachineEntry::Renamed { .. } => "renamed".to_owned(),
         MachineEntry::Labelled { .. } => "labelled".to_owned(),

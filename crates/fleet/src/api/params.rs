@@ -53,12 +53,17 @@ impl<S: Send + Sync> FromRequestParts<S> for MachinePath {
         let text = found
             .map(|Path(text)| text)
             .map_err(|_| ApiError::no_such_machine("of that name"))?;
-        text.parse().map(Self).map_err(|_| {
-            let detail =
-                format!("{text:?} is no machine id: ids are UUIDs like 0192f0c1-7b5e-7c3a-9d2f-3f1f6b1c9a10");
-            ApiError::bad_request("MST-A001", detail)
-        })
+        machine_id(&text).map(Self)
     }
+}
+
+/// The id of a machine as it stands in a path.
+pub fn machine_id(text: &str) -> Result<MachineId, ApiError> {
+    text.parse().map_err(|_| {
+        let detail =
+            format!("{text:?} is no machine id: ids are UUIDs like 0192f0c1-7b5e-7c3a-9d2f-3f1f6b1c9a10");
+        ApiError::bad_request("MST-A001", detail)
+    })
 }
 
 /// A JSON body.

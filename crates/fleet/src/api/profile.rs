@@ -217,6 +217,11 @@ async fn change(
 
 /// The version that a change is based on; none for whatever is there.
 fn expected(headers: &HeaderMap) -> Result<Option<StreamVersion>, ApiError> {
+    Ok(expected_number(headers)?.map(StreamVersion))
+}
+
+/// The same, for whatever has versions.
+pub(super) fn expected_number(headers: &HeaderMap) -> Result<Option<u64>, ApiError> {
     let value = headers
         .get(header::IF_MATCH)
         .ok_or_else(ApiError::precondition_required)?;
@@ -227,11 +232,10 @@ fn expected(headers: &HeaderMap) -> Result<Option<StreamVersion>, ApiError> {
     let version = text
         .strip_prefix('"')
         .and_then(|text| text.strip_suffix('"'))
-        .and_then(|text| text.parse().ok())
-        .map(StreamVersion);
+        .and_then(|text| text.parse().ok());
     match version {
         // Digits that mean the same are another tag.
-        Some(version) if text == tag(version) => Ok(Some(version)),
+        Some(version) if text == tag(StreamVersion(version)) => Ok(Some(version)),
         _ => {
             let detail = format!("If-Match: {text:?} is no ETag of ours: send the one that you read, or *");
             Err(ApiError::bad_request("MST-A001", detail))

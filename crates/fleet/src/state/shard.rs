@@ -14,10 +14,11 @@ use futures_util::stream::FuturesOrdered;
 use muster_brain::Now;
 use muster_brain::live::{About, Content, Published};
 use muster_brain::shard::{
-    ConnectionId, Effect, Input, Placed, ProfileChange, ProfileError, RequestId, Shard, StopOrder, Ticket,
+    ConnectionId, DesiredChange, DesiredResult, Effect, Input, Placed, ProfileChange, ProfileError,
+    RequestId, Shard, StopOrder, Ticket,
 };
 use muster_model::view::Profile;
-use muster_model::{Entry, LogPosition, MachineEntry, MachineId, MachineView, StreamVersion};
+use muster_model::{DesiredVersion, Entry, LogPosition, MachineEntry, MachineId, MachineView, StreamVersion};
 use muster_protocol::link::{Envelope, MachineMessage, RefusedRecord, ServerMessage, encode};
 use muster_runtime::{Clock, Shutdown};
 use muster_store::{Append, Bus, EventLog, Expected, LocalBus, LogError, StreamName};
@@ -95,6 +96,17 @@ pub enum ShardMessage {
         /// Where the answer goes.
         reply: oneshot::Sender<Result<Arc<Profile>, ProfileError>>,
     },
+    /// A person changes what a machine should become.
+    ChangeDesired {
+        /// Which machine.
+        machine: MachineId,
+        /// What changes.
+        change: DesiredChange,
+        /// Only if this is the version that the person saw.
+        expected: Option<DesiredVersion>,
+        /// Where the answer goes.
+        reply: oneshot::Sender<DesiredResult>,
+    },
     /// A person asks machines to stop.
     Stop {
         /// Which machines of this shard, and how: at least one, and no more than are stepped in one go.
@@ -168,6 +180,7 @@ pub struct ShardTask {
     in_flight: Receipts,
     requests: BTreeMap<RequestId, oneshot::Sender<Result<Arc<Profile>, ProfileError>>>,
     stops: Replies,
+    desired: super::desired::Replies,
     next_request: u64,
     /// Machines that changed since the last checkpoint.
     unsaved: BTreeSet<MachineId>,
@@ -215,6 +228,7 @@ impl ShardTask {
             in_flight: FuturesOrdered::new(),
             requests: BTreeMap::new(),
             stops: Replies::default(),
+            desired: BTreeMap::new(),
             next_request: 0,
             unsaved: BTreeSet::new(),
             hold: None,
@@ -325,6 +339,23 @@ impl ShardTask {
                         expected,
                     },
                 );
+            }
+            ShardMessage::ChangeDesired {
+                machine,
+                change,
+                expected,
+                reply,
+            } => {
+                self.next_request += 1;
+                let request = RequestId(self.next_request);
+                self.desired.insert(request, reply);
+                let change = Input::ChangeDesired {
+                    request,
+                    machine,
+                    change,
+                    expected,
+                };
+                self.shard.step(now, change);
             }
             ShardMessage::Stop { orders, reply } => {
                 self.next_request += 1;
@@ -493,6 +524,13 @@ impl ShardTask {
                         let _ = reply.send(result);
                     }
                 }
+                Effect::DesiredChanged { request, result } => {
+                    self.show_changes();
+                    if let Some(reply) = self.desired.remove(&request) {
+                        // Who asked may be gone.
+                        let _ = reply.send(result);
+                    }
+                }
                 Effect::Stopped {
                     request,
                     machine,
@@ -635,6 +673,8 @@ impl ShardTask {
             .increment(figures.sessions_refused - since.sessions_refused);
         metrics::counter!("muster_floods_refused_total")
             .increment(figures.floods_refused - since.floods_refused);
+        metrics::counter!("muster_desired_said_at_welcome_total")
+            .increment(figures.desired_said_at_welcome - since.desired_said_at_welcome);
         metrics::counter!("muster_stops_issued_total").increment(figures.stops_issued - since.stops_issued);
         metrics::counter!("muster_stops_said_at_welcome_total")
             .increment(figures.stops_said_at_welcome - since.stops_said_at_welcome);

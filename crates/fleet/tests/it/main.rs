@@ -8,6 +8,7 @@
 mod api;
 mod compression;
 mod crash;
+mod desired;
 mod durability;
 mod fuzz;
 mod harness;

@@ -174,7 +174,8 @@ impl Reader {
                 | SectionKind::Thermal
                 | SectionKind::Location
                 | SectionKind::Nodes
-                | SectionKind::Health => {}
+                | SectionKind::Health
+                | SectionKind::Desired => {}
             }
         }
         if patch != StatePatch::default() {

@@ -62,7 +62,13 @@ pub struct Setup<D = Tcp> {
 
 /// The uplink node.
 pub fn spec<D: Dial>(setup: Arc<Setup<D>>) -> NodeSpec {
-    let topics = &[topics::STATE, topics::EVENTS, topics::TELEMETRY, topics::LOG];
+    let topics = &[
+        topics::STATE,
+        topics::EVENTS,
+        topics::TELEMETRY,
+        topics::LOG,
+        topics::DESIRED,
+    ];
     NodeSpec {
         needs_io: true,
         on_failed: OnFailed::EndMachine,
@@ -243,6 +249,7 @@ impl<D: Dial> Uplink<D> {
             Payload::Event(event) => Publication::Event(event.clone()),
             Payload::Telemetry(telemetry) => Publication::Telemetry(telemetry.clone(), at),
             Payload::Log(log) => Publication::Log(log.clone(), at),
+            Payload::Desired(held) => return self.step(Input::DesiredKept(held.version)),
             _ => return Ok(()),
         };
         self.step(Input::Publish(publication))
@@ -353,7 +360,7 @@ impl<D: Dial> Uplink<D> {
             Effect::KeepSession(session) => self.send(self.store.keep_session(session)),
             Effect::WakeAt(at_ms) => self.wake_at_ms = Some(at_ms),
             Effect::Command(command) => self.context.publish(Payload::Command(command)),
-            Effect::Desired(desired) => self.context.publish(Payload::Desired(desired)),
+            Effect::Desired(desired) => self.context.publish(Payload::Offered(desired)),
             Effect::StateChanged { state, reason } => self.changed(state, reason),
         }
         Ok(())

@@ -14,8 +14,10 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
+use crate::nodes::desired::held_in;
+
 use super::record::{self, Row, read};
-use super::{Opened, Progress, StoreError, StoreOptions, Tenant, Trouble, directory, schema};
+use super::{DESIRED, Opened, Progress, StoreError, StoreOptions, Tenant, Trouble, directory, schema};
 
 /// The store's file in the data directory.
 const FILE: &str = "machine.sqlite";
@@ -43,6 +45,17 @@ pub(super) enum Job {
     KeepSafety {
         id: MachineId,
         kept: safety::Kept,
+        reply: oneshot::Sender<()>,
+    },
+    Document {
+        id: MachineId,
+        name: &'static str,
+        reply: oneshot::Sender<Option<String>>,
+    },
+    KeepDocument {
+        id: MachineId,
+        name: &'static str,
+        text: String,
         reply: oneshot::Sender<()>,
     },
     Persist {
@@ -88,6 +101,8 @@ impl Job {
             | Self::Open { .. }
             | Self::Safety { .. }
             | Self::KeepSafety { .. }
+            | Self::Document { .. }
+            | Self::KeepDocument { .. }
             | Self::Persist { .. }
             | Self::Began { .. }
             | Self::Ended { .. }
@@ -97,7 +112,12 @@ impl Job {
 
     const fn tenant(&self) -> Option<Tenant> {
         match self {
-            Self::Identity { .. } | Self::Open { .. } | Self::Safety { .. } | Self::KeepSafety { .. } => None,
+            Self::Identity { .. }
+            | Self::Open { .. }
+            | Self::Safety { .. }
+            | Self::KeepSafety { .. }
+            | Self::Document { .. }
+            | Self::KeepDocument { .. } => None,
             Self::Persist { tenant, .. }
             | Self::Trim { tenant, .. }
             | Self::Session { tenant, .. }
@@ -116,6 +136,7 @@ enum Outcome {
     Opened(i64, Opened),
     Loaded(Vec<StoredRecord>),
     Safety(Option<safety::Kept>),
+    Document(Option<String>),
 }
 
 struct Handle {
@@ -290,7 +311,11 @@ impl Writer {
                     });
                 }
             }
-            (Job::Ended { reply, .. } | Job::KeepSafety { reply, .. }, _) => drop(reply.send(())),
+            (
+                Job::Ended { reply, .. } | Job::KeepSafety { reply, .. } | Job::KeepDocument { reply, .. },
+                _,
+            ) => drop(reply.send(())),
+            (Job::Document { reply, .. }, Outcome::Document(text)) => drop(reply.send(text)),
             (Job::Safety { reply, .. }, Outcome::Safety(kept)) => drop(reply.send(kept)),
             (Job::Load { reply, .. }, Outcome::Loaded(records)) => drop(reply.send(records)),
             (_, _) => {}
@@ -355,6 +380,11 @@ fn apply(connection: &Connection, job: &Job) -> Result<Outcome, rusqlite::Error>
             "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value",
             &[&safety_key(*id), &record::safety_bytes(*kept).as_slice()],
         ),
+        Job::Document { id, name, .. } => document(connection, *id, name).map(Outcome::Document),
+        Job::KeepDocument { id, name, text, .. } => run(
+            "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value",
+            &[&document_key(*id, name), &text.as_bytes()],
+        ),
         Job::Persist {
             tenant,
             row,
@@ -413,6 +443,19 @@ fn safety_key(id: MachineId) -> String {
     format!("safety/{id}")
 }
 
+fn document_key(id: MachineId, name: &str) -> String {
+    format!("{name}/{id}")
+}
+
+fn document(connection: &Connection, id: MachineId, name: &str) -> Result<Option<String>, rusqlite::Error> {
+    let mut select = connection.prepare_cached("SELECT value FROM meta WHERE key = ?1")?;
+    let bytes: Option<Vec<u8>> = select
+        .query_row([document_key(id, name)], |row| row.get(0))
+        .optional()?;
+    // What is no text was not written here; then it is as good as nothing.
+    Ok(bytes.and_then(|bytes| String::from_utf8(bytes).ok()))
+}
+
 fn open(connection: &Connection, id: MachineId) -> Result<Outcome, rusqlite::Error> {
     let mut insert =
         connection.prepare_cached("INSERT INTO machine (id) VALUES (?1) ON CONFLICT DO NOTHING")?;
@@ -445,6 +488,7 @@ fn open(connection: &Connection, id: MachineId) -> Result<Outcome, rusqlite::Err
         settled: RecordNumber(settled as u64),
         last_session: SessionNumber(session as u64),
         commands: commands.collect::<Result<_, _>>()?,
+        desired_version: held_in(document(connection, id, DESIRED)?.as_deref()).version,
     };
     let opened = Opened {
         kept,

@@ -100,6 +100,21 @@ impl NodeContext {
         }
     }
 
+    /// Waits for something else than messages, and gives signs of life meanwhile: a slow disk is no hang. None where the node is to
+    /// stop first.
+    pub async fn while_waiting<T>(&mut self, something: impl Future<Output = T>) -> Option<T> {
+        tokio::pin!(something);
+        loop {
+            tokio::select! {
+                done = &mut something => return Some(done),
+                wake = self.next_if(false, None) => match wake {
+                    Wake::Stop => return None,
+                    Wake::Due | Wake::Message(_) => {}
+                },
+            }
+        }
+    }
+
     /// A message that waits already; for the last round after the request to stop.
     pub fn try_next(&mut self) -> Option<Delivery> {
         self.alive();

@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use crate::machines::{World, options};
 use crate::server::{Manner, Out, Server};
 
-fn state(server: &Server) -> ReportedState {
+pub(crate) fn state(server: &Server) -> ReportedState {
     let mut state = ReportedState::default();
     for envelope in server.heard() {
         match envelope.message {
@@ -28,7 +28,7 @@ fn state(server: &Server) -> ReportedState {
     state
 }
 
-fn events(server: &Server, kind: &str) -> usize {
+pub(crate) fn events(server: &Server, kind: &str) -> usize {
     let heard = server.heard();
     let of_kind = heard
         .iter()
@@ -39,7 +39,7 @@ fn events(server: &Server, kind: &str) -> usize {
     records.len()
 }
 
-fn hellos(server: &Server) -> Vec<Hello> {
+pub(crate) fn hellos(server: &Server) -> Vec<Hello> {
     let heard = server.heard().into_iter();
     heard
         .filter_map(|envelope| match envelope.message {
@@ -90,7 +90,7 @@ async fn a_machine_reports_itself_in_order_and_without_holes() {
             let state = state(server);
             heard(server, "telemetry")
                 && events(server, "runtime.started") == 1
-                && ReportedState::SECTIONS.len() == 12
+                && ReportedState::SECTIONS.len() == 13
                 && state.identity.is_some()
                 && state.hardware.is_some()
                 && state.network.is_some()
@@ -103,7 +103,7 @@ async fn a_machine_reports_itself_in_order_and_without_holes() {
                 && state.location.is_some()
                 && state.health.is_some()
                 && state.nodes.as_ref().is_some_and(|nodes| {
-                    nodes.nodes.len() == 6
+                    nodes.nodes.len() == 7
                         && nodes.nodes.iter().all(|node| node.status == NodeStatus::Running)
                 })
         })

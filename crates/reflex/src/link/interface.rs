@@ -1,6 +1,8 @@
 //! What goes into the link and what comes out: settings, inputs, effects and figures.
 
-use muster_model::{BootId, MachineId, RecordNumber, ReportedState, SessionNumber, Timestamp};
+use muster_model::{
+    BootId, DesiredVersion, MachineId, RecordNumber, ReportedState, SessionNumber, Timestamp,
+};
 use muster_protocol::link::{
     Command, CommandKind, Desired, Envelope, EventReport, LogReport, MachineMessage,
 };
@@ -89,6 +91,8 @@ pub struct Kept {
     pub last_session: SessionNumber,
     /// Commands that were taken.
     pub commands: Vec<Remembered>,
+    /// The desired state that was held.
+    pub desired_version: DesiredVersion,
 }
 
 /// What happened.
@@ -115,6 +119,8 @@ pub enum Input {
     Publish(Publication),
     /// Records are on disk up to and including this one.
     Persisted(RecordNumber),
+    /// A desired state is on disk.
+    DesiredKept(DesiredVersion),
     /// Records that were asked for, in order.
     Loaded(Vec<StoredRecord>),
     /// The time that was asked for has come.
@@ -170,7 +176,7 @@ pub enum Effect {
     WakeAt(u64),
     /// Carry this command out.
     Command(Box<Command>),
-    /// Become this.
+    /// The server wants the machine to become this. Whoever keeps it says so by [`Input::DesiredKept`].
     Desired(Desired),
     /// The link's state changed.
     StateChanged {

@@ -73,6 +73,7 @@ pub(super) fn judge(
         SectionKind::Operation => compare!(operation, |_, _| News::Pressing),
         SectionKind::Nodes => compare!(nodes, |_, _| News::Pressing),
         SectionKind::Health => compare!(health, |_, _| News::Pressing),
+        SectionKind::Desired => compare!(desired, |_, _| News::Pressing),
         SectionKind::Resources => compare!(resources, |told, read| resources(bands, told, read)),
         SectionKind::Power => compare!(power, |told, read| power(bands, told, read)),
         SectionKind::Thermal => compare!(thermal, |told, read| thermal(bands, told, read)),
