@@ -106,6 +106,7 @@ struct Chances {
     server: Random,
     faults: Random,
     stops: Random,
+    desired: Random,
 }
 
 #[derive(Debug)]
@@ -159,6 +160,7 @@ impl World {
                 server: seed.fork(4),
                 faults: seed.fork(5),
                 stops: seed.fork(6),
+                desired: seed.fork(7),
             },
             counts: Counts::default(),
             quiet: false,
@@ -255,6 +257,7 @@ impl World {
                 if !self.quiet {
                     self.ask();
                     self.ask_to_stop();
+                    self.desire();
                     self.schedule.after(20 * SECOND, Event::Ask);
                 }
             }
@@ -353,9 +356,10 @@ impl World {
         if let Some(token) = self.judge.missing(machine) {
             return Some(format!("token {token} never arrived"));
         }
-        self.judge
-            .stop_unheard(machine)
-            .map(|id| format!("{id} is in the log, and the machine was never told"))
+        if let Some(id) = self.judge.stop_unheard(machine) {
+            return Some(format!("{id} is in the log, and the machine was never told"));
+        }
+        self.judge.desired_unheard(machine)
     }
 
     /// Notes a step in the trace: whom it concerns, what it is, and words for people.

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use muster_model::desired::HeldDesired;
 use muster_model::{RecordNumber, SessionNumber};
 use muster_reflex::link::{Kept, Remembered, StoredRecord};
 
@@ -18,6 +19,8 @@ pub(super) enum Operation {
     Trim(RecordNumber),
     /// Keep the session's number.
     KeepSession(SessionNumber),
+    /// Keep what the machine should become.
+    KeepDesired(HeldDesired),
     /// Read records.
     Load { from: RecordNumber, limit: usize },
 }
@@ -29,6 +32,7 @@ pub(super) struct Durable {
     pub highest: RecordNumber,
     pub settled: RecordNumber,
     session: SessionNumber,
+    pub desired: HeldDesired,
     commands: Vec<Remembered>,
 }
 
@@ -37,6 +41,7 @@ pub(super) struct Durable {
 pub(super) struct Applied {
     pub persisted: Vec<StoredRecord>,
     pub removed: Vec<StoredRecord>,
+    pub desired: Vec<HeldDesired>,
     pub loaded: Vec<Vec<StoredRecord>>,
 }
 
@@ -93,7 +98,10 @@ impl Disk {
             .flatten()
             .filter_map(|operation| match operation {
                 Operation::Persist(stored, _) => Some(stored),
-                Operation::Trim(_) | Operation::KeepSession(_) | Operation::Load { .. } => None,
+                Operation::Trim(_)
+                | Operation::KeepSession(_)
+                | Operation::KeepDesired(_)
+                | Operation::Load { .. } => None,
             });
         let written = self.durable.records.values();
         written
@@ -128,6 +136,10 @@ impl Durable {
                     applied.removed.extend(removed.into_values());
                 }
                 Operation::KeepSession(session) => self.session = session,
+                Operation::KeepDesired(held) => {
+                    applied.desired.push(held.clone());
+                    self.desired = held;
+                }
                 Operation::Load { from, limit } => {
                     let records = self.records.range(from..).take(limit);
                     applied
@@ -146,6 +158,7 @@ impl Durable {
             settled: self.settled,
             last_session: self.session,
             commands: self.commands.clone(),
+            desired_version: self.desired.version,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! either side, never from what the judged code says of itself.
 
 mod arrival;
+mod desired;
 mod keeping;
 mod runs;
 mod stops;
@@ -46,13 +47,15 @@ pub enum Check {
     Encoding,
     /// A stop that is in the log reaches its machine, never before it is there, never too late, and is carried out once.
     StopsArrive,
+    /// What a machine should become reaches it once it is in the log, is kept before it counts, and is never gone back on.
+    DesiredArrives,
     /// Nothing panics.
     NoPanic,
 }
 
 impl Check {
     /// Each of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::OnceAndInOrder,
         Self::AcknowledgedIsDurable,
         Self::SentIsKept,
@@ -66,6 +69,7 @@ impl Check {
         Self::Bounded,
         Self::Encoding,
         Self::StopsArrive,
+        Self::DesiredArrives,
         Self::NoPanic,
     ];
 }
@@ -108,6 +112,9 @@ struct Known {
     /// The stops in the log, and the newest of them where it never expires.
     stops_logged: BTreeSet<String>,
     stop_lasting: Option<String>,
+
+    /// What is desired of it.
+    wanted: desired::Wanted,
 
     // The machine's side.
     /// The session it last spoke in, and how much it may say there yet.

@@ -2,11 +2,13 @@
 //!
 //! Begin with [`World::step_machine`]: it carries out what the link decides, and can stop between any two effects.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
+use muster_model::desired::HeldDesired;
 use muster_model::{BootId, MachineId, RecordNumber, Timestamp};
-use muster_protocol::link::CommandKind;
+use muster_protocol::link::{CommandKind, Desired};
 use muster_reflex::Now;
+use muster_reflex::desired::{Keeper, Offered};
 use muster_reflex::link::{Effect, Identity, Input, Link, LinkState, Options};
 use uuid::Uuid;
 
@@ -44,6 +46,11 @@ pub(super) struct Drift {
 pub(super) struct Machine {
     pub id: MachineId,
     pub link: Option<Link>,
+    /// Of what the machine should become: what it holds, as it knows it in this life.
+    desired: Keeper,
+    /// What the server wants and was not looked at yet, because the disk is at work on what it wanted before.
+    offers: VecDeque<Desired>,
+    keeping: bool,
     /// Counts boots, so that what belongs to an earlier one is told apart.
     pub life: u64,
     pub disk: Disk,
@@ -117,6 +124,9 @@ impl Machine {
         Self {
             id,
             link: None,
+            desired: Keeper::new(HeldDesired::default(), &[]),
+            offers: VecDeque::new(),
+            keeping: false,
             life: 0,
             disk: Disk::default(),
             disk_slow_until: 0,
@@ -167,10 +177,15 @@ impl World {
             agent_version: "0.1.0".to_owned(),
         };
         this.link = Some(Link::new(options, identity, this.disk.durable.kept()));
+        let held = this.disk.durable.desired.clone();
+        this.desired = Keeper::new(held.clone(), &[]);
+        this.offers.clear();
+        this.keeping = false;
         let life = this.life;
         let pause = this.workload.pause();
         let state = this.workload.state();
         self.judge.booted(machine);
+        self.judge.desired_applied(now, machine, &held);
         self.note(Some(machine), "boot", &[machine as u64, life], || {
             format!("machine {machine} starts for the {life}. time")
         });
@@ -198,6 +213,7 @@ impl World {
             self.counts.disks_lost += 1;
             let records = self.machines[machine].disk.durable.records.values();
             self.judge.disk_lost(machine, records);
+            self.judge.desired_lost(machine);
             self.machines[machine].disk = Disk::default();
         }
         self.note(
@@ -342,9 +358,57 @@ impl World {
                 });
                 self.judge.carried_out(now, machine, life, &command.id);
             }
-            Effect::Desired(_) => {}
+            Effect::Desired(desired) => {
+                self.machines[machine].offers.push_back(desired);
+                self.look_at_offers(machine);
+            }
             Effect::Persist { .. } | Effect::Trim(_) | Effect::KeepSession(_) | Effect::Load { .. } => {}
         }
+    }
+
+    /// One after another: what comes while the disk is at work waits.
+    fn look_at_offers(&mut self, machine: usize) {
+        while !self.machines[machine].keeping
+            && let Some(desired) = self.machines[machine].offers.pop_front()
+        {
+            self.offered(machine, &desired);
+        }
+    }
+
+    /// The server wants a machine to become this.
+    fn offered(&mut self, machine: usize, desired: &Desired) {
+        let now = self.schedule.now();
+        match self.machines[machine].desired.offered(desired) {
+            Offered::Keep(held) => {
+                if self.scenario.planted == Some(Planted::DesiredBeforeKept) {
+                    self.judge.desired_applied(now, machine, &held);
+                }
+                self.machines[machine].keeping = true;
+                self.submit(machine, vec![Operation::KeepDesired(held)]);
+            }
+            Offered::Known => {}
+            Offered::Unusable(why) => {
+                self.judge
+                    .look(Some(machine), now, super::Check::DesiredArrives, false, || {
+                        format!("machine {machine} cannot use what is desired of it: {why}")
+                    });
+            }
+        }
+    }
+
+    /// What a machine should become is on its disk.
+    fn desired_kept(&mut self, machine: usize, held: HeldDesired) {
+        let now = self.schedule.now();
+        let version = held.version;
+        self.note(Some(machine), "desired", &[machine as u64, version.0], || {
+            format!("machine {machine} has desired version {version} on disk")
+        });
+        self.judge.desired_applied(now, machine, &held);
+        let this = &mut self.machines[machine];
+        this.desired.kept(held);
+        this.keeping = false;
+        self.step_machine(machine, Input::DesiredKept(version));
+        self.look_at_offers(machine);
     }
 
     pub(super) fn timer(&mut self, machine: usize, life: u64, generation: u64) {
@@ -358,7 +422,10 @@ impl World {
     fn submit(&mut self, machine: usize, transaction: Vec<Operation>) {
         let highest = transaction.iter().filter_map(|operation| match operation {
             Operation::Persist(stored, _) => Some(stored.record),
-            Operation::Trim(_) | Operation::KeepSession(_) | Operation::Load { .. } => None,
+            Operation::Trim(_)
+            | Operation::KeepSession(_)
+            | Operation::KeepDesired(_)
+            | Operation::Load { .. } => None,
         });
         let highest: Option<RecordNumber> = highest.max();
         if self.machines[machine].disk.submit(transaction) {
@@ -404,6 +471,9 @@ impl World {
                     format!("machine {machine} has record {highest} on disk")
                 });
                 self.step_machine(machine, Input::Persisted(highest));
+            }
+            for held in applied.desired {
+                self.desired_kept(machine, held);
             }
             for records in applied.loaded {
                 self.step_machine(machine, Input::Loaded(records));

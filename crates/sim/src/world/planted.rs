@@ -31,6 +31,10 @@ pub enum Planted {
     StateSkipped,
     /// A machine that comes back is not told of the stop that it missed.
     StopNotSaidAgain,
+    /// A machine that comes back is not told of what changed meanwhile in what it should become.
+    DesiredNotSaidAgain,
+    /// A machine becomes what it should before its disk holds that.
+    DesiredBeforeKept,
 }
 
 impl Planted {
@@ -50,6 +54,8 @@ impl Planted {
         Self::SentBeforeKept,
         Self::StateSkipped,
         Self::StopNotSaidAgain,
+        Self::DesiredNotSaidAgain,
+        Self::DesiredBeforeKept,
     ];
 
     /// Its name on a command line and in reports.
@@ -69,6 +75,8 @@ impl Planted {
             Self::SentBeforeKept => "sent-before-kept",
             Self::StateSkipped => "state-change-skipped",
             Self::StopNotSaidAgain => "stop-not-said-again",
+            Self::DesiredNotSaidAgain => "desired-not-said-again",
+            Self::DesiredBeforeKept => "desired-before-kept",
         }
     }
 

@@ -102,6 +102,16 @@ impl World {
                     heartbeat: None,
                 });
             }
+            // The same of what is desired, which comes behind such a stop.
+            (Some(Planted::DesiredNotSaidAgain), message @ ServerMessage::Desired(_))
+                if frame.sequence <= SequenceNumber(3) =>
+            {
+                let record = RecordNumber::ZERO;
+                *message = ServerMessage::Ack(Ack {
+                    record,
+                    heartbeat: None,
+                });
+            }
             (Some(Planted::FenceMissing), ServerMessage::Bye(bye)) if bye.reason == ByeReason::Fenced => {
                 self.sabotage.unfenced.insert(connection, None);
             }

@@ -4,8 +4,9 @@
 
 use muster_brain::Now;
 use muster_brain::shard::{
-    ConnectionId, Effect, Figures, Input, Options, ProfileChange, RequestId, Shard, StopOrder,
+    ConnectionId, DesiredChange, Effect, Figures, Input, Options, ProfileChange, RequestId, Shard, StopOrder,
 };
+use muster_model::desired::check_content;
 use muster_model::{MachineId, Timestamp};
 use muster_protocol::link::{Envelope, MachineMessage, RefusedRecord, ServerMessage};
 
@@ -333,6 +334,34 @@ impl World {
         self.server_input(machine, stop);
     }
 
+    /// Now and then people change what some machine should become, sometimes several times at once.
+    pub(super) fn desire(&mut self) {
+        if self.random.desired.chance(300) {
+            return;
+        }
+        let machine = self.random.desired.index(self.machines.len());
+        for _ in 0..self.random.desired.between(1, 3) {
+            let random = &mut self.random.desired;
+            let section = ["calibration", "workloads"][random.index(2)];
+            let number = random.below(5);
+            let content = check_content(&serde_json::json!({ "number": number }));
+            let change = DesiredChange {
+                section: section.to_owned(),
+                content: content.ok().filter(|_| !random.chance(200)),
+                issuer: "somebody".to_owned(),
+                reason: "the world wants it".to_owned(),
+            };
+            self.server.requests += 1;
+            let input = Input::ChangeDesired {
+                request: RequestId(self.server.requests),
+                machine: self.machines[machine].id,
+                change,
+                expected: None,
+            };
+            self.server_input(machine, input);
+        }
+    }
+
     /// The server is stopped in order: everyone is told, then it ends.
     pub(super) fn drain(&mut self) {
         self.server.draining = true;
@@ -459,6 +488,7 @@ impl World {
                 | Effect::Telemetry { .. }
                 | Effect::Log { .. }
                 | Effect::Answer { .. }
+                | Effect::DesiredChanged { .. }
                 | Effect::Stopped { .. } => {}
             }
         }
@@ -473,6 +503,9 @@ impl World {
         self.judge.said(now, machine, &frame.message);
         if let ServerMessage::Command(command) = &frame.message {
             self.judge.commanded(now, machine, command, frame.timestamp);
+        }
+        if let ServerMessage::Desired(desired) = &frame.message {
+            self.judge.desired_said(now, machine, desired);
         }
         if !self.scenario.faults.is_hostile() {
             self.judge_manners(machine, connection, &frame.message);

@@ -83,6 +83,7 @@ fn what_must_hold_holds_for_many_seeds() {
         Check::NobodyIsAccused,
         Check::Bounded,
         Check::Encoding,
+        Check::DesiredArrives,
     ] {
         assert!(
             looks.contains_key(&check),
@@ -231,6 +232,12 @@ fn the_judge_notices_a_view_that_is_not_the_fold_of_the_log() {
     expect_found(Planted::StateSkipped, Check::ViewIsFold, 55);
     expect_found(Planted::SnapshotBehind, Check::ViewIsFold, 15);
     expect_found(Planted::SnapshotAhead, Check::ViewIsFold, 3);
+}
+
+#[test]
+fn the_judge_notices_what_is_desired_and_never_said_or_counts_too_early() {
+    expect_found(Planted::DesiredNotSaidAgain, Check::Converges, 10);
+    expect_found(Planted::DesiredBeforeKept, Check::DesiredArrives, 40);
 }
 
 #[test]

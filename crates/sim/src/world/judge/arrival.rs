@@ -61,6 +61,12 @@ impl Judge {
                 expires,
                 ..
             } => self.stop_logged(machine, command_id, expires.millis_since(*issued)),
+            MachineEntry::DesiredChanged {
+                version,
+                section,
+                content,
+                ..
+            } => self.desired_logged(now, machine, *version, section, content.as_ref()),
             MachineEntry::Registered
             | MachineEntry::PresenceChanged { .. }
             | MachineEntry::Renamed { .. }

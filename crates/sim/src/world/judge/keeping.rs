@@ -74,6 +74,9 @@ impl Judge {
     /// A transaction is on a machine's disk.
     pub(in super::super) fn kept(&mut self, now: Time, machine: usize, applied: &Applied) {
         self.answers_kept(machine, &applied.persisted);
+        for held in &applied.desired {
+            self.desired_kept(now, machine, held);
+        }
         let persisted: BTreeSet<Token> = applied
             .persisted
             .iter()

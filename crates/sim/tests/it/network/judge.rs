@@ -117,6 +117,7 @@ impl Reading {
                 | MachineEntry::ResponseReported { .. }
                 | MachineEntry::CommandIssued { .. }
                 | MachineEntry::Renamed { .. }
+                | MachineEntry::DesiredChanged { .. }
                 | MachineEntry::Labelled { .. } => {}
             }
             ControlFlow::Continue(())
