@@ -17,7 +17,7 @@ const DISPLAY_NAME: &str = "display-name";
 
 /// The version of a document, as the server names it. Nothing is to be read out of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Etag(HeaderValue);
+pub struct Etag(pub(crate) HeaderValue);
 
 /// A document, and the version it is.
 #[derive(Clone, Debug, PartialEq)]
@@ -164,6 +164,6 @@ impl ProfilePart for DisplayName {
     }
 }
 
-fn etag(answer: &Answer) -> Option<Etag> {
+pub(crate) fn etag(answer: &Answer) -> Option<Etag> {
     answer.headers.get(ETAG).cloned().map(Etag)
 }

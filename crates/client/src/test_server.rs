@@ -2,6 +2,7 @@
 //! writes. It knows the contract of the API and nothing of fleets.
 
 mod answers;
+mod desired;
 mod fixture;
 mod live;
 

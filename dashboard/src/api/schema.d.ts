@@ -89,6 +89,41 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/machines/{id}/desired": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show what a machine should become */
+        get: operations["show"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/machines/{id}/desired/{section}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Desire a section */
+        put: operations["put"];
+        post?: never;
+        /** Desire a section no more */
+        delete: operations["remove"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/machines/{id}/display-name": {
         parameters: {
             query?: never;
@@ -273,6 +308,73 @@ export interface components {
             /** @description The release that was last installed, where releases are used. */
             release?: string;
         };
+        /** @description What people want a machine to become, beside what the machine says of it. */
+        Desired: {
+            /** @description Whether the machine holds this version and has applied every section. */
+            converged: boolean;
+            /** @description The version that the machine says is on its disk; 0 where it never said. */
+            held_version: components["schemas"]["DesiredVersion"];
+            /** @description Which machine. */
+            machine_id: components["schemas"]["MachineId"];
+            /** @description Each section, by name. */
+            sections: components["schemas"]["DesiredSection"][];
+            /** @description The version of the whole, also the `ETag`; 0 where nobody ever desired anything. */
+            version: components["schemas"]["DesiredVersion"];
+        };
+        /** @description A change of one section of what a machine should become. */
+        DesiredChange: {
+            /** @description What is desired: an object of at most 32 KiB, not nested deeper than 24; all sections together have at most 48 KiB. */
+            content: unknown;
+            /** @description Why: 1 to 500 characters. */
+            reason: string;
+        };
+        /** @description What of the desired state a machine holds, and how far it is with it. */
+        DesiredReport: {
+            /** @description Each section of it. */
+            sections: components["schemas"]["DesiredSectionReport"][];
+            /** @description The version that is on the machine's disk. */
+            version: components["schemas"]["DesiredVersion"];
+        };
+        /** @description One section of what a machine should become. */
+        DesiredSection: {
+            /** @description When. */
+            changed_at: components["schemas"]["Timestamp"];
+            /** @description What is desired. */
+            content: unknown;
+            /** @description Who changed it last. */
+            issuer: string;
+            /** @description Its name. */
+            name: string;
+            /** @description Why. */
+            reason: string;
+            /** @description How it stands, by what the machine reports: `pending` until the machine has spoken about this version. */
+            status: components["schemas"]["DesiredStatus"];
+            /** @description Why, where it is refused or in conflict; what is worth knowing otherwise. */
+            status_reason?: string;
+            /** @description The version in which it last changed. */
+            version: components["schemas"]["DesiredVersion"];
+        };
+        /** @description How one section stands. */
+        DesiredSectionReport: {
+            /** @description Which. */
+            name: string;
+            /** @description Why, where it is refused or in conflict; what is worth knowing otherwise. */
+            reason?: string;
+            /** @description How it stands. */
+            status: components["schemas"]["DesiredStatus"];
+            /** @description The version of the section that this is about. */
+            version: components["schemas"]["DesiredVersion"];
+        };
+        /**
+         * @description How a desired section stands on its machine.
+         * @enum {string}
+         */
+        DesiredStatus: "pending" | "applied" | "refused" | "conflict";
+        /**
+         * Format: int64
+         * @description One version of what people want a machine to become: grows with every change.
+         */
+        DesiredVersion: number;
         /** @description One mounted file system on a disk. */
         Disk: {
             /** @description Where it is mounted. */
@@ -808,6 +910,8 @@ export interface components {
         ReportedState: {
             /** @description What software it runs. */
             deployment?: components["schemas"]["Deployment"];
+            /** @description What of the desired state it holds, and how far it is with it. */
+            desired?: components["schemas"]["DesiredReport"];
             /** @description What it is made of. Fixed until reboot. */
             hardware?: components["schemas"]["Hardware"];
             /** @description What is wrong with it. */
@@ -868,6 +972,11 @@ export interface components {
              * @default null
              */
             deployment: components["schemas"]["Timestamp"];
+            /**
+             * @description What of the desired state it holds, and how far it is with it.
+             * @default null
+             */
+            desired: components["schemas"]["Timestamp"];
             /**
              * @description What it is made of. Fixed until reboot.
              * @default null
@@ -1359,6 +1468,227 @@ export interface operations {
             };
             /** @description There is no such machine */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot do it now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The machine */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What is desired and how far the machine is, with its ETag */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Desired"];
+                };
+            };
+            /** @description The id is wrong */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such machine */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag that was read, or * */
+                "If-Match"?: string | null;
+            };
+            path: {
+                /** @description The machine */
+                id: string;
+                /** @description The section: calibration … */
+                section: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DesiredChange"];
+            };
+        };
+        responses: {
+            /** @description What is desired now; the machine is told */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Desired"];
+                };
+            };
+            /** @description The request is not understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such machine */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Somebody else changed it */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content or the reason is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description If-Match is missing */
+            428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot do it now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove: {
+        parameters: {
+            query: {
+                /** @description Why: 1 to 500 characters */
+                reason: string;
+            };
+            header?: {
+                /** @description The ETag that was read, or * */
+                "If-Match"?: string | null;
+            };
+            path: {
+                /** @description The machine */
+                id: string;
+                /** @description The section: calibration … */
+                section: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What is desired now; the machine is told */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Desired"];
+                };
+            };
+            /** @description The request is not understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such machine */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Somebody else changed it */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description If-Match is missing */
+            428: {
                 headers: {
                     [name: string]: unknown;
                 };

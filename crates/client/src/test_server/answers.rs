@@ -88,6 +88,10 @@ fn one_machine(
             series: fleet.series.clone(),
         })
         .into_response(),
+        ("GET", ["desired"]) => super::desired::answer(fleet, id, received, None, None),
+        ("PUT" | "DELETE", ["desired", section]) => {
+            super::desired::answer(fleet, id, received, Some(section), query.get("reason"))
+        }
         (_, ["labels" | "display-name"]) => profile(fleet, index, received, rest[0]),
         _ => refuse(&problem(404, "MST-A004", "there is no such resource")),
     }

@@ -12,7 +12,9 @@ use muster_model::{
     LogPosition, MachineId, Mode, Presence, RecordNumber, ReportedState, Safety, SessionNumber, Severity,
     StateVersion, StatusWord, Timestamp,
 };
-use muster_protocol::api::{Event, FleetSummary, LogLine, Machine, MachineSummary, Problem, Series, Stop};
+use muster_protocol::api::{
+    Desired, Event, FleetSummary, LogLine, Machine, MachineSummary, Problem, Series, Stop,
+};
 
 /// What the server knows, and how it is to behave.
 pub struct Fleet {
@@ -37,6 +39,10 @@ pub struct Fleet {
     /// What becomes of the machines' stops: with each list of machines that is asked for after one, the next of these happens
     /// to every machine that is present.
     pub stop_steps: VecDeque<fn(&mut Stop)>,
+    /// What is desired of machines; nothing of those that are not here.
+    pub desired: BTreeMap<MachineId, Desired>,
+    /// What becomes of that: each time somebody looks at a machine's, the next of these happens to it.
+    pub desired_steps: VecDeque<fn(&mut Desired)>,
 }
 
 impl Fleet {
@@ -53,6 +59,8 @@ impl Fleet {
             refusals: VecDeque::new(),
             conflicts: 0,
             stop_steps: VecDeque::new(),
+            desired: BTreeMap::new(),
+            desired_steps: VecDeque::new(),
         }
     }
 

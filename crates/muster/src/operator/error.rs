@@ -54,6 +54,12 @@ pub enum OperatorError {
         /// Of how many.
         total: usize,
     },
+    /// Something is desired of a machine, and the machine is not known to be so.
+    #[error("it is desired, and not known to be so: {what}")]
+    NotApplied {
+        /// How it stands.
+        what: String,
+    },
     /// The reader of our output went away. Not told of.
     #[error("the reader of the output went away")]
     ReaderGone,
@@ -85,7 +91,7 @@ impl OperatorError {
         match self {
             Self::ReaderGone => 0,
             Self::Usage { .. } => 2,
-            Self::NotStanding { .. } => 3,
+            Self::NotStanding { .. } | Self::NotApplied { .. } => 3,
             Self::Client(ClientError::BadAddress { .. }) => 64,
             Self::Client(
                 ClientError::Unreachable { .. }
@@ -117,6 +123,7 @@ impl OperatorError {
             Self::Format { .. } => "MST-O007",
             Self::Declined => "MST-O008",
             Self::NotStanding { .. } => "MST-O009",
+            Self::NotApplied { .. } => "MST-O010",
         }
     }
 
@@ -145,6 +152,7 @@ impl OperatorError {
                 "`muster machine show MACHINE` says how far a stop got; go and look where a machine may still move"
                     .to_owned(),
             ),
+            Self::NotApplied { .. } => Some("`muster machine desired show MACHINE` says how it stands".to_owned()),
             Self::Usage { hint, .. } => Some(hint.clone()),
             Self::NoSuchMachine { similar, .. } if similar.is_empty() => {
                 Some("`muster machines` lists them all".to_owned())

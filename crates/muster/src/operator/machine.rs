@@ -1,5 +1,6 @@
 //! `muster machine …`: one machine.
 
+pub(super) mod desired;
 mod logs;
 mod profile;
 mod sections;
@@ -54,6 +55,9 @@ Examples:
   muster machine rename 0190a3 'Frida the second'
   muster machine rename 'Frida the second' --clear")]
     Rename(profile::RenameOptions),
+    /// What a machine should become: show it, change a section of it, remove one
+    #[command(subcommand)]
+    Desired(desired::DesiredCommand),
 }
 
 #[derive(Debug, Args)]
@@ -88,6 +92,7 @@ pub(super) async fn run(command: MachineCommand, session: &mut Session) -> Resul
         MachineCommand::Telemetry(options) => telemetry::run(options, session).await,
         MachineCommand::Label(options) => profile::label(options, session).await,
         MachineCommand::Rename(options) => profile::rename(options, session).await,
+        MachineCommand::Desired(command) => desired::run(command, session).await,
     }
 }
 

@@ -61,7 +61,7 @@ Exit codes:
   0   done
   1   failed, or refused by the server
   2   the command line is not understood
-  3   stop: stops are issued, but not every machine is known to stand
+  3   stop: stops are issued, but not every machine is known to stand; --wait: it is desired, but not known to be so
   64  bad configuration, such as an address that is none
   69  the server cannot be reached, or does not answer in time";
 

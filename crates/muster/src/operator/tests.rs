@@ -13,6 +13,7 @@ macro_rules! golden {
 }
 
 mod changes;
+mod desired;
 mod live;
 mod parsing;
 mod shown;

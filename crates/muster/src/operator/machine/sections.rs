@@ -20,6 +20,7 @@ pub(super) fn render(machine: &Machine, session: &Session) -> String {
     health(machine, &mut page);
     operation(machine, &mut page);
     last_stop(machine, &mut page, session);
+    desired(machine, &mut page);
     power_and_heat(machine, &mut page);
     resources(machine, &mut page);
     network(machine, &mut page);
@@ -109,6 +110,23 @@ fn when(moment: muster_model::Timestamp, machine: &Machine, session: &Session) -
         local_time(moment, session.zone()),
         age(moment, machine.at)
     )
+}
+
+/// What the machine itself says of what is desired of it.
+fn desired(machine: &Machine, page: &mut Page) {
+    let Some(desired) = &machine.reported.desired else {
+        return;
+    };
+    page.section("Desired state");
+    page.fact("version held", desired.version.to_string());
+    for section in &desired.sections {
+        let (sign, paint) = super::desired::sign(section.status);
+        let why = match section.reason.as_deref() {
+            Some(reason) => format!(": {reason}"),
+            None => String::new(),
+        };
+        page.painted_fact(&section.name, format!("{sign} {}{why}", section.status), paint);
+    }
 }
 
 fn health(machine: &Machine, page: &mut Page) {
