@@ -86,10 +86,6 @@ impl Shard {
     }
 
     /// Whether a change is to be made; what is desired, where it is so already.
-    #[expect(
-        clippy::type_complexity,
-        reason = "none to be made, and none ever made, are two things"
-    )]
     fn judge_desired(
         &self,
         machine: MachineId,

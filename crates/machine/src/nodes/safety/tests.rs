@@ -29,6 +29,7 @@ impl Protection for Drive {
             tamper_circuit: false,
             speed_max_m_per_s: None,
             period: Duration::from_millis(1),
+            actuators: Default::default(),
         }
     }
 
