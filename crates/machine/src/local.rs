@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
+use crate::nodes::devices::Board;
 use crate::nodes::safety::{Panel, Press};
 use crate::supervisor::{NodeContext, NodeError, NodeSpec, Wake};
 
@@ -42,6 +43,8 @@ pub struct Door {
     pub name: String,
     /// What they press and see.
     pub panel: Panel,
+    /// What is connected to it, where something is described.
+    pub board: Option<Arc<Board>>,
 }
 
 /// How a machine stands.

@@ -9,6 +9,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use muster_metal::Protection;
+use muster_metal::wired::{Places, Wired};
+use muster_metal::wiring::Wiring;
 use muster_model::state::Identity;
 use muster_model::{BootId, MachineId};
 use muster_runtime::clock::{entropy, new_uuid};
@@ -21,8 +23,9 @@ use crate::dial::{Dial, Tcp};
 use crate::error::MachineError;
 use crate::local::{self, Door};
 use crate::metals::MetalSource;
-use crate::nodes::safety::Panel;
-use crate::nodes::{desired, health, logs, resources, safety, state, telemetry, uplink};
+use crate::nodes::devices::Board;
+use crate::nodes::safety::{LoopClock, Panel};
+use crate::nodes::{desired, devices, health, logs, resources, safety, state, telemetry, uplink};
 use crate::options::Options;
 use crate::store::{Store, StoreError, StoreOptions};
 use crate::supervisor::{self, NodeSpec, Placement, Supervisor};
@@ -56,9 +59,11 @@ async fn run_on(
     shutdown: Shutdown,
 ) -> Result<(), MachineError> {
     let mut prepared = Prepared::new(store, &options, &metal, clock).await?;
+    let board = prepared.connect(&options);
     let door = Door {
         name: options.name.clone(),
         panel: prepared.panel.clone(),
+        board,
     };
     tracing::info!(machine_id = %prepared.machine_id, name = %options.name, server = %options.server, "the machine starts");
     prepared.local = Some(local::spec(data.join(local::SOCKET), vec![door]));
@@ -179,6 +184,8 @@ struct Prepared {
     delay_ms: u64,
     protection: Option<Box<dyn Protection>>,
     panel: Panel,
+    /// What is connected, where something is described.
+    board: Option<Arc<Board>>,
     /// The node by which people beside the machine reach it; those that share a process share one.
     local: Option<NodeSpec>,
 }
@@ -215,8 +222,37 @@ impl Prepared {
             delay_ms,
             protection,
             panel: Panel::default(),
+            board: None,
             local: None,
         })
+    }
+
+    /// Opens what is described of the machine. Its safety part takes the place of what the computer itself has.
+    fn connect(&mut self, options: &Options) -> Option<Arc<Board>> {
+        if options.wiring == Wiring::default() {
+            return None;
+        }
+        let places = Places::default();
+        let wired = Wired::open(&options.wiring, &places);
+        for found in &wired.found {
+            match &found.outcome {
+                Ok(detail) => tracing::info!(device = %found.name, kind = found.kind, %detail, "connected"),
+                Err(why) => tracing::error!(device = %found.name, kind = found.kind, %why, "cannot be used"),
+            }
+        }
+        if wired.protection.is_some() {
+            self.protection = wired.protection;
+        }
+        // They are opened again by the node that reads them.
+        drop(wired.gauges);
+        let board = Arc::new(Board::new(
+            options.wiring.clone(),
+            places,
+            wired.found,
+            wired.bench,
+        ));
+        self.board = Some(board.clone());
+        Some(board)
     }
 
     /// The nodes in the order they are started: the uplink first, so that it is the last to be stopped, and safety next.
@@ -249,13 +285,23 @@ impl Prepared {
                 region: options.region.clone(),
             },
         };
+        let threaded = matches!(placement, Placement::Threads);
+        let time = if threaded {
+            LoopClock::Boot
+        } else {
+            LoopClock::Process(clock)
+        };
         let safety = safety::Setup {
             machine_id: self.machine_id,
             store: store.clone(),
             options: options.safety,
             panel: self.panel,
             protection: safety::Home::new(self.protection),
-            heard: Mutex::default(),
+            heard: safety::LastHeard::default(),
+            threaded,
+            time,
+            measured_every: devices::measured_every(&options.wiring),
+            failure: Mutex::default(),
         };
         let desired = desired::Setup {
             machine_id: self.machine_id,
@@ -270,6 +316,10 @@ impl Prepared {
             telemetry::spec(options.telemetry),
             resources::spec(resources, metal),
         ];
+        nodes.extend(
+            self.board
+                .map(|board| devices::spec(board, time, options.telemetry)),
+        );
         nodes.extend(self.local);
         nodes.extend(options.log_tap.clone().map(logs::spec));
         let nodes = nodes.into_iter().map(|spec| NodeSpec {

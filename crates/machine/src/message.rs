@@ -60,6 +60,8 @@ pub enum Payload {
     Link(LinkReport),
     /// What the machine is doing, as its hardware shows.
     Mode(Mode),
+    /// How fast something moves, as a gauge measured it just now.
+    Motion(MotionReading),
 }
 
 /// Who found something out.
@@ -84,6 +86,8 @@ pub enum Source {
     Safety,
     /// The desired node.
     Desired,
+    /// What is connected to the machine.
+    Devices,
 }
 
 /// The name of a section.
@@ -110,6 +114,17 @@ pub struct Finding {
     pub severity: Severity,
     /// What is wrong, for a person.
     pub message: String,
+}
+
+/// How fast one actuator moves; the first, where the machine's own controller moves it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MotionReading {
+    /// The actuator's place.
+    pub place: usize,
+    /// Its speed, in its unit.
+    pub value: f64,
+    /// When it was measured, by the clock of the safety loop.
+    pub at_us: u64,
 }
 
 /// How the link fares.
@@ -148,6 +163,8 @@ pub mod topics {
     pub const STOP: &str = "command.stop";
     /// What the machine is doing.
     pub const MODE: &str = "mode";
+    /// How fast something moves.
+    pub const MOTION: &str = "devices.motion";
     /// How every node fares.
     pub const NODES: &str = "node.*.status";
     /// How the link fares.
@@ -192,6 +209,7 @@ impl Payload {
             },
             Self::Link(_) => topics::LINK,
             Self::Mode(_) => topics::MODE,
+            Self::Motion(_) => topics::MOTION,
         };
         topic(text)
     }
@@ -213,6 +231,7 @@ impl Payload {
             | Self::Event(_)
             | Self::Telemetry(_)
             | Self::Log(_)
+            | Self::Motion(_)
             | Self::Command(_) => false,
         }
     }
@@ -235,6 +254,7 @@ impl Source {
             Self::Health => "health",
             Self::Safety => "safety",
             Self::Desired => "desired",
+            Self::Devices => "devices",
         }
     }
 }
@@ -272,7 +292,7 @@ pub fn sections_of(patch: &StatePatch) -> Vec<Section> {
     take! {
         identity: Identity, hardware: Hardware, network: Network, platform: Platform, deployment: Deployment,
         operation: Operation, resources: Resources, power: Power, thermal: Thermal, location: Location,
-        nodes: Nodes, health: Health, desired: Desired,
+        devices: Devices, nodes: Nodes, health: Health, desired: Desired,
     }
     sections
 }
@@ -297,6 +317,7 @@ pub fn put(patch: &mut StatePatch, section: Section) {
         Section::Power(value) => patch.power = Some(value),
         Section::Thermal(value) => patch.thermal = Some(value),
         Section::Location(value) => patch.location = Some(value),
+        Section::Devices(value) => patch.devices = Some(value),
         Section::Nodes(value) => patch.nodes = Some(value),
         Section::Health(value) => patch.health = Some(value),
         Section::Desired(value) => patch.desired = Some(value),

@@ -6,10 +6,12 @@
 //! - [`state`]: gathers sections into the machine's state, and decides what of it is told.
 //! - [`health`]: gathers what is wrong, and says so.
 //! - [`resources`]: reads the hardware.
+//! - [`devices`]: reads what is connected to the machine.
 //! - [`telemetry`]: turns readings into measurements to be sent.
 //! - [`logs`]: forwards lines of the log.
 
 pub mod desired;
+pub mod devices;
 pub mod health;
 pub mod logs;
 pub mod resources;

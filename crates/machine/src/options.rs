@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use muster_metal::wiring::Wiring;
 use muster_model::MachineId;
 use muster_protocol::link::compression::DICTIONARY_ID;
 use muster_protocol::link::{CommandKind, PATH};
@@ -40,6 +41,8 @@ pub struct Options {
     pub connect_timeout: Duration,
     /// How the safety region behaves.
     pub safety: SafetyOptions,
+    /// What is connected to it.
+    pub wiring: Wiring,
     /// When nodes are started again.
     pub restart: RestartPolicy,
     /// Messages that may wait for each node.
@@ -151,6 +154,7 @@ impl Options {
             state: state::Options::default(),
             connect_timeout: Duration::from_secs(10),
             safety: SafetyOptions::default(),
+            wiring: Wiring::default(),
             restart: RestartPolicy::default(),
             inbox_max: crate::bus::INBOX_MAX,
             start_jitter: Duration::ZERO,

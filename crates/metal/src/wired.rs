@@ -71,6 +71,17 @@ pub struct Found {
 }
 
 impl Wired {
+    /// The gauges alone, once more: for a node that was started again.
+    pub fn gauges(wiring: &Wiring, places: &Places, bench: &Bench) -> Vec<Gauge> {
+        let mut opener = Opener {
+            wiring,
+            places,
+            bench,
+            failures: BTreeMap::new(),
+        };
+        opener.gauges()
+    }
+
     /// Opens what is there. The description must be one that [`Wiring::check`] has nothing against.
     pub fn open(wiring: &Wiring, places: &Places) -> Self {
         let bench = Bench::new(wiring);
@@ -81,11 +92,7 @@ impl Wired {
             failures: BTreeMap::new(),
         };
         let protection = protection::open(&mut opener);
-        let gauges = wiring
-            .sensors
-            .iter()
-            .map(|(name, sensor)| Gauge::new(name, sensor, &mut opener))
-            .collect();
+        let gauges = opener.gauges();
         let found = opener.found();
         Self {
             protection,
@@ -190,6 +197,14 @@ struct Opener<'a> {
 }
 
 impl Opener<'_> {
+    fn gauges(&mut self) -> Vec<Gauge> {
+        let wiring = self.wiring;
+        let sensors = wiring.sensors.iter();
+        sensors
+            .map(|(name, sensor)| Gauge::new(name, sensor, self))
+            .collect()
+    }
+
     fn device(&self, name: &str) -> Device {
         let device = self.wiring.devices.get(name);
         device

@@ -7,6 +7,7 @@
 //! This crate knows nothing of sockets, frames, files, clocks or tasks. Everyone rebuilds when it changes: keep it small.
 
 pub mod desired;
+pub mod devices;
 pub mod entry;
 pub mod filter;
 pub mod ids;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::desired::DesiredReport;
+use crate::devices::Devices;
 use crate::time::Timestamp;
 use crate::vocabulary::{Authority, Health, Mission, Mode, NodeStatus, Safety, Severity, UpdatePhase};
 
@@ -120,6 +121,8 @@ sections! {
     thermal: Thermal,
     /// Where it is.
     location: Location,
+    /// What is connected to it.
+    devices: Devices,
     /// The nodes of its runtime.
     nodes: Nodes,
     /// What is wrong with it.

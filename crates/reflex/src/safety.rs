@@ -27,7 +27,7 @@ pub use interface::{
     Told, Verdict,
 };
 
-use config::{Action, Rule, Start};
+use config::{Action, Start};
 use gate::Gate;
 use motion::Watch;
 use rules::Rules;
@@ -109,6 +109,7 @@ impl Safety {
         Verdict {
             region,
             causes: self.causes,
+            standing: self.rules.standing(),
             action,
             outputs,
             still: self.motion.still(),
@@ -128,13 +129,6 @@ impl Safety {
             () if self.rules.action() >= Action::Limit => Region::Limited,
             () => Region::Operational,
         }
-    }
-
-    /// The rows of the failsafe table that stand.
-    pub fn standing(&self) -> impl Iterator<Item = Rule> + '_ {
-        let standing = self.rules.standing();
-        let rules = self.config.rules();
-        rules.filter_map(move |(place, rule)| (standing & (1 << place) != 0).then_some(rule))
     }
 
     /// How long ago the last step was. Who comes much too late does not know what happened meanwhile.
@@ -254,8 +248,8 @@ impl Safety {
             return self.gate.pass(now_us, passed_us, &self.config, factor, sample);
         }
         self.gate.shut(now_us, sample);
-        // Without actuators behind the gate nothing can be brought to rest but by taking its power.
-        let nothing_to_steer = self.config.actuators().next().is_none();
+        // What moves without an actuator behind the gate cannot be brought to rest but by taking its power.
+        let nothing_to_steer = !self.config.actuators().any(|(_, actuator)| actuator.measured);
         if !self.gate.is_enabled() || action == Action::PowerOff || nothing_to_steer {
             return self.gate.power_off();
         }

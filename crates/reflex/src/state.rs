@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use muster_model::ReportedState;
 use muster_model::desired::DesiredReport;
+use muster_model::devices::Devices;
 use muster_model::state::{
     Deployment, Hardware, HealthReport, Identity, Location, Network, Nodes, Operation, Platform, Power,
     Resources, Thermal,
@@ -119,6 +120,7 @@ section_kinds! {
     Power, power: Power, Lifetime::Millis(30_000), #[doc = "Battery and supply."];
     Thermal, thermal: Thermal, Lifetime::Millis(30_000), #[doc = "Temperatures."];
     Location, location: Location, Lifetime::Millis(30_000), #[doc = "Where it is."];
+    Devices, devices: Devices, Lifetime::Told, #[doc = "What is connected to it."];
     Nodes, nodes: Nodes, Lifetime::Told, #[doc = "The nodes of its runtime."];
     Health, health: HealthReport, Lifetime::Told, #[doc = "What is wrong with it."];
     Desired, desired: DesiredReport, Lifetime::Told, #[doc = "What of the desired state it holds."];
@@ -141,6 +143,7 @@ impl SectionKind {
             | Self::Power
             | Self::Thermal
             | Self::Location
+            | Self::Devices
             | Self::Nodes
             | Self::Desired => false,
         }
@@ -156,6 +159,7 @@ impl SectionKind {
             | Self::Platform
             | Self::Deployment
             | Self::Operation
+            | Self::Devices
             | Self::Nodes
             | Self::Health
             | Self::Desired => false,

@@ -13,6 +13,7 @@ pub mod config;
 pub mod errors;
 pub mod logging;
 pub mod priority;
+pub mod realtime;
 pub mod shutdown;
 pub mod tasks;
 

@@ -154,6 +154,7 @@ pub async fn run(options: FleetOptions, clock: Clock, shutdown: Shutdown) -> Res
             source: Box::new(source),
         })?;
         doors.push(Door {
+            board: None,
             name: role.name,
             panel: started.panel().clone(),
         });

@@ -289,6 +289,27 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description Something that moves. */
+        ActuatorState: {
+            /**
+             * Format: double
+             * @description How much a command may change in a second.
+             */
+            change_max_per_s: number;
+            /** @description The device that moves it. */
+            device: string;
+            /**
+             * Format: double
+             * @description The greatest command, either way.
+             */
+            max: number;
+            /** @description Its name in the machine file. */
+            name: string;
+            /** @description The sensor that measures how fast it moves; absent where it cannot hurt anybody. */
+            sensor?: string;
+            /** @description The unit of its commands. */
+            unit: string;
+        };
         /**
          * @description Who may move the machine at this moment.
          * @enum {string}
@@ -375,6 +396,26 @@ export interface components {
          * @description One version of what people want a machine to become: grows with every change.
          */
         DesiredVersion: number;
+        /** @description One device. */
+        DeviceState: {
+            /** @description What it says of itself, or why it cannot be used. */
+            detail: string;
+            /** @description Its type there: `gpio`, `i2c` … */
+            kind: string;
+            /** @description Its name in the machine file. */
+            name: string;
+            /** @description Whether it can be used. */
+            usable: boolean;
+        };
+        /** @description The devices that the machine file describes, and what they are for. */
+        Devices: {
+            /** @description What moves. */
+            actuators?: components["schemas"]["ActuatorState"][];
+            /** @description Every device, by name. */
+            devices: components["schemas"]["DeviceState"][];
+            /** @description What is measured. Readings come as telemetry, as `sensor.` and the name. */
+            sensors?: components["schemas"]["SensorState"][];
+        };
         /** @description One mounted file system on a disk. */
         Disk: {
             /** @description Where it is mounted. */
@@ -912,6 +953,8 @@ export interface components {
             deployment?: components["schemas"]["Deployment"];
             /** @description What of the desired state it holds, and how far it is with it. */
             desired?: components["schemas"]["DesiredReport"];
+            /** @description What is connected to it. */
+            devices?: components["schemas"]["Devices"];
             /** @description What it is made of. Fixed until reboot. */
             hardware?: components["schemas"]["Hardware"];
             /** @description What is wrong with it. */
@@ -978,6 +1021,11 @@ export interface components {
              */
             desired: components["schemas"]["Timestamp"];
             /**
+             * @description What is connected to it.
+             * @default null
+             */
+            devices: components["schemas"]["Timestamp"];
+            /**
              * @description What it is made of. Fixed until reboot.
              * @default null
              */
@@ -1032,6 +1080,17 @@ export interface components {
              * @default null
              */
             thermal: components["schemas"]["Timestamp"];
+        };
+        /** @description Something that is measured. */
+        SensorState: {
+            /** @description The device that measures it. */
+            device: string;
+            /** @description Its name in the machine file. */
+            name: string;
+            /** @description Why it gives no readings; absent while it does. */
+            silent?: string;
+            /** @description The unit of its readings. */
+            unit: string;
         };
         /** @description The measurements of one metric. */
         Series: {

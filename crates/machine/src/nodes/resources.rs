@@ -173,6 +173,7 @@ impl Reader {
                 | SectionKind::Power
                 | SectionKind::Thermal
                 | SectionKind::Location
+                | SectionKind::Devices
                 | SectionKind::Nodes
                 | SectionKind::Health
                 | SectionKind::Desired => {}

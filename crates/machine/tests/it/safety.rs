@@ -206,6 +206,7 @@ async fn several_machines_share_a_socket_and_are_told_apart() {
     let mut bench = Bench::start(directory.path(), car(), by_itself()).await;
     bench.until_region(Safety::Operational).await;
     let door = |name: &str| Door {
+        board: None,
         name: name.to_owned(),
         panel: bench.machine.panel().clone(),
     };

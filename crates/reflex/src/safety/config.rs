@@ -51,6 +51,8 @@ pub struct Actuator {
     pub max: f64,
     /// How much the value may change in a second.
     pub change_max_per_s: f64,
+    /// Whether it is measured how fast it moves. What is not must not be able to hurt anybody: a lamp, a fan.
+    pub measured: bool,
 }
 
 /// Whether a machine goes on by itself.

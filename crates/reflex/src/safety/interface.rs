@@ -167,6 +167,8 @@ pub struct Verdict {
     pub region: Region,
     /// Why it does not move freely.
     pub causes: Causes,
+    /// The rows of the failsafe table that stand, by their places.
+    pub standing: u16,
     /// What is done for it.
     pub action: Action,
     /// What the outputs shall be.

@@ -96,7 +96,7 @@ impl Speeds {
             Some(())
         };
         let mut alone = true;
-        for (place, actuator) in config.actuators() {
+        for (place, actuator) in config.actuators().filter(|(_, actuator)| actuator.measured) {
             alone = false;
             add(sample.motion[place], actuator.max)?;
         }
@@ -108,7 +108,7 @@ impl Speeds {
 }
 
 fn is_measured(config: &Config) -> bool {
-    config.measures_motion || config.actuators().next().is_some()
+    config.measures_motion || config.actuators().any(|(_, actuator)| actuator.measured)
 }
 
 fn lasts(since_us: Option<u64>, now_us: u64, for_us: u64) -> bool {

@@ -24,6 +24,7 @@ fn driven() -> Config {
     config.actuators[0] = Some(Actuator {
         max: 2.0,
         change_max_per_s: 10.0,
+        measured: true,
     });
     config
 }

@@ -71,6 +71,7 @@ pub(super) fn judge(
         SectionKind::Platform => compare!(platform, |_, _| News::Pressing),
         SectionKind::Deployment => compare!(deployment, |_, _| News::Pressing),
         SectionKind::Operation => compare!(operation, |_, _| News::Pressing),
+        SectionKind::Devices => compare!(devices, |_, _| News::Some),
         SectionKind::Nodes => compare!(nodes, |_, _| News::Pressing),
         SectionKind::Health => compare!(health, |_, _| News::Pressing),
         SectionKind::Desired => compare!(desired, |_, _| News::Pressing),

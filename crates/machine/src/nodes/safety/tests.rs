@@ -8,10 +8,11 @@ use muster_metal::{Equipment, MetalError, Protection, Signals};
 use muster_model::MachineId;
 use muster_model::vocabulary::{Contact, Safety as Region};
 use muster_reflex::safety::config::Start;
+use muster_runtime::Clock;
 use parking_lot::Mutex;
 
-use super::turns::Turns;
-use super::{Home, Panel, Press, Setup};
+use super::turns::{Told, Turns};
+use super::{Home, LastHeard, LoopClock, Panel, Press, Setup};
 use crate::options::SafetyOptions;
 use crate::store::{Store, StoreOptions};
 
@@ -29,7 +30,7 @@ impl Protection for Drive {
             tamper_circuit: false,
             speed_max_m_per_s: None,
             period: Duration::from_millis(1),
-            actuators: Default::default(),
+            actuators: [None; 8],
         }
     }
 
@@ -53,7 +54,7 @@ impl Protection for Drive {
 struct Bench {
     _directory: tempfile::TempDir,
     drive: Drive,
-    setup: Setup,
+    setup: Arc<Setup>,
 }
 
 impl Bench {
@@ -70,12 +71,16 @@ impl Bench {
             },
             panel: Panel::default(),
             protection: Home::new(Some(Box::new(drive.clone()))),
-            heard: Mutex::default(),
+            heard: LastHeard::default(),
+            threaded: false,
+            time: LoopClock::Process(Clock::start()),
+            measured_every: Duration::ZERO,
+            failure: Mutex::default(),
         };
         Self {
             _directory: directory,
             drive,
-            setup,
+            setup: Arc::new(setup),
         }
     }
 
@@ -85,28 +90,24 @@ impl Bench {
 }
 
 /// Turns until the machine moves, with a disk that is quick.
-fn run(turns: &mut Turns<'_>, setup: &Setup, from_ms: u64) -> Region {
-    let mut region = Region::Init;
-    for ms in from_ms..from_ms + 5 {
-        turns.sample.asks = setup.panel.presses.counted();
-        let verdict = turns.turn(Duration::from_millis(ms));
-        turns.sample.kept = verdict.keep.number;
-        *setup.heard.lock() = turns.sample.asks;
-        region = verdict.region;
-    }
-    region
+fn run(turns: &mut Turns, from_ms: u64) -> Region {
+    let mut told = Told::default();
+    // A disk that has everything already.
+    told.sample.kept = u64::MAX;
+    let turned = (from_ms..from_ms + 5).map(|ms| turns.turn(1_000 * ms, &told).verdict.region);
+    turned.last().unwrap()
 }
 
 #[tokio::test]
 async fn a_node_that_ends_leaves_no_power_behind_and_the_next_one_goes_on() {
     let bench = Bench::new();
     let mut turns = Turns::new(&bench.setup, None).unwrap();
-    assert_eq!(run(&mut turns, &bench.setup, 10), Region::Operational);
+    assert_eq!(run(&mut turns, 10), Region::Operational);
     assert!(bench.powered());
     drop(turns);
     assert!(!bench.powered(), "also if it ended by a panic");
     let mut next = Turns::new(&bench.setup, None).unwrap();
-    assert_eq!(run(&mut next, &bench.setup, 20), Region::Operational);
+    assert_eq!(run(&mut next, 20), Region::Operational);
     assert!(bench.powered());
 }
 
@@ -124,13 +125,13 @@ async fn no_node_takes_over_while_the_one_before_has_the_hardware() {
 async fn a_stop_that_nobody_was_there_to_hear_is_heard_by_the_next_and_a_resume_is_not() {
     let bench = Bench::new();
     let mut turns = Turns::new(&bench.setup, None).unwrap();
-    run(&mut turns, &bench.setup, 10);
+    run(&mut turns, 10);
     drop(turns);
     bench.setup.panel.presses().press(Press::Estop);
     bench.setup.panel.presses().press(Press::Reset);
     bench.setup.panel.presses().press(Press::Resume);
     let mut next = Turns::new(&bench.setup, None).unwrap();
-    assert_eq!(run(&mut next, &bench.setup, 20), Region::EstopLatched);
+    assert_eq!(run(&mut next, 20), Region::EstopLatched);
     assert!(!bench.powered());
 }
 
@@ -138,7 +139,7 @@ async fn a_stop_that_nobody_was_there_to_hear_is_heard_by_the_next_and_a_resume_
 async fn a_relay_that_does_not_switch_is_a_fault() {
     let bench = Bench::new();
     let mut turns = Turns::new(&bench.setup, None).unwrap();
-    run(&mut turns, &bench.setup, 10);
+    run(&mut turns, 10);
     bench.drive.sticks.store(true, Ordering::Relaxed);
-    assert_eq!(run(&mut turns, &bench.setup, 15), Region::FaultLatched);
+    assert_eq!(run(&mut turns, 15), Region::FaultLatched);
 }

@@ -1,12 +1,17 @@
 //! One turn of the safety loop: read, decide, set.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use muster_metal::{Equipment, Protection};
-use muster_reflex::safety::config::{Action, Clears, Rule, Start};
-use muster_reflex::safety::{Asks, Condition, Config, Kept, Measured, Safety, Sample, Verdict};
+use muster_metal::{Equipment, MetalError, Protection};
+use muster_reflex::safety::config::{Action, Actuator, Clears, Rule, Start};
+use muster_reflex::safety::{
+    ACTUATORS_MAX, Asks, Condition, Config, Drive, Kept, Measured, Outputs, Safety, Sample, Verdict,
+};
+use muster_runtime::errors::chain;
 
-use super::{Home, Setup};
+use super::Setup;
 use crate::options::SafetyOptions;
 use crate::supervisor::NodeError;
 
@@ -17,34 +22,59 @@ const STILL_BELOW_M_PER_S: f64 = 0.05;
 /// How long a machine may take to come to rest, power or not.
 const STOP_WITHIN: Duration = Duration::from_secs(15);
 
-/// The region, its hardware, and what is known.
-pub(super) struct Turns<'a> {
-    safety: Safety,
-    hardware: Option<Borrowed<'a>>,
-    period: Duration,
+/// What the loop is told by the node, all at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Told {
+    /// What others say; what the loop reads itself is put in by it.
     pub(super) sample: Sample,
+    /// Until when who looks after the loop is known to be well.
+    pub(super) alive_until_us: u64,
+}
+
+/// What came of a turn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Turned {
+    /// When it was.
+    pub(super) now_us: u64,
+    /// What was known.
+    pub(super) sample: Sample,
+    /// What was decided.
+    pub(super) verdict: Verdict,
+}
+
+/// The region, its hardware, and how the last turn went.
+pub(super) struct Turns {
+    safety: Safety,
+    config: Config,
+    setup: Arc<Setup>,
+    hardware: Option<Borrowed>,
+    period: Duration,
+    outputs_failed: bool,
 }
 
 /// The hardware for as long as one node has it. Whatever becomes of the node, it leaves no power behind.
-struct Borrowed<'a> {
+struct Borrowed {
     protection: Option<Box<dyn Protection>>,
-    home: &'a Home,
+    setup: Arc<Setup>,
 }
 
-impl Drop for Borrowed<'_> {
+impl Drop for Borrowed {
     fn drop(&mut self) {
         if let Some(mut protection) = self.protection.take() {
             if let Err(error) = protection.set_enable(false) {
-                tracing::error!(%error, "the power of what moves could not be taken");
+                tracing::error!(
+                    error = chain(&error),
+                    "the power of what moves could not be taken"
+                );
             }
-            *self.home.here.lock() = Some(protection);
+            *self.setup.protection.here.lock() = Some(protection);
         }
     }
 }
 
-impl<'a> Turns<'a> {
+impl Turns {
     /// Fails where a node that hangs still has the hardware: a machine without it would seem to have nothing that moves.
-    pub(super) fn new(setup: &'a Setup, found: Option<Kept>) -> Result<Self, NodeError> {
+    pub(super) fn new(setup: &Arc<Setup>, found: Option<Kept>) -> Result<Self, NodeError> {
         let protection = setup.protection.here.lock().take();
         if protection.is_none() && setup.protection.exists {
             return Err(NodeError(
@@ -52,68 +82,128 @@ impl<'a> Turns<'a> {
             ));
         }
         let equipment = protection.as_ref().map(|protection| protection.equipment());
-        let config = config(equipment, &setup.options);
         let hardware = protection.map(|protection| Borrowed {
             protection: Some(protection),
-            home: &setup.protection,
+            setup: setup.clone(),
         });
+        let config = config(equipment, setup);
         // What contradicts itself moves nothing; the hardware goes home.
         config.check().map_err(|error| NodeError(error.to_string()))?;
         // Who pressed stop while no node was there is heard; who pressed resume has to see what it does.
-        let (heard, now) = (*setup.heard.lock(), setup.panel.presses.counted());
         let heard = Asks {
-            estop: heard.estop,
-            stop: heard.stop,
-            ..now
+            estop: setup.heard.estop.load(Ordering::Acquire),
+            stop: setup.heard.stop.load(Ordering::Acquire),
+            ..setup.panel.presses().counted()
         };
         Ok(Self {
             safety: Safety::new(config, found).with_heard(heard),
+            config,
+            setup: setup.clone(),
             hardware,
             period: equipment.map_or(IDLE_PERIOD, |equipment| equipment.period),
-            sample: Sample::default(),
+            outputs_failed: false,
         })
     }
 
-    pub(super) fn period_ms(&self) -> u64 {
-        u64::try_from(self.period.as_millis()).unwrap_or(u64::MAX).max(1)
+    /// What the region was told of the machine.
+    pub(super) const fn config(&self) -> &Config {
+        &self.config
     }
 
-    /// The conditions for which a row of the failsafe table stands.
-    pub(super) fn standing(&self) -> Vec<&'static str> {
-        self.safety.standing().map(|rule| rule.when.as_str()).collect()
+    pub(super) const fn period(&self) -> Duration {
+        self.period
     }
 
-    /// Reads, decides and sets. `now` is monotonic.
-    pub(super) fn turn(&mut self, now: Duration) -> Verdict {
-        let now_us = us(now);
+    pub(super) const fn has_hardware(&self) -> bool {
+        self.hardware.is_some()
+    }
+
+    /// What becomes readable when the loop should look at once.
+    pub(super) fn wakers(&self) -> std::io::Result<Vec<std::os::fd::OwnedFd>> {
+        let protection = self
+            .hardware
+            .as_ref()
+            .and_then(|hardware| hardware.protection.as_ref());
+        let wakers = protection
+            .map(|protection| protection.wakers())
+            .unwrap_or_default();
+        wakers
+            .into_iter()
+            .map(|waker| waker.try_clone_to_owned())
+            .collect()
+    }
+
+    /// Reads, decides and sets. Nothing in it allocates or waits, unless the hardware does.
+    pub(super) fn turn(&mut self, now_us: u64, told: &Told) -> Turned {
+        let mut sample = told.sample;
+        sample.asks = self.setup.panel.presses().counted();
+        sample.outputs_failed = self.outputs_failed;
         let mut hardware = self
             .hardware
             .as_mut()
             .and_then(|hardware| hardware.protection.as_mut());
         if let Some(protection) = &mut hardware {
-            let signals = protection.read(now);
-            self.sample.estop = signals.estop;
-            self.sample.tamper = signals.tamper;
-            self.sample.motion[0] = signals
-                .speed_m_per_s
-                .map(|value| Measured { value, at_us: now_us });
-        }
-        let verdict = self.safety.step(now_us, &self.sample);
-        if let Some(protection) = &mut hardware {
-            let set = protection.set_enable(verdict.outputs.enable);
-            if let Err(error) = &set
-                && !self.sample.outputs_failed
-            {
-                tracing::error!(%error, "the power of what moves could not be switched");
+            let signals = protection.read(Duration::from_micros(now_us));
+            sample.estop = signals.estop;
+            sample.tamper = signals.tamper;
+            if let Some(value) = signals.speed_m_per_s {
+                sample.motion[0] = Some(Measured { value, at_us: now_us });
             }
-            self.sample.outputs_failed = set.is_err();
         }
-        verdict
+        let verdict = self.safety.step(now_us, &sample);
+        if let Some(protection) = &mut hardware {
+            let set = set(protection.as_mut(), &verdict.outputs);
+            // Who is not looked after does not feed: then the computer is reset, and what moves has no power.
+            let fed = if now_us < told.alive_until_us {
+                protection.feed_watchdog()
+            } else {
+                Ok(())
+            };
+            if let Err(error) = set.as_ref().and(fed.as_ref())
+                && let Some(mut failure) = self.setup.failure.try_lock()
+            {
+                failure.get_or_insert_with(|| chain(error));
+            }
+            self.outputs_failed = set.is_err();
+            if sample.ending {
+                protection.end();
+            }
+        }
+        self.setup.heard.estop.store(sample.asks.estop, Ordering::Release);
+        self.setup.heard.stop.store(sample.asks.stop, Ordering::Release);
+        Turned {
+            now_us,
+            sample,
+            verdict,
+        }
     }
 }
 
+/// Power goes before everything else, and comes after it.
+fn set(protection: &mut dyn Protection, outputs: &Outputs) -> Result<(), MetalError> {
+    let mut result = Ok(());
+    if !outputs.enable {
+        result = protection.set_enable(false);
+    }
+    for (place, drive) in outputs.drives.iter().enumerate() {
+        let value = match drive {
+            Drive::Off => None,
+            Drive::To(value) => Some(*value),
+        };
+        // All of them, whatever becomes of one.
+        let set = protection.set_drive(place, value);
+        result = result.and(set);
+    }
+    if outputs.enable {
+        let set = protection.set_enable(true);
+        result = result.and(set);
+    }
+    result
+}
+
 /// What the region is told of the machine.
-fn config(equipment: Option<Equipment>, options: &SafetyOptions) -> Config {
+fn config(equipment: Option<Equipment>, setup: &Setup) -> Config {
+    let options: &SafetyOptions = &setup.options;
     let mut config = Config {
         still_below: STILL_BELOW_M_PER_S,
         stop_within_us: us(STOP_WITHIN),
@@ -134,7 +224,16 @@ fn config(equipment: Option<Equipment>, options: &SafetyOptions) -> Config {
             ..config
         };
     };
+    let mut actuators = [None; ACTUATORS_MAX];
+    for (place, limits) in actuators.iter_mut().zip(equipment.actuators) {
+        *place = limits.map(|limits| Actuator {
+            max: limits.max,
+            change_max_per_s: limits.change_max_per_s,
+            measured: limits.measured,
+        });
+    }
     let period_us = us(equipment.period);
+    let fresh_us = us(setup.measured_every) * 3 + 2 * period_us;
     Config {
         estop_circuit: equipment.estop_circuit,
         tamper_circuit: equipment.tamper_circuit,
@@ -143,9 +242,10 @@ fn config(equipment: Option<Equipment>, options: &SafetyOptions) -> Config {
         after_power_cut: options.after_power_cut,
         measures_motion: equipment.speed_max_m_per_s.is_some(),
         speed_max: equipment.speed_max_m_per_s.unwrap_or(f64::MAX),
-        still_after_us: 2 * period_us,
-        fresh_us: 2 * period_us,
-        runaway_us: 2 * period_us,
+        actuators,
+        still_after_us: fresh_us,
+        fresh_us,
+        runaway_us: fresh_us,
         late_us: us(options.late_after),
         ..config
     }

@@ -1,0 +1,259 @@
+//! The safety loop on a thread of its own: at a fixed rate, before all other threads, with memory that stays where it is, and
+//! without a lock that anybody else holds. What it is told and what it tells go through cells that never wait; an event counter
+//! wakes the loop, and a byte on a socket its node.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream as StdStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use muster_reflex::safety::Verdict;
+use muster_runtime::realtime::{Grants, boot_time};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use tokio::net::UnixStream;
+
+use super::turns::{Told, Turned, Turns};
+use crate::supervisor::NodeError;
+
+/// Turns that may wait for the node. Beyond them only news waits, and comes with the next turn.
+const TURNS_WAITING: usize = 128;
+/// A loop that does not turn for so long hangs.
+const HANGS_AFTER: Duration = Duration::from_millis(1_500);
+/// How long the last turn may take.
+const ENDS_WITHIN: Duration = Duration::from_millis(500);
+/// So much of the stack is touched before the first turn, so that it is there.
+const STACK_TOUCHED: usize = 64 * 1024;
+const STACK_BYTES: usize = 256 * 1024;
+
+/// The loop as its node has it.
+pub(super) struct Loop {
+    told: triple_buffer::Input<Told>,
+    turned: rtrb::Consumer<Turned>,
+    shared: Arc<Shared>,
+    news: UnixStream,
+    thread: Option<JoinHandle<()>>,
+    /// How many turns there were when it was last looked, and when that was.
+    looked: (u64, Instant),
+}
+
+/// What both sides see.
+struct Shared {
+    /// Counts when there is something for the loop.
+    poke: OwnedFd,
+    /// Takes a byte when there is something for the node.
+    news: StdStream,
+    turns: AtomicU64,
+    stop: AtomicBool,
+}
+
+impl Loop {
+    pub(super) fn start(turns: Turns) -> Result<Self, NodeError> {
+        let refused = |what: &'static str| move |error: std::io::Error| NodeError(format!("{what}: {error}"));
+        let poke = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)
+            .map_err(|error| NodeError(format!("no event counter: {error}")))?;
+        let (near, far) = StdStream::pair().map_err(refused("the loop's news"))?;
+        let quick = near
+            .set_nonblocking(true)
+            .and_then(|()| far.set_nonblocking(true));
+        quick.map_err(refused("the loop's news"))?;
+        let news = UnixStream::from_std(near).map_err(refused("the loop's news"))?;
+        let shared = Arc::new(Shared {
+            poke,
+            news: far,
+            turns: AtomicU64::new(0),
+            stop: AtomicBool::new(false),
+        });
+        let wakers = turns.wakers().map_err(refused("what wakes the loop"))?;
+        let (told, hears) = triple_buffer::triple_buffer(&Told::default());
+        let (tells, turned) = rtrb::RingBuffer::new(TURNS_WAITING);
+        let works = Worker {
+            turns,
+            hears,
+            tells,
+            shared: shared.clone(),
+            said: None,
+        };
+        let thread = std::thread::Builder::new()
+            .name("safety".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn(move || {
+                let grants = Grants::ask();
+                tracing::info!(%grants, "the safety loop has a thread of its own");
+                touch_stack();
+                works.run(&wakers);
+            })
+            .map_err(refused("no thread for the safety loop"))?;
+        Ok(Self {
+            told,
+            turned,
+            shared,
+            news,
+            thread: Some(thread),
+            looked: (0, Instant::now()),
+        })
+    }
+
+    pub(super) fn exchange(&mut self, told: &Told, came: &mut Vec<Turned>) -> Result<(), NodeError> {
+        self.told.write(*told);
+        count(&self.shared.poke);
+        self.take(came);
+        let turns = self.shared.turns.load(Ordering::Acquire);
+        if turns != self.looked.0 {
+            self.looked = (turns, Instant::now());
+        }
+        let ended = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
+        if ended {
+            return Err(NodeError("the safety loop ended by itself".to_owned()));
+        }
+        if self.looked.1.elapsed() > HANGS_AFTER {
+            return Err(NodeError(format!(
+                "the safety loop did not turn for {} ms",
+                HANGS_AFTER.as_millis()
+            )));
+        }
+        Ok(())
+    }
+
+    pub(super) async fn news(&mut self) {
+        let mut bytes = [0; TURNS_WAITING];
+        loop {
+            match self
+                .news
+                .readable()
+                .await
+                .and_then(|()| self.news.try_read(&mut bytes))
+            {
+                Ok(_) => return,
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                // Without it the node looks by itself, once a second.
+                Err(_) => std::future::pending().await,
+            }
+        }
+    }
+
+    pub(super) async fn end(&mut self, told: &Told, came: &mut Vec<Turned>) -> Result<(), NodeError> {
+        self.told.write(*told);
+        self.shared.stop.store(true, Ordering::Release);
+        count(&self.shared.poke);
+        let began = Instant::now();
+        while self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
+            if began.elapsed() > ENDS_WITHIN {
+                return Err(NodeError("the safety loop does not end".to_owned()));
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        self.take(came);
+        Ok(())
+    }
+
+    fn take(&mut self, came: &mut Vec<Turned>) {
+        while let Ok(turned) = self.turned.pop() {
+            came.push(turned);
+        }
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Release);
+        count(&self.shared.poke);
+        // The next node needs the hardware back. One that hangs is left behind; it keeps the hardware, and nobody takes over.
+        let began = Instant::now();
+        while self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+            && began.elapsed() < ENDS_WITHIN
+        {
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+    }
+}
+
+/// The loop on its thread.
+struct Worker {
+    turns: Turns,
+    hears: triple_buffer::Output<Told>,
+    tells: rtrb::Producer<Turned>,
+    shared: Arc<Shared>,
+    /// What the node was told last.
+    said: Option<Verdict>,
+}
+
+impl Worker {
+    fn run(mut self, wakers: &[OwnedFd]) {
+        let shared = self.shared.clone();
+        let awaited = std::iter::once(&shared.poke).chain(wakers);
+        let mut awaited: Vec<PollFd<'_>> = awaited
+            .map(|fd| PollFd::from_borrowed_fd(fd.as_fd(), PollFlags::IN))
+            .collect();
+        let period = self.turns.period();
+        let mut due = boot_time();
+        loop {
+            let stop = shared.stop.load(Ordering::Acquire);
+            let now = boot_time();
+            self.turn(now, stop);
+            if stop {
+                return;
+            }
+            due += period;
+            if due <= now {
+                // What was missed is not made up for.
+                due = now + period;
+            }
+            let wait = due.saturating_sub(boot_time());
+            // Interrupted or not: the next turn looks at everything.
+            let _ = poll(&mut awaited, Some(&timespec(wait)));
+            drain(&shared.poke);
+        }
+    }
+
+    /// One turn; the last one is told whatever came of it.
+    fn turn(&mut self, now: Duration, is_last: bool) {
+        self.hears.update();
+        let told = *self.hears.output_buffer();
+        let now_us = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
+        let turned = self.turns.turn(now_us, &told);
+        let is_news = is_last || self.said.is_none_or(|said| !is_same(&said, &turned.verdict));
+        // What finds no room is still news in the next turn.
+        if is_news && self.tells.push(turned).is_ok() {
+            self.said = Some(turned.verdict);
+            // Full is as good as one more.
+            let _ = rustix::io::write(&self.shared.news, &[1]);
+        }
+        self.shared.turns.fetch_add(1, Ordering::Release);
+    }
+}
+
+/// Whether a verdict tells the node nothing that the one before did not: what actuators do on their way is none of its business.
+fn is_same(a: &Verdict, b: &Verdict) -> bool {
+    (
+        a.region, a.causes, a.standing, a.action, a.still, a.holder, a.keep,
+    ) == (
+        b.region, b.causes, b.standing, b.action, b.still, b.holder, b.keep,
+    ) && a.outputs.enable == b.outputs.enable
+        && a.decided == b.decided
+}
+
+fn count(counter: &OwnedFd) {
+    // Full is as good as one more.
+    let _ = rustix::io::write(counter, &1u64.to_ne_bytes());
+}
+
+fn drain(counter: &OwnedFd) {
+    let mut count = [0; 8];
+    let _ = rustix::io::read(counter, &mut count);
+}
+
+fn timespec(duration: Duration) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: duration.subsec_nanos().into(),
+    }
+}
+
+#[inline(never)]
+fn touch_stack() {
+    let mut bytes = [0u8; STACK_TOUCHED];
+    bytes.fill(1);
+    std::hint::black_box(&bytes);
+}
