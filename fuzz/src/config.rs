@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::path::Path;
 
-use muster_runtime::config::{Config, ConfigError, Origin, Settings};
+use muster_runtime::config::{Config, ConfigError, Settings};
 use tempfile::TempDir;
 
 thread_local! {
@@ -21,16 +21,22 @@ pub fn config<S: Settings>(data: &[u8], look: impl Fn(&S)) -> bool {
             }
         };
         look(&config.settings);
-        let shown = config.show();
-        let again = in_file("shown.yaml", shown.as_bytes(), |path| {
-            Config::<S>::load(Some(path), [], [])
-        });
-        let again = again.unwrap_or_else(|error| panic!("what is shown is not accepted: {error}\n{shown}"));
-        assert_eq!(
-            values(&again.settings),
-            values(&config.settings),
-            "shown as\n{shown}"
-        );
+        for shown in [config.show(), config.show_origins()] {
+            let again = in_file("shown.yaml", shown.as_bytes(), |path| {
+                Config::<S>::load(Some(path), [], [])
+            });
+            let again =
+                again.unwrap_or_else(|error| panic!("what is shown is not accepted: {error}\n{shown}"));
+            assert_eq!(
+                values(&again.settings),
+                values(&config.settings),
+                "shown as\n{shown}"
+            );
+            assert_eq!(again.show(), config.show(), "shown twice");
+        }
+        for oddity in config.oddities() {
+            has_a_line(data, &oddity);
+        }
         true
     })
 }
@@ -46,24 +52,36 @@ pub fn in_file<T>(name: &str, content: &[u8], read: impl FnOnce(&Path) -> T) -> 
 }
 
 fn values<S: Settings>(settings: &S) -> Vec<(&'static str, Option<String>)> {
-    S::KEYS
-        .iter()
-        .map(|key| (key.path, (key.get)(settings)))
-        .collect()
+    let keys = S::KEYS.iter().map(|key| (key.path, (key.get)(settings)));
+    let documents = S::DOCUMENTS.iter().map(|document| {
+        let value = (document.show)(settings);
+        (document.name, value.map(|value| format!("{value:?}")))
+    });
+    keys.chain(documents).collect()
 }
 
-/// It is said in words, and with a line that is there.
+/// Each mistake is said in words, and with a line that is there, in the order of the lines.
 fn refused(data: &[u8], error: &ConfigError) {
     assert!(!error.to_string().is_empty());
-    let line = match error {
-        ConfigError::Syntax { line, .. } => *line,
-        ConfigError::UnknownKey { origin, .. } | ConfigError::Value { origin, .. } => match origin {
-            Origin::File { line, .. } => *line,
-            // Values that do not go together may be the one that is there and one that is not.
-            Origin::Default | Origin::Environment(_) | Origin::Flag(_) => return,
-        },
-        ConfigError::Read { .. } => return,
-    };
+    let each = error.each();
+    assert!(!each.is_empty(), "{error:?}");
+    let mut before = 0;
+    for error in each {
+        assert_eq!(error.count(), 1, "{error:?}");
+        let line = has_a_line(data, error);
+        assert!(
+            line.is_none_or(|line| line >= before),
+            "{error} comes after line {before}"
+        );
+        before = line.unwrap_or(before);
+    }
+}
+
+/// Where it is, if it is in the file.
+fn has_a_line(data: &[u8], error: &ConfigError) -> Option<usize> {
+    assert!(!error.to_string().is_empty());
+    // Values that do not go together may be the one that is there and one that is not.
+    let (_, line) = error.place()?;
     // Where lines end is a matter of taste: YAML has more ends than other texts. What is missing is missing after the last.
     let lines = 2 + data
         .iter()
@@ -73,4 +91,5 @@ fn refused(data: &[u8], error: &ConfigError) {
         (1..=lines).contains(&line),
         "line {line}, and there are {lines} at most: {error}"
     );
+    Some(line)
 }

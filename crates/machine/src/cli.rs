@@ -1,5 +1,6 @@
 //! The command line of a machine, for `muster-machine` and for the executable that holds everything.
 
+mod config;
 mod panel;
 
 use std::ffi::OsString;
@@ -35,7 +36,7 @@ enum Command {
     Run(Flags),
     /// Look at the configuration.
     #[command(subcommand)]
-    Config(ConfigCommand),
+    Config(config::ConfigCommand),
     /// Say how a machine beside you stands: what may move, and why not.
     Safety(panel::Flags),
     /// Emergency stop: takes the power of what moves at once, and latches.
@@ -48,17 +49,6 @@ enum Command {
     Reset(panel::Flags),
     /// Let the machine move again.
     Resume(panel::Flags),
-}
-
-#[derive(Debug, Subcommand)]
-enum ConfigCommand {
-    /// Say whether a file is accepted. Ends with 64 if not.
-    Check {
-        /// The YAML file.
-        file: PathBuf,
-    },
-    /// Show what is in force, and where each value comes from.
-    Show(Flags),
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 ended in order, 64 configuration not accepted, 70 a node failed for good, \
@@ -128,9 +118,8 @@ pub fn main_with_args(args: impl IntoIterator<Item = impl Into<OsString> + Clone
         }
     };
     let result = match cli.command {
-        Command::Run(flags) => run_command(flags),
-        Command::Config(ConfigCommand::Check { file }) => check(file),
-        Command::Config(ConfigCommand::Show(flags)) => show(flags),
+        Command::Run(flags) => run_command(flags).map(|()| ExitCode::SUCCESS),
+        Command::Config(command) => config::run(command),
         Command::Safety(flags) => return panel::run(None, &flags),
         Command::Estop(flags) => return panel::run(Some(Press::Estop), &flags),
         Command::Stop(flags) => return panel::run(Some(Press::Stop), &flags),
@@ -138,7 +127,7 @@ pub fn main_with_args(args: impl IntoIterator<Item = impl Into<OsString> + Clone
         Command::Resume(flags) => return panel::run(Some(Press::Resume), &flags),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("muster-machine: {} [{}]", chain(&error), error.code());
             ExitCode::from(error.exit_code())
@@ -180,21 +169,6 @@ fn run_command(flags: Flags) -> Result<(), MachineError> {
             }
         }
     })
-}
-
-fn check(file: PathBuf) -> Result<(), MachineError> {
-    Config::load(Some(&file), [], [])?;
-    println!("{} is accepted", file.display());
-    Ok(())
-}
-
-fn show(flags: Flags) -> Result<(), MachineError> {
-    let config = flags.load()?;
-    for name in &config.strange_variables {
-        eprintln!("muster-machine: {name} sets nothing here");
-    }
-    print!("{}", config.show());
-    Ok(())
 }
 
 fn warn_of_strange(config: &Config) {

@@ -1,6 +1,14 @@
-//! What people set for a machine. How the layers work is `muster_runtime::config`; every key stands once in [`keys`].
+//! What people set for a machine. How the layers work is `muster_runtime::config`; every flat key stands once in [`keys`],
+//! every section with a structure once in [`sections`].
+//!
+//! A section is added by a [`Document`](muster_runtime::config::Document) in `sections`, with its place in [`Settings`], in
+//! [`Settings::options`] and in `mistakes` or `oddities`, if there is anything that cannot be meant; CONTRIBUTING.md has the
+//! checklist.
 
+mod failsafe;
 mod keys;
+mod safety;
+mod sections;
 
 #[cfg(test)]
 mod tests;
@@ -8,11 +16,12 @@ mod tests;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use muster_runtime::config::{Key, Settings as Layered};
+use muster_metal::wiring::Wiring;
+use muster_runtime::config::{Document, Key, Mistake, Settings as Layered};
 use muster_runtime::logging::Format;
 use tracing::Level;
 
-use crate::options::{Compression, Options, ServerUrl, TelemetryOptions, Thresholds};
+use crate::options::{Compression, Options, SafetyOptions, ServerUrl, TelemetryOptions, Thresholds};
 
 pub use muster_runtime::config::{ConfigError, Origin};
 
@@ -54,6 +63,10 @@ pub struct Settings {
     pub outbox_records: u64,
     /// How long making a connection may take.
     pub connect_timeout: Duration,
+    /// What is connected, and what it is for.
+    pub wiring: Wiring,
+    /// How the safety region behaves, with the failsafe table.
+    pub safety: SafetyOptions,
 }
 
 impl Default for Settings {
@@ -78,14 +91,17 @@ impl Default for Settings {
             queue_messages: link.queue_max,
             outbox_records: link.outbox_max,
             connect_timeout: Duration::from_secs(10),
+            wiring: Wiring::default(),
+            safety: SafetyOptions::default(),
         }
     }
 }
 
 impl Layered for Settings {
     const KEYS: &'static [Key<Self>] = keys::KEYS;
+    const DOCUMENTS: &'static [Document<Self>] = sections::DOCUMENTS;
 
-    fn disagreement(&self) -> Option<(&'static str, &'static str)> {
+    fn disagreements(&self) -> Vec<(&'static str, &'static str)> {
         let limits = &self.thresholds;
         let telemetry = &self.telemetry;
         let pairs = [
@@ -110,10 +126,16 @@ impl Layered for Settings {
                 "at most telemetry.at_latest_s",
             ),
         ];
-        pairs
-            .into_iter()
-            .find(|(holds, ..)| !holds)
-            .map(|(_, key, accepted)| (key, accepted))
+        let disagreeing = pairs.into_iter().filter(|(holds, ..)| !holds);
+        disagreeing.map(|(_, key, accepted)| (key, accepted)).collect()
+    }
+
+    fn mistakes(&self) -> Vec<Mistake> {
+        sections::mistakes(self)
+    }
+
+    fn oddities(&self) -> Vec<Mistake> {
+        sections::oddities(self)
     }
 }
 
@@ -129,6 +151,8 @@ impl Settings {
         options.thresholds = settings.thresholds;
         options.inbox_max = settings.inbox_messages;
         options.connect_timeout = settings.connect_timeout;
+        options.wiring = settings.wiring.clone();
+        options.safety = settings.safety.clone();
         options.link.queue_max = settings.queue_messages;
         options.link.outbox_max = settings.outbox_records;
         options

@@ -294,7 +294,7 @@ impl Prepared {
         let safety = safety::Setup {
             machine_id: self.machine_id,
             store: store.clone(),
-            options: options.safety,
+            options: options.safety.clone(),
             panel: self.panel,
             protection: safety::Home::new(self.protection),
             heard: safety::LastHeard::default(),

@@ -8,7 +8,8 @@ use muster_metal::wiring::Wiring;
 use muster_model::MachineId;
 use muster_protocol::link::compression::DICTIONARY_ID;
 use muster_protocol::link::{CommandKind, PATH};
-use muster_reflex::safety::config::{Action, Start};
+use muster_reflex::safety::Condition;
+use muster_reflex::safety::config::{Action, Clears, Rule, Start};
 use muster_reflex::{link, state};
 
 use crate::logging::LogTap;
@@ -39,10 +40,10 @@ pub struct Options {
     pub state: state::Options,
     /// How long making a connection may take.
     pub connect_timeout: Duration,
+    /// What is connected to the machine, and what it is for.
+    pub wiring: Wiring,
     /// How the safety region behaves.
     pub safety: SafetyOptions,
-    /// What is connected to it.
-    pub wiring: Wiring,
     /// When nodes are started again.
     pub restart: RestartPolicy,
     /// Messages that may wait for each node.
@@ -64,16 +65,26 @@ pub enum Compression {
 }
 
 /// How the safety region of a machine behaves; what it has for it, its hardware says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SafetyOptions {
     /// Whether somebody at the machine must resume it after an ordinary start.
     pub start: Start,
     /// Whether somebody must resume it when nobody knows how it ended.
     pub after_power_cut: Start,
-    /// What is done without a link, and after how long; it ends with the link's return.
-    pub link_lost: Option<(Duration, Action)>,
+    /// What an emergency stop does: `PowerOff` or `ControlledStop`.
+    pub on_estop: Action,
+    /// How long a machine may take to come to rest, power or not.
+    pub stop_within: Duration,
+    /// Slower than this is rest, in the unit of the measurement.
+    pub still_below: f64,
+    /// What of the limits is left while the machine is limited: 0 to 1.
+    pub limited_to: f64,
     /// A safety loop that comes so late does not know what happened meanwhile: the machine stands.
     pub late_after: Duration,
+    /// How far ahead the deadline of a command may be.
+    pub horizon: Duration,
+    /// The failsafe table: at most `RULES_MAX` rows.
+    pub rules: Vec<Rule>,
 }
 
 impl Default for SafetyOptions {
@@ -81,8 +92,25 @@ impl Default for SafetyOptions {
         Self {
             start: Start::Explicit,
             after_power_cut: Start::Explicit,
-            link_lost: None,
+            on_estop: Action::PowerOff,
+            stop_within: Duration::from_secs(15),
+            still_below: 0.05,
+            limited_to: 0.25,
             late_after: Duration::from_millis(50),
+            horizon: Duration::from_millis(500),
+            rules: Vec::new(),
+        }
+    }
+}
+
+impl SafetyOptions {
+    /// A row of the failsafe table: what is done without a link after so long, until it is back.
+    pub fn without_link(after: Duration, action: Action) -> Rule {
+        Rule {
+            when: Condition::LinkLost,
+            after_us: u64::try_from(after.as_micros()).unwrap_or(u64::MAX),
+            action,
+            clears: Clears::WithCondition,
         }
     }
 }

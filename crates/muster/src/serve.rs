@@ -124,7 +124,7 @@ pub(crate) fn run(options: ServeOptions) -> ExitCode {
         Err(error) => return fail("MST-R002", &error, EXIT_CONFIGURATION),
     };
     if show {
-        print!("{}", config.show());
+        print!("{}", config.show_origins());
         return ExitCode::SUCCESS;
     }
     if let Err(error) = logging::init(&config.settings.log_level, config.settings.log_format) {

@@ -1,17 +1,28 @@
 //! What people set: flags, then `MUSTER__SECTION__KEY`, then a YAML file, then defaults.
 //!
-//! A program lists its keys once ([`Key`]), with what is accepted for each. A key that does not exist or a value that is
-//! not accepted is refused before anything starts, with its place. Begin with [`Config::load`]. What the keys mean is not
-//! known here.
+//! A program lists its keys once ([`Key`]), with what is accepted for each, and its sections with a structure
+//! ([`Document`]), which come from the file alone. A key that does not exist or a value that is not accepted is refused
+//! before anything starts, with its place; every mistake is said, not only the first. Begin with [`Config::load`]. What
+//! the keys mean is not known here.
 
+mod document;
+mod error;
 mod file;
 mod keys;
+mod tree;
+mod written;
+mod wrong;
 
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+
+use tree::Node;
+
+pub use document::{Document, Mistake, Reading};
+pub use error::ConfigError;
 
 /// The beginning of every environment variable that sets a key.
 pub const ENV_PREFIX: &str = "MUSTER__";
@@ -38,9 +49,21 @@ impl<S> fmt::Debug for Key<S> {
 pub trait Settings: Default + fmt::Debug + Clone + 'static {
     /// Every key, in the order they are shown.
     const KEYS: &'static [Key<Self>];
+    /// Every section with a structure, in the order they are shown. None of them is named like a key or its section.
+    const DOCUMENTS: &'static [Document<Self>] = &[];
 
-    /// Values that only make sense together and do not: the key to be changed, and what is accepted for it.
-    fn disagreement(&self) -> Option<(&'static str, &'static str)>;
+    /// Values that only make sense together and do not: each key to be changed, and what is accepted for it.
+    fn disagreements(&self) -> Vec<(&'static str, &'static str)>;
+
+    /// What in the sections with a structure cannot be meant.
+    fn mistakes(&self) -> Vec<Mistake> {
+        Vec::new()
+    }
+
+    /// What in them is accepted and still odd, so that whoever wrote it should look again.
+    fn oddities(&self) -> Vec<Mistake> {
+        Vec::new()
+    }
 }
 
 /// Where a value comes from.
@@ -72,54 +95,6 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Why a configuration is not accepted.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("the configuration {} cannot be read", path.display())]
-    Read {
-        /// Which file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The file is no YAML.
-    #[error("{}:{line}: this is no YAML: {message}", path.display())]
-    Syntax {
-        /// Which file.
-        path: PathBuf,
-        /// Which line, the first is 1.
-        line: usize,
-        /// What is wrong there.
-        message: String,
-    },
-    /// There is no such key.
-    #[error("{origin}: there is no key {key:?}{}; accepted are {accepted}", match suggestion { Some(suggestion) => format!(" (did you mean {suggestion:?}?)"), None => String::new() })]
-    UnknownKey {
-        /// Where it stands.
-        origin: Origin,
-        /// What was written.
-        key: String,
-        /// What may have been meant.
-        suggestion: Option<&'static str>,
-        /// What is accepted there.
-        accepted: String,
-    },
-    /// A value that is not accepted.
-    #[error("{origin}: {key}: {given:?} is not accepted: {accepted}")]
-    Value {
-        /// Where it stands.
-        origin: Origin,
-        /// The key.
-        key: &'static str,
-        /// What was written.
-        given: String,
-        /// What is accepted.
-        accepted: String,
-    },
-}
-
 /// A value for a key.
 #[derive(Debug)]
 struct Given<S: 'static> {
@@ -134,6 +109,8 @@ pub struct Config<S: 'static> {
     /// The values.
     pub settings: S,
     given: Vec<Given<S>>,
+    /// The file with its lines.
+    file: Option<(PathBuf, Node)>,
     /// Variables with our prefix that set nothing here: another program's, or misspelt.
     pub strange_variables: Vec<String>,
 }
@@ -145,14 +122,34 @@ impl<S: Settings> Config<S> {
         environment: impl IntoIterator<Item = (String, String)>,
         flags: impl IntoIterator<Item = (&'static str, String)>,
     ) -> Result<Self, ConfigError> {
+        let text = file.map(|path| Ok((path, file::read(path)?))).transpose()?;
+        let text = text.as_ref().map(|(path, text)| (*path, text.as_str()));
+        Self::read(text, environment, flags)
+    }
+
+    /// The same with the text of a file.
+    pub fn read(
+        file: Option<(&Path, &str)>,
+        environment: impl IntoIterator<Item = (String, String)>,
+        flags: impl IntoIterator<Item = (&'static str, String)>,
+    ) -> Result<Self, ConfigError> {
         let mut config = Self {
             settings: S::default(),
             given: Vec::new(),
+            file: None,
             strange_variables: Vec::new(),
         };
-        if let Some(path) = file {
-            for given in file::read::<S>(path)? {
-                config.set(given)?;
+        let (mut errors, mut mistakes) = (Vec::new(), Vec::new());
+        if let Some((path, text)) = file {
+            match tree::read(path, text) {
+                Ok(root) => {
+                    let said = file::take_in(path, &root, &mut config.settings);
+                    errors = said.errors;
+                    mistakes = said.mistakes;
+                    config.file = Some((path.to_owned(), root));
+                    errors.extend(said.given.into_iter().filter_map(|given| config.set(given).err()));
+                }
+                Err(error) => errors.push(error),
             }
         }
         for (name, value) in environment {
@@ -162,7 +159,7 @@ impl<S: Settings> Config<S> {
             let path = rest.to_ascii_lowercase().replace("__", ".");
             let origin = Origin::Environment(name.clone());
             match keys::find::<S>(&path) {
-                Some(key) => config.set(Given { key, value, origin })?,
+                Some(key) => errors.extend(config.set(Given { key, value, origin }).err()),
                 None => config.strange_variables.push(name),
             }
         }
@@ -173,18 +170,10 @@ impl<S: Settings> Config<S> {
                 _ => origin,
             };
             let key = keys::find::<S>(path).expect("every flag has a key");
-            config.set(Given { key, value, origin })?;
+            errors.extend(config.set(Given { key, value, origin }).err());
         }
-        if let Some((key, accepted)) = S::disagreement(&config.settings) {
-            let (given, origin) = config.value_of(key);
-            return Err(ConfigError::Value {
-                origin,
-                key,
-                given,
-                accepted: accepted.to_owned(),
-            });
-        }
-        Ok(config)
+        config.check(&mut errors, mistakes);
+        ConfigError::of_all(errors).map_or(Ok(config), Err)
     }
 
     fn set(&mut self, given: Given<S>) -> Result<(), ConfigError> {
@@ -199,6 +188,48 @@ impl<S: Settings> Config<S> {
         Ok(())
     }
 
+    /// What does not go together, beside what could not be read.
+    fn check(&self, errors: &mut Vec<ConfigError>, mut mistakes: Vec<Mistake>) {
+        for (key, accepted) in self.settings.disagreements() {
+            // It may be because a value beside it is refused, and is not in force.
+            let refused = |error: &ConfigError| match error {
+                ConfigError::Value { key: of, .. } => *of == key || keys::section(of) == keys::section(key),
+                _ => false,
+            };
+            if errors.iter().any(refused) {
+                continue;
+            }
+            let (given, origin) = self.value_of(key);
+            errors.push(ConfigError::Value {
+                origin,
+                key,
+                given,
+                accepted: accepted.to_owned(),
+            });
+        }
+        let checked = document::that_do_not_follow(&mistakes, self.settings.mistakes());
+        mistakes.extend(checked);
+        errors.extend(mistakes.into_iter().map(|mistake| self.placed(mistake)));
+    }
+
+    fn placed(&self, Mistake { path, what }: Mistake) -> ConfigError {
+        let (origin, path) = match &self.file {
+            Some((file, root)) => {
+                let (line, written) = root.place(&path);
+                let path = file.clone();
+                (Origin::File { path, line }, written)
+            }
+            None => (Origin::Default, path.join(".")),
+        };
+        ConfigError::Item { origin, path, what }
+    }
+
+    /// What is accepted and still odd, with its place.
+    pub fn oddities(&self) -> Vec<ConfigError> {
+        let oddities = self.settings.oddities();
+        oddities.into_iter().map(|oddity| self.placed(oddity)).collect()
+    }
+
     fn value_of(&self, path: &str) -> (String, Origin) {
         let value = keys::find::<S>(path).and_then(|key| (key.get)(&self.settings));
         let given = self.given.iter().find(|given| given.key.path == path);
@@ -206,8 +237,17 @@ impl<S: Settings> Config<S> {
         (value.unwrap_or_default(), origin)
     }
 
-    /// What is in force, as a YAML file, with where each value comes from.
+    /// What is in force, as a file that means the same.
     pub fn show(&self) -> String {
+        self.shown(|line, _| line)
+    }
+
+    /// The same, with where each value comes from behind it.
+    pub fn show_origins(&self) -> String {
+        self.shown(|line, origin| format!("{line}  # {origin}"))
+    }
+
+    fn shown(&self, line: impl Fn(String, &Origin) -> String) -> String {
         let mut text = String::new();
         let mut section = "";
         for key in S::KEYS {
@@ -223,11 +263,35 @@ impl<S: Settings> Config<S> {
             let value = if value.is_empty() {
                 "null".to_owned()
             } else {
-                file::written(value)
+                written::value(value)
             };
-            text.push_str(&format!("{indent}{name}: {value}  # {origin}\n"));
+            text.push_str(&line(format!("{indent}{name}: {value}"), &origin));
+            text.push('\n');
+        }
+        for document in S::DOCUMENTS {
+            let Some(value) = (document.show)(&self.settings) else {
+                continue;
+            };
+            for written in written::section(document.name, &value) {
+                let origin = self.origin_of(&written.path);
+                text.push_str(&if written.has_value {
+                    line(written.text, &origin)
+                } else {
+                    written.text
+                });
+                text.push('\n');
+            }
         }
         text
+    }
+
+    fn origin_of(&self, path: &[String]) -> Origin {
+        let file = self.file.as_ref();
+        let line = file.and_then(|(file, root)| Some((file, root.line_of(path)?)));
+        line.map_or(Origin::Default, |(path, line)| Origin::File {
+            path: path.clone(),
+            line,
+        })
     }
 }
 

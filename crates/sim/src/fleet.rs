@@ -106,8 +106,12 @@ fn safety() -> SafetyOptions {
     SafetyOptions {
         start: Start::Automatic,
         after_power_cut: Start::Automatic,
-        link_lost: Some((LINK_LOST_AFTER, Action::ControlledStop)),
+        rules: vec![SafetyOptions::without_link(
+            LINK_LOST_AFTER,
+            Action::ControlledStop,
+        )],
         late_after: Duration::from_secs(60),
+        ..SafetyOptions::default()
     }
 }
 

@@ -42,8 +42,8 @@ fn by_itself() -> SafetyOptions {
     SafetyOptions {
         start: Start::Automatic,
         after_power_cut: Start::Automatic,
-        link_lost: None,
         late_after: Duration::from_secs(60),
+        ..SafetyOptions::default()
     }
 }
 
@@ -154,7 +154,10 @@ async fn an_emergency_stop_stops_the_car_stays_over_a_restart_and_needs_reset_an
 async fn a_lost_link_does_what_was_configured() {
     let directory = tempfile::tempdir().unwrap();
     let safety = SafetyOptions {
-        link_lost: Some((Duration::from_secs(2), Action::ControlledStop)),
+        rules: vec![SafetyOptions::without_link(
+            Duration::from_secs(2),
+            Action::ControlledStop,
+        )],
         ..by_itself()
     };
     let mut bench = Bench::start(directory.path(), car(), safety).await;

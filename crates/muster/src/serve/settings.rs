@@ -215,20 +215,28 @@ impl Layered for Settings {
         },
     ];
 
-    fn disagreement(&self) -> Option<(&'static str, &'static str)> {
-        let limits = &self.options.shard.limits;
-        if self
-            .options
-            .admin_listen
-            .is_some_and(|admin| admin == self.options.listen && admin.port() != 0)
-        {
-            return Some(("admin_listen", "another port than that of listen"));
-        }
-        if self.options.shard.sessions_burst < self.options.shard.sessions_per_s {
-            return Some(("machines.sessions_burst", "at least machines.sessions_per_second"));
-        }
-        (limits.messages_burst < limits.messages_per_s)
-            .then_some(("machines.messages_burst", "at least machines.messages_per_second"))
+    fn disagreements(&self) -> Vec<(&'static str, &'static str)> {
+        let (options, shard) = (&self.options, &self.options.shard);
+        let admin = options.admin_listen.filter(|admin| admin.port() != 0);
+        let pairs = [
+            (
+                admin == Some(options.listen),
+                "admin_listen",
+                "another port than that of listen",
+            ),
+            (
+                shard.sessions_burst < shard.sessions_per_s,
+                "machines.sessions_burst",
+                "at least machines.sessions_per_second",
+            ),
+            (
+                shard.limits.messages_burst < shard.limits.messages_per_s,
+                "machines.messages_burst",
+                "at least machines.messages_per_second",
+            ),
+        ];
+        let disagreeing = pairs.into_iter().filter(|(disagree, ..)| *disagree);
+        disagreeing.map(|(_, key, accepted)| (key, accepted)).collect()
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a machine is told of itself, once.
 
+use serde::{Deserialize, Serialize};
+
 use super::interface::{ACTUATORS_MAX, Condition};
 
 /// Most rows of the failsafe table.
@@ -56,7 +58,8 @@ pub struct Actuator {
 }
 
 /// Whether a machine goes on by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Start {
     /// Somebody at the machine resumes it.
     Explicit,
@@ -78,7 +81,8 @@ pub struct Rule {
 }
 
 /// What is done. The highest that is asked for wins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Action {
     /// Nothing.
     None,
@@ -95,7 +99,8 @@ pub enum Action {
 }
 
 /// What ends what a rule does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Clears {
     /// The end of its condition.
     WithCondition,

@@ -1,6 +1,7 @@
 //! What goes into a step and what comes out: plain data of a fixed size.
 
 use muster_model::vocabulary::{Authority, Contact, Safety as Region};
+use serde::{Deserialize, Serialize};
 
 use super::causes::Causes;
 use super::config::Action;
@@ -65,7 +66,8 @@ pub struct Measured {
 }
 
 /// What rules may ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Condition {
     /// There is no link to the server.
     LinkLost,

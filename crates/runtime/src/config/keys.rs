@@ -7,7 +7,7 @@ pub(super) fn find<S: Settings>(path: &str) -> Option<&'static Key<S>> {
     S::KEYS.iter().find(|key| key.path == path)
 }
 
-/// The keys of a section, or of the top: their last names; and the sections, at the top.
+/// The keys of a section, or of the top: their last names; and the sections, also those with a structure, at the top.
 pub(super) fn within<S: Settings>(section: Option<&str>) -> Vec<&'static str> {
     let mut names = Vec::new();
     for key in S::KEYS {
@@ -21,14 +21,22 @@ pub(super) fn within<S: Settings>(section: Option<&str>) -> Vec<&'static str> {
             names.push(name);
         }
     }
+    if section.is_none() {
+        names.extend(S::DOCUMENTS.iter().map(|document| document.name));
+    }
     names
 }
 
+/// The section of a key, if it is in one.
+pub(super) fn section(path: &str) -> Option<&str> {
+    path.split_once('.').map(|(section, _)| section)
+}
+
 /// The name that is nearest to what was written, if any is near.
-pub(super) fn nearest(written: &str, names: &[&'static str]) -> Option<&'static str> {
+pub(super) fn nearest<'a>(written: &str, names: &[&'a str]) -> Option<&'a str> {
     let distances = names.iter().map(|name| (distance(written, name), *name));
     let (distance, name) = distances.min()?;
-    (distance <= 1 + written.len() / 4).then_some(name)
+    (distance <= 1 + written.len() / 4 && distance < name.len()).then_some(name)
 }
 
 /// How many letters are to be added, taken away or changed. Source: Levenshtein.

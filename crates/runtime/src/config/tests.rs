@@ -1,8 +1,9 @@
 //! The layers, and what is said of what is wrong.
 
+mod sections;
+
 use std::path::Path;
 
-use super::file::parse;
 use super::{Config, ConfigError, Key, Settings, whole};
 
 #[derive(Clone, Debug)]
@@ -53,14 +54,15 @@ impl Settings for Small {
         },
     ];
 
-    fn disagreement(&self) -> Option<(&'static str, &'static str)> {
-        (self.count > self.most).then_some(("limits.count", "at most limits.most"))
+    fn disagreements(&self) -> Vec<(&'static str, &'static str)> {
+        let disagree = self.count > self.most;
+        Vec::from_iter(disagree.then_some(("limits.count", "at most limits.most")))
     }
 }
 
 #[track_caller]
 fn refused(text: &str, says: &str) {
-    let error = parse::<Small>(Path::new("m.yaml"), text).expect_err(text);
+    let error = Config::<Small>::read(Some((Path::new("m.yaml"), text)), [], []).expect_err(text);
     assert!(error.to_string().contains(says), "{error} should say {says}");
 }
 
@@ -73,6 +75,26 @@ fn what_is_wrong_in_a_file_is_said_with_line_key_and_what_is_accepted() {
     );
     refused("- a\n", "m.yaml:1");
     refused("name: a\nname: b\n", "m.yaml:2");
+}
+
+#[test]
+fn everything_that_is_wrong_is_said_at_once_in_the_order_of_the_lines() {
+    let text = "limits:\n  most: many\n  cuont: 3\ncolour: red\n";
+    let file = Some((Path::new("m.yaml"), text));
+    let variables = [("MUSTER__LIMITS__COUNT".to_owned(), "-1".to_owned())];
+    let error = Config::<Small>::read(file, variables, []).expect_err("wrong");
+    let places: Vec<_> = error
+        .each()
+        .iter()
+        .map(|error| error.place().map(|(_, line)| line))
+        .collect();
+    assert_eq!(places, [Some(2), Some(3), Some(4), None]);
+    assert!(
+        error
+            .to_string()
+            .starts_with("there are 4 mistakes:\n  m.yaml:2: limits.most"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -93,7 +115,9 @@ fn flags_win_over_variables_and_those_over_files() {
     );
     assert_eq!(config.strange_variables, ["MUSTER__OTHER"]);
     assert!(
-        config.show().contains("count: 3  # MUSTER__LIMITS__COUNT"),
+        config
+            .show_origins()
+            .contains("count: 3  # MUSTER__LIMITS__COUNT"),
         "{}",
         config.show()
     );

@@ -5,9 +5,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use muster_metal::{Equipment, MetalError, Protection};
-use muster_reflex::safety::config::{Action, Actuator, Clears, Rule, Start};
+use muster_reflex::safety::config::{Actuator, Start};
 use muster_reflex::safety::{
-    ACTUATORS_MAX, Asks, Condition, Config, Drive, Kept, Measured, Outputs, Safety, Sample, Verdict,
+    ACTUATORS_MAX, Asks, Config, Drive, Kept, Measured, Outputs, Safety, Sample, Verdict,
 };
 use muster_runtime::errors::chain;
 
@@ -17,10 +17,6 @@ use crate::supervisor::NodeError;
 
 /// How often it is looked whether anything changed, where there is nothing that could be switched off.
 const IDLE_PERIOD: Duration = Duration::from_secs(1);
-/// Slower than this is rest.
-const STILL_BELOW_M_PER_S: f64 = 0.05;
-/// How long a machine may take to come to rest, power or not.
-const STOP_WITHIN: Duration = Duration::from_secs(15);
 
 /// What the loop is told by the node, all at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -205,16 +201,16 @@ fn set(protection: &mut dyn Protection, outputs: &Outputs) -> Result<(), MetalEr
 fn config(equipment: Option<Equipment>, setup: &Setup) -> Config {
     let options: &SafetyOptions = &setup.options;
     let mut config = Config {
-        still_below: STILL_BELOW_M_PER_S,
-        stop_within_us: us(STOP_WITHIN),
+        on_estop: options.on_estop,
+        still_below: options.still_below,
+        stop_within_us: us(options.stop_within),
+        limited_to: options.limited_to,
+        horizon_us: us(options.horizon),
         ..Config::default()
     };
-    config.rules[0] = options.link_lost.map(|(after, action)| Rule {
-        when: Condition::LinkLost,
-        after_us: us(after),
-        action,
-        clears: Clears::WithCondition,
-    });
+    for (place, rule) in config.rules.iter_mut().zip(&options.rules) {
+        *place = Some(*rule);
+    }
     let Some(equipment) = equipment else {
         // Nothing moves: nobody has to be asked whether it may, and a pause is no danger.
         return Config {
@@ -237,7 +233,6 @@ fn config(equipment: Option<Equipment>, setup: &Setup) -> Config {
     Config {
         estop_circuit: equipment.estop_circuit,
         tamper_circuit: equipment.tamper_circuit,
-        on_estop: Action::PowerOff,
         start: options.start,
         after_power_cut: options.after_power_cut,
         measures_motion: equipment.speed_max_m_per_s.is_some(),

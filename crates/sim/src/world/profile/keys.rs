@@ -172,27 +172,29 @@ impl Settings for Faults {
     ];
 
     /// A fault that is described and never strikes was meant to strike.
-    fn disagreement(&self) -> Option<(&'static str, &'static str)> {
-        let mut idle = self.strikes.iter().filter(|(_, strike)| strike.every.is_none());
-        let (fault, strike) = idle.next()?;
-        let usual = fault.strike();
-        let changed = |key: &&Key<Self>| match key.path.rsplit('.').next() {
-            Some("hits") => strike.share_percent != usual.share_percent,
-            Some("one_way_percent") => strike.one_way_percent != usual.one_way_percent,
-            Some("most_ppm") => strike.most_ppm != usual.most_ppm,
-            _ => strike.span != usual.span,
-        };
-        let mut keys = Self::KEYS.iter().filter(|key| {
-            let section = key.path.split_once('.').map(|(section, _)| section);
-            section == Some(fault.name()) && !key.path.ends_with(".every")
-        });
-        let first = keys.clone().next();
-        let key = keys.find(changed).or(first)?;
-        Some((
-            key.path,
-            "only together with every, in the same section, which says how often it strikes",
-        ))
+    fn disagreements(&self) -> Vec<(&'static str, &'static str)> {
+        let idle = self.strikes.iter().filter(|(_, strike)| strike.every.is_none());
+        let keys = idle.filter_map(|(fault, strike)| key_of_idle(*fault, strike));
+        let accepted = "only together with every, in the same section, which says how often it strikes";
+        keys.map(|key| (key, accepted)).collect()
     }
+}
+
+/// The key by which a fault was described that never strikes.
+fn key_of_idle(fault: Fault, strike: &Strike) -> Option<&'static str> {
+    let usual = fault.strike();
+    let changed = |key: &&Key<Faults>| match key.path.rsplit('.').next() {
+        Some("hits") => strike.share_percent != usual.share_percent,
+        Some("one_way_percent") => strike.one_way_percent != usual.one_way_percent,
+        Some("most_ppm") => strike.most_ppm != usual.most_ppm,
+        _ => strike.span != usual.span,
+    };
+    let mut keys = Faults::KEYS.iter().filter(|key| {
+        let section = key.path.split_once('.').map(|(section, _)| section);
+        section == Some(fault.name()) && !key.path.ends_with(".every")
+    });
+    let first = keys.clone().next();
+    keys.find(changed).or(first).map(|key| key.path)
 }
 
 impl Faults {
