@@ -139,6 +139,14 @@ impl Bus {
         }
     }
 
+    /// Whether anybody listens to this topic.
+    pub fn is_heard(&self, topic: &str) -> bool {
+        let slots = self.shared.slots.read();
+        slots
+            .iter()
+            .any(|slot| slot.patterns.iter().any(|pattern| pattern.matches(topic)))
+    }
+
     /// How many inboxes listen.
     pub fn subscribers(&self) -> usize {
         self.shared.slots.read().len()

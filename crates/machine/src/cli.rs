@@ -2,6 +2,8 @@
 
 mod config;
 mod panel;
+mod recordings;
+mod replay;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -49,6 +51,10 @@ enum Command {
     Reset(panel::Flags),
     /// Let the machine move again.
     Resume(panel::Flags),
+    /// What the machine recorded: list it, look into it, keep it.
+    Recordings(recordings::Flags),
+    /// Run a recording into the same nodes again, and say what they decide otherwise.
+    Replay(replay::Flags),
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 ended in order, 64 configuration not accepted, 70 a node failed for good, \
@@ -125,6 +131,8 @@ pub fn main_with_args(args: impl IntoIterator<Item = impl Into<OsString> + Clone
         Command::Stop(flags) => return panel::run(Some(Press::Stop), &flags),
         Command::Reset(flags) => return panel::run(Some(Press::Reset), &flags),
         Command::Resume(flags) => return panel::run(Some(Press::Resume), &flags),
+        Command::Recordings(flags) => return recordings::run(&flags),
+        Command::Replay(flags) => return replay::run(&flags),
     };
     match result {
         Ok(code) => code,

@@ -7,6 +7,7 @@
 
 mod failsafe;
 mod keys;
+mod recording;
 mod safety;
 mod sections;
 
@@ -24,6 +25,7 @@ use tracing::Level;
 use crate::options::{Compression, Options, SafetyOptions, ServerUrl, TelemetryOptions, Thresholds};
 
 pub use muster_runtime::config::{ConfigError, Origin};
+pub use recording::Recording;
 
 /// A machine's configuration, and where each value comes from.
 pub type Config = muster_runtime::config::Config<Settings>;
@@ -67,6 +69,8 @@ pub struct Settings {
     pub wiring: Wiring,
     /// How the safety region behaves, with the failsafe table.
     pub safety: SafetyOptions,
+    /// Whether and how it records what is said.
+    pub recording: Recording,
 }
 
 impl Default for Settings {
@@ -93,6 +97,7 @@ impl Default for Settings {
             connect_timeout: Duration::from_secs(10),
             wiring: Wiring::default(),
             safety: SafetyOptions::default(),
+            recording: Recording::default(),
         }
     }
 }
@@ -155,6 +160,7 @@ impl Settings {
         options.safety = settings.safety.clone();
         options.link.queue_max = settings.queue_messages;
         options.link.outbox_max = settings.outbox_records;
+        options.recording = settings.recording.options(&settings.data);
         options
     }
 }

@@ -18,6 +18,8 @@ pub mod message;
 pub mod metals;
 pub mod nodes;
 pub mod options;
+pub mod recording;
+pub mod replay;
 pub mod store;
 pub mod supervisor;
 

@@ -25,7 +25,7 @@ use crate::local::{self, Door};
 use crate::metals::MetalSource;
 use crate::nodes::devices::Board;
 use crate::nodes::safety::{LoopClock, Panel};
-use crate::nodes::{desired, devices, health, logs, resources, safety, state, telemetry, uplink};
+use crate::nodes::{desired, devices, health, logs, recorder, resources, safety, state, telemetry, uplink};
 use crate::options::Options;
 use crate::store::{Store, StoreError, StoreOptions};
 use crate::supervisor::{self, NodeSpec, Placement, Supervisor};
@@ -186,6 +186,8 @@ struct Prepared {
     panel: Panel,
     /// What is connected, where something is described.
     board: Option<Arc<Board>>,
+    /// What the recorder works with, where there is one.
+    recorder: Option<recorder::Setup>,
     /// The node by which people beside the machine reach it; those that share a process share one.
     local: Option<NodeSpec>,
 }
@@ -210,6 +212,11 @@ impl Prepared {
             // A machine that cannot tell its boots apart takes every start of the runtime for one.
             Some(Err(_)) | None => BootId::from_uuid(new_uuid(&clock)?),
         };
+        let recorder = options.recording.clone().map(|recording| recorder::Setup {
+            options: recording,
+            about: options.about(machine_id, boot_id),
+            desk: recorder::Desk::default(),
+        });
         let jitter_ms = u64::try_from(options.start_jitter.as_millis()).unwrap_or(u64::MAX - 1);
         let delay_ms = if jitter_ms == 0 {
             0
@@ -223,6 +230,7 @@ impl Prepared {
             protection,
             panel: Panel::default(),
             board: None,
+            recorder,
             local: None,
         })
     }
@@ -307,15 +315,17 @@ impl Prepared {
             machine_id: self.machine_id,
             store: store.clone(),
         };
-        let mut nodes = vec![
-            uplink::spec(Arc::new(uplink)),
+        let mut nodes = vec![uplink::spec(Arc::new(uplink))];
+        // Before what it records is said, and after the last of it.
+        nodes.extend(self.recorder.map(|setup| recorder::spec(Arc::new(setup))));
+        nodes.extend([
             safety::spec(Arc::new(safety)),
             state::spec(options.state.clone()),
             desired::spec(Arc::new(desired)),
             health::spec(options.thresholds),
             telemetry::spec(options.telemetry),
             resources::spec(resources, metal),
-        ];
+        ]);
         nodes.extend(
             self.board
                 .map(|board| devices::spec(board, time, options.telemetry)),

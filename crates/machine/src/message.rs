@@ -13,6 +13,8 @@ use muster_reflex::link::LinkState;
 use muster_reflex::state::{Section, SectionKind};
 use serde::{Deserialize, Serialize};
 
+use crate::nodes::safety::steps::Steps;
+
 /// Something that was said on the bus.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Message {
@@ -62,11 +64,14 @@ pub enum Payload {
     Mode(Mode),
     /// How fast something moves, as a gauge measured it just now.
     Motion(MotionReading),
+    /// Steps of the safety region, said only while somebody listens.
+    Steps(Arc<Steps>),
 }
 
 /// Who found something out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Source {
     /// What is measured every few seconds.
     Measured,
@@ -88,14 +93,18 @@ pub enum Source {
     Desired,
     /// What is connected to the machine.
     Devices,
+    /// The recorder.
+    Recorder,
 }
 
 /// The name of a section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wanted(pub SectionKind);
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Wanted(#[cfg_attr(feature = "schema", schemars(with = "String"))] pub SectionKind);
 
 /// Network traffic over all interfaces but loopback.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TrafficReading {
     /// Received bytes per second.
     pub receive_bytes_per_s: f64,
@@ -105,6 +114,7 @@ pub struct TrafficReading {
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Finding {
     /// Its kind, dotted: `node.failed`, `sensor.unreadable` …
     pub kind: String,
@@ -118,6 +128,7 @@ pub struct Finding {
 
 /// How fast one actuator moves; the first, where the machine's own controller moves it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MotionReading {
     /// The actuator's place.
     pub place: usize,
@@ -129,9 +140,11 @@ pub struct MotionReading {
 
 /// How the link fares.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LinkReport {
     /// Its state.
     #[serde(with = "link_state")]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub state: LinkState,
     /// Why it is in it, for a person.
     pub reason: String,
@@ -167,6 +180,8 @@ pub mod topics {
     pub const MOTION: &str = "devices.motion";
     /// How every node fares.
     pub const NODES: &str = "node.*.status";
+    /// Steps of the safety region.
+    pub const STEPS: &str = "safety.steps";
     /// How the link fares.
     pub const LINK: &str = "link";
     /// What the server wants the machine to become, not on disk yet.
@@ -210,6 +225,7 @@ impl Payload {
             Self::Link(_) => topics::LINK,
             Self::Mode(_) => topics::MODE,
             Self::Motion(_) => topics::MOTION,
+            Self::Steps(_) => topics::STEPS,
         };
         topic(text)
     }
@@ -232,6 +248,7 @@ impl Payload {
             | Self::Telemetry(_)
             | Self::Log(_)
             | Self::Motion(_)
+            | Self::Steps(_)
             | Self::Command(_) => false,
         }
     }
@@ -255,6 +272,7 @@ impl Source {
             Self::Safety => "safety",
             Self::Desired => "desired",
             Self::Devices => "devices",
+            Self::Recorder => "recorder",
         }
     }
 }

@@ -9,11 +9,13 @@
 //! - [`devices`]: reads what is connected to the machine.
 //! - [`telemetry`]: turns readings into measurements to be sent.
 //! - [`logs`]: forwards lines of the log.
+//! - [`recorder`]: records what is said, and keeps what was said when something went wrong.
 
 pub mod desired;
 pub mod devices;
 pub mod health;
 pub mod logs;
+pub mod recorder;
 pub mod resources;
 pub mod safety;
 pub mod state;

@@ -1,18 +1,21 @@
 //! How a machine behaves. Every bound is here or in the options of a part.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
 use muster_metal::wiring::Wiring;
-use muster_model::MachineId;
+use muster_model::{BootId, MachineId};
 use muster_protocol::link::compression::DICTIONARY_ID;
 use muster_protocol::link::{CommandKind, PATH};
 use muster_reflex::safety::Condition;
 use muster_reflex::safety::config::{Action, Clears, Rule, Start};
 use muster_reflex::{link, state};
+use serde::{Deserialize, Serialize};
 
 use crate::logging::LogTap;
+use crate::recording::{self, About};
 use crate::supervisor::RestartPolicy;
 
 /// How one machine behaves.
@@ -52,6 +55,8 @@ pub struct Options {
     pub start_jitter: Duration,
     /// Log lines that are sent to the server; none: none are.
     pub log_tap: Option<LogTap>,
+    /// How the machine records what is said; none: it does not.
+    pub recording: Option<recording::Options>,
 }
 
 /// Whether messages are compressed.
@@ -116,7 +121,7 @@ impl SafetyOptions {
 }
 
 /// When a machine reads and tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TelemetryOptions {
     /// Between two readings of what is cheap to read.
     pub interval_ms: u64,
@@ -134,7 +139,7 @@ impl Default for TelemetryOptions {
 }
 
 /// From where on a reading is a problem. Each ends a little below where it began.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Thresholds {
     /// `thermal.high`, warning.
     pub thermal_warning_celsius: f64,
@@ -187,6 +192,31 @@ impl Options {
             inbox_max: crate::bus::INBOX_MAX,
             start_jitter: Duration::ZERO,
             log_tap: None,
+            recording: None,
+        }
+    }
+
+    /// What a recording of the machine says of it, and of what its nodes decide by.
+    pub(crate) fn about(&self, machine_id: MachineId, boot_id: BootId) -> About {
+        let text = |pairs: Vec<(&str, String)>| {
+            let pairs = pairs.into_iter().map(|(name, value)| (name.to_owned(), value));
+            pairs.collect::<BTreeMap<_, _>>()
+        };
+        // These are plain structs: they can always be written.
+        let json = |options: Result<String, serde_json::Error>| options.unwrap_or_default();
+        About {
+            machine: text(vec![
+                ("machine_id", machine_id.to_string()),
+                ("boot_id", boot_id.to_string()),
+                ("name", self.name.clone()),
+                ("kind", self.kind.clone()),
+                ("version", crate::VERSION.to_owned()),
+            ]),
+            settings: text(vec![
+                ("thresholds", json(serde_json::to_string(&self.thresholds))),
+                ("telemetry", json(serde_json::to_string(&self.telemetry))),
+                ("state", json(serde_json::to_string(&self.state))),
+            ]),
         }
     }
 

@@ -114,15 +114,21 @@ impl DesiredDocument {
 
 /// The desired state as a machine holds it on its disk.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HeldDesired {
     /// The version of the whole; zero: none was ever told.
     pub version: DesiredVersion,
     /// The sections.
+    #[cfg_attr(
+        feature = "schema",
+        schemars(with = "serde_json::Map<String, serde_json::Value>")
+    )]
     pub document: DesiredDocument,
 }
 
 /// What the node that applies a section has to say about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DesiredOutcome {
     /// Which section.
     pub section: String,

@@ -10,6 +10,7 @@
 //! simulated fleet and in the seeded simulation.
 
 pub mod desired;
+mod exact;
 pub mod link;
 pub mod safety;
 pub mod state;

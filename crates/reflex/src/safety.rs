@@ -18,6 +18,7 @@ mod rules;
 mod tests;
 
 use muster_model::vocabulary::{Authority, Contact, Safety as Region};
+use serde::{Deserialize, Serialize};
 
 pub use causes::{Cause, Causes};
 pub use config::Config;
@@ -33,7 +34,7 @@ use motion::Watch;
 use rules::Rules;
 
 /// What decides whether a machine may move.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Safety {
     config: Config,
     causes: Causes,

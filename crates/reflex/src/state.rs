@@ -20,9 +20,10 @@ use muster_model::state::{
 };
 
 pub use news::Deadbands;
+use serde::{Deserialize, Serialize};
 
 /// How the aggregator behaves.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Options {
     /// How long news waits for company.
     pub debounce_ms: u64,

@@ -77,6 +77,23 @@ const GENERATORS: &[Generator] = &[
         script: None,
     },
     Generator {
+        file: "crates/machine/src/recording/schemas.json",
+        program: "cargo",
+        arguments: &[
+            "run",
+            "-q",
+            "-p",
+            "muster-machine",
+            "--features",
+            "schema",
+            "--example",
+            "schemas",
+        ],
+        output: Output::Printed,
+        sources: &["crates/machine/examples/schemas.rs"],
+        script: None,
+    },
+    Generator {
         file: "openapi/openapi.json",
         program: "cargo",
         arguments: &["run", "-q", "-p", "muster-fleet", "--example", "openapi"],

@@ -7,7 +7,7 @@ use muster_runtime::logging::Format;
 use tracing::Level;
 use tracing_subscriber::EnvFilter;
 
-use super::Settings;
+use super::{Settings, recording};
 use crate::options::{Compression, ServerUrlError};
 
 /// A key that sets a threshold of the same name.
@@ -231,6 +231,18 @@ pub(super) const KEYS: &[Key<Settings>] = &[
         },
         get: |settings| Some(settings.connect_timeout.as_secs().to_string()),
     },
+    recording::ENABLED,
+    recording::DIRECTORY,
+    recording::MAX_MB,
+    recording::FILE_MB,
+    recording::RESERVE_MB,
+    recording::MAX_AGE_S,
+    recording::FILE_S,
+    recording::BEFORE_S,
+    recording::AFTER_S,
+    recording::KEPT_MAX,
+    recording::INCLUDE,
+    recording::EXCLUDE,
 ];
 
 fn word(text: &str) -> Result<String, Option<String>> {

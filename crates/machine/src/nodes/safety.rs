@@ -6,6 +6,8 @@
 
 mod control;
 mod panel;
+pub mod steps;
+mod tape;
 mod thread;
 mod turns;
 mod words;
@@ -161,6 +163,7 @@ impl<'a> Node<'a> {
                 self.take(&turned);
             }
             self.complain();
+            self.tell_steps(&mut works);
             let heartbeat_ms = self.context.clock().mono_ms() + HEARTBEAT_MS;
             tokio::select! {
                 biased;
@@ -269,6 +272,18 @@ impl<'a> Node<'a> {
         self.said = Some(operation);
     }
 
+    /// Lets whoever records know what was decided of what.
+    fn tell_steps(&mut self, works: &mut Works) {
+        let now_ms = self.context.clock().mono_ms();
+        let steps = works.steps();
+        if steps.asks_at(now_ms) {
+            steps.listen(self.context.bus().is_heard(topics::STEPS));
+        }
+        while let Some(pack) = works.steps().take() {
+            self.context.publish(Payload::Steps(Arc::new(pack)));
+        }
+    }
+
     /// Has written what must outlive the power: one wish after the other, the newest first.
     fn keep(&mut self, verdict: &Verdict) {
         let keep = verdict.keep;
@@ -283,10 +298,12 @@ impl<'a> Node<'a> {
     }
 
     /// Takes the power first, and then has written that the machine ended in order.
-    async fn end(mut self, works: Works) -> Result<(), NodeError> {
+    async fn end(mut self, mut works: Works) -> Result<(), NodeError> {
         self.told.sample.ending = true;
         let mut came = Vec::new();
         works.end(&self.told, &mut came).await?;
+        self.tell_steps(&mut works);
+        drop(works);
         let Some(last) = came.last().copied() else {
             return Ok(());
         };

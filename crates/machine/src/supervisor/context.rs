@@ -131,6 +131,11 @@ impl NodeContext {
         self.bus.publish(payload);
     }
 
+    /// The bus itself, for a node that passes on what others say.
+    pub fn bus(&self) -> &Bus {
+        &self.bus
+    }
+
     /// Its own name.
     pub fn name(&self) -> &'static str {
         self.name

@@ -1,5 +1,7 @@
 //! Why a machine stands.
 
+use serde::{Deserialize, Serialize};
+
 use super::config::{Action, Config};
 
 macro_rules! causes {
@@ -82,7 +84,7 @@ causes! {
 }
 
 /// A set of causes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Causes(u32);
 
 impl Causes {

@@ -8,7 +8,7 @@ use super::interface::{ACTUATORS_MAX, Condition};
 pub const RULES_MAX: usize = 16;
 
 /// How the safety of a machine is set up.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Config {
     /// Whether there is an emergency stop circuit, closed while nobody presses.
     pub estop_circuit: bool,
@@ -47,7 +47,7 @@ pub struct Config {
 }
 
 /// What one actuator may do.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Actuator {
     /// The greatest value, either way, in its unit.
     pub max: f64,
@@ -68,7 +68,7 @@ pub enum Start {
 }
 
 /// A row of the failsafe table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
     /// When this holds …
     pub when: Condition,

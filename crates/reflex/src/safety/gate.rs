@@ -1,21 +1,23 @@
 //! The one way to an actuator.
 
 use muster_model::vocabulary::Authority;
+use serde::{Deserialize, Serialize};
 
 use super::config::{Actuator, Config};
 use super::interface::{ACTUATORS_MAX, Drive, Outputs, Sample};
 
 /// A command for an actuator.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Command {
     /// What it shall do, in its unit.
+    #[serde(with = "crate::exact")]
     pub value: f64,
     /// In whose name, and until when.
     pub stamp: Stamp,
 }
 
 /// Without a good one nothing passes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
     /// In whose name.
     pub authority: Authority,
@@ -26,7 +28,8 @@ pub struct Stamp {
 }
 
 /// Why a command does not pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Refused {
     /// The machine stands.
     Standing,
@@ -57,7 +60,7 @@ impl Refused {
 }
 
 /// What passed, and what the outputs are.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Gate {
     enabled: bool,
     /// Who moved the machine last: sequences are counted for as long as it is the same.

@@ -11,7 +11,7 @@ use super::gate::{Command, Refused};
 pub const ACTUATORS_MAX: usize = 8;
 
 /// Everything that matters, as it is in this moment.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
     /// The circuit of the emergency stop.
     pub estop: Contact,
@@ -57,9 +57,10 @@ impl Default for Sample {
 }
 
 /// A measurement.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
     /// Its value.
+    #[serde(with = "crate::exact")]
     pub value: f64,
     /// When it was measured.
     pub at_us: u64,
@@ -114,7 +115,7 @@ impl Condition {
 }
 
 /// What somebody says of a condition. It is believed until it must have been said anew; from then on the condition holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {
     /// Whether it holds.
     pub holds: bool,
@@ -130,7 +131,7 @@ impl Told {
 }
 
 /// Presses at the machine, each counted since the runtime began.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Asks {
     /// Emergency stop.
     pub estop: u32,
@@ -143,14 +144,14 @@ pub struct Asks {
 }
 
 /// What can be asked for from afar. There is no way to ask for more motion.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RemoteAsks {
     /// Stop.
     pub stop: u32,
 }
 
 /// Until when who claims to move the machine.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
     /// A person who services the machine.
     pub service_until_us: u64,
@@ -163,7 +164,7 @@ pub struct Claims {
 }
 
 /// What is decided.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
     /// Where the machine stands.
     pub region: Region,
@@ -186,7 +187,7 @@ pub struct Verdict {
 }
 
 /// What the outputs shall be.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Outputs {
     /// Power for what moves.
     pub enable: bool,
@@ -195,7 +196,8 @@ pub struct Outputs {
 }
 
 /// What one actuator does.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Drive {
     /// Nothing.
     #[default]
@@ -205,7 +207,7 @@ pub enum Drive {
 }
 
 /// What outlives the machine's power.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
     /// Causes that a start does not end.
     pub causes: Causes,
@@ -214,7 +216,7 @@ pub struct Kept {
 }
 
 /// What shall be on disk, with a number that grows whenever it changes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Keeping {
     /// The number of this wish.
     pub number: u64,

@@ -1,5 +1,7 @@
 //! Whether what is measured fits what is asked for.
 
+use serde::{Deserialize, Serialize};
+
 use super::causes::{Cause, Causes};
 use super::config::Config;
 use super::interface::{Measured, Sample};
@@ -8,7 +10,7 @@ use super::interface::{Measured, Sample};
 const TOLERANCE: f64 = 1.1;
 
 /// What was measured so far.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Watch {
     /// Slow enough to be at rest since.
     slow_since_us: Option<u64>,

@@ -1,16 +1,18 @@
 //! The failsafe table at work.
 
+use serde::{Deserialize, Serialize};
+
 use super::causes::{Cause, Causes};
 use super::config::{Action, Clears, Config, RULES_MAX};
 use super::interface::Sample;
 
 /// How each rule stands.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Rules {
     rows: [Row; RULES_MAX],
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Row {
     /// The condition holds since.
     since_us: Option<u64>,

@@ -2,11 +2,12 @@
 
 use muster_model::ReportedState;
 use muster_model::state::{Location, Power, Resources, Thermal};
+use serde::{Deserialize, Serialize};
 
 use super::SectionKind;
 
 /// How far a measurement moves before it is news.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Deadbands {
     /// Processor time, in points.
     pub cpu_points: f64,

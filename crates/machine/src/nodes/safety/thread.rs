@@ -14,6 +14,8 @@ use muster_runtime::realtime::{Grants, boot_time};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use tokio::net::UnixStream;
 
+use super::steps::Writer;
+use super::tape;
 use super::turns::{Told, Turned, Turns};
 use crate::supervisor::NodeError;
 
@@ -34,6 +36,8 @@ pub(super) struct Loop {
     shared: Arc<Shared>,
     news: UnixStream,
     thread: Option<JoinHandle<()>>,
+    /// Every step, while somebody listens.
+    tape: tape::Taken,
     /// How many turns there were when it was last looked, and when that was.
     looked: (u64, Instant),
 }
@@ -68,8 +72,10 @@ impl Loop {
         let wakers = turns.wakers().map_err(refused("what wakes the loop"))?;
         let (told, hears) = triple_buffer::triple_buffer(&Told::default());
         let (tells, turned) = rtrb::RingBuffer::new(TURNS_WAITING);
+        let (records, tape) = tape::tape();
         let works = Worker {
             turns,
+            records,
             hears,
             tells,
             shared: shared.clone(),
@@ -91,6 +97,7 @@ impl Loop {
             shared,
             news,
             thread: Some(thread),
+            tape,
             looked: (0, Instant::now()),
         })
     }
@@ -148,7 +155,13 @@ impl Loop {
         Ok(())
     }
 
+    /// The steps that were taken, for whoever records.
+    pub(super) fn steps(&mut self) -> &mut Writer {
+        self.tape.steps()
+    }
+
     fn take(&mut self, came: &mut Vec<Turned>) {
+        self.tape.take();
         while let Ok(turned) = self.turned.pop() {
             came.push(turned);
         }
@@ -172,6 +185,8 @@ impl Drop for Loop {
 /// The loop on its thread.
 struct Worker {
     turns: Turns,
+    /// Every step, while somebody listens.
+    records: tape::Records,
     hears: triple_buffer::Output<Told>,
     tells: rtrb::Producer<Turned>,
     shared: Arc<Shared>,
@@ -212,11 +227,16 @@ impl Worker {
         self.hears.update();
         let told = *self.hears.output_buffer();
         let now_us = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
+        self.records.before(now_us, self.turns.safety());
         let turned = self.turns.turn(now_us, &told);
+        let much_waits = self.records.push(&turned);
         let is_news = is_last || self.said.is_none_or(|said| !is_same(&said, &turned.verdict));
         // What finds no room is still news in the next turn.
-        if is_news && self.tells.push(turned).is_ok() {
+        let told = is_news && self.tells.push(turned).is_ok();
+        if told {
             self.said = Some(turned.verdict);
+        }
+        if told || much_waits {
             // Full is as good as one more.
             let _ = rustix::io::write(&self.shared.news, &[1]);
         }

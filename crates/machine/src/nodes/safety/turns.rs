@@ -106,6 +106,11 @@ impl Turns {
         &self.config
     }
 
+    /// What decides, for whoever records.
+    pub(super) const fn safety(&self) -> &Safety {
+        &self.safety
+    }
+
     pub(super) const fn period(&self) -> Duration {
         self.period
     }

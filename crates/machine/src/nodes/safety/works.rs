@@ -7,6 +7,7 @@ use muster_runtime::Clock;
 use muster_runtime::realtime::boot_time;
 
 use super::Setup;
+use super::steps::Writer;
 use super::thread::Loop;
 use super::turns::{Told, Turned, Turns};
 use crate::supervisor::NodeError;
@@ -48,6 +49,7 @@ pub(super) struct Here {
     clock: Clock,
     time: LoopClock,
     due_ms: u64,
+    steps: Writer,
 }
 
 impl Works {
@@ -60,6 +62,7 @@ impl Works {
             clock,
             time: setup.time,
             due_ms: 0,
+            steps: Writer::default(),
         })))
     }
 
@@ -67,12 +70,26 @@ impl Works {
     pub(super) fn exchange(&mut self, told: &Told, came: &mut Vec<Turned>) -> Result<(), NodeError> {
         match self {
             Self::Here(here) => {
-                came.push(here.turns.turn(here.time.now_us(), told));
+                let now_us = here.time.now_us();
+                if here.steps.wants_key(now_us) {
+                    here.steps.key(now_us, here.turns.safety().clone());
+                }
+                let turned = here.turns.turn(now_us, told);
+                here.steps.push(now_us, &turned.sample, &turned.verdict);
+                came.push(turned);
                 let period_ms = u64::try_from(here.turns.period().as_millis()).unwrap_or(u64::MAX);
                 here.due_ms = here.clock.mono_ms().saturating_add(period_ms.max(1));
                 Ok(())
             }
             Self::Thread(thread) => thread.exchange(told, came),
+        }
+    }
+
+    /// The steps that were taken, for whoever records.
+    pub(super) fn steps(&mut self) -> &mut Writer {
+        match self {
+            Self::Here(here) => &mut here.steps,
+            Self::Thread(thread) => thread.steps(),
         }
     }
 
@@ -85,8 +102,8 @@ impl Works {
     }
 
     /// The last turn: what moves has no power after it.
-    pub(super) async fn end(mut self, told: &Told, came: &mut Vec<Turned>) -> Result<(), NodeError> {
-        match &mut self {
+    pub(super) async fn end(&mut self, told: &Told, came: &mut Vec<Turned>) -> Result<(), NodeError> {
+        match self {
             Self::Here(_) => self.exchange(told, came),
             Self::Thread(thread) => thread.end(told, came).await,
         }
