@@ -2,11 +2,14 @@
 //!
 //! Begin with [`Shard::step`]. A machine's life here is: `hello` ([`hello`]) → session → records ([`records`]) → what is
 //! on disk is folded into its view and acknowledged → presence ([`presence`]) judged from what is heard. What people
-//! decide about a machine is in [`profile`], the stop that they ask of it in [`stop`], what they want it to become in [`desired`].
+//! decide about a machine is in [`profile`], the stop that they ask of it in [`stop`], other commands in [`command`], what they want
+//! it to become in [`desired`].
 //!
 //! Nothing is folded, shown, welcomed or acknowledged before the log has it: what was accepted but is not on disk yet
 //! lives in [`Pending`].
 
+mod answers;
+mod command;
 mod desired;
 mod hello;
 mod interface;
@@ -25,17 +28,19 @@ use std::sync::Arc;
 use muster_model::view::Profile;
 use muster_model::{
     DesiredState, DesiredVersion, Entry, MachineEntry, MachineId, MachineView, RecordNumber, SequenceNumber,
-    SessionNumber, StateVersion, StreamVersion, Timestamp,
+    SessionNumber, StateVersion, StreamVersion,
 };
 use muster_protocol::link::{Ack, Bye, ByeReason, Envelope, MachineMessage, ServerMessage, TokenBucket};
 
 use crate::Now;
+use answers::{Asked, stop_said};
+pub use command::{COMMANDS_OPEN_MAX, CommandError, CommandIssued, CommandOrder, Rules, rules};
 pub use desired::{DesiredChange, DesiredError, DesiredResult};
 use hello::Greeting;
 pub use interface::{Append, ConnectionId, Effect, Figures, Input, Options, Placed, RequestId, Ticket};
 pub use places::Places;
 pub use profile::{ProfileChange, ProfileError};
-pub use stop::{StopError, StopIssued, StopOrder};
+pub use stop::{StopError, StopOrder};
 
 /// What a machine has said and the log does not hold yet.
 #[derive(Clone, Debug)]
@@ -103,21 +108,6 @@ struct Batch {
     /// Machines whose entries here build on a batch that failed: the log will refuse this one, too, and they have
     /// started over already.
     doomed: BTreeSet<MachineId>,
-}
-
-/// What a person asked for whose entry is on its way to the log.
-#[derive(Clone, Debug)]
-enum Asked {
-    /// Another profile.
-    Profile,
-    /// Another desired state.
-    Desired,
-    /// A stop.
-    Stop {
-        command_id: String,
-        issued: Timestamp,
-        expires: Timestamp,
-    },
 }
 
 /// One shard of the fleet.
@@ -212,6 +202,11 @@ impl Shard {
                 machine,
                 order,
             } => self.stop(now, request, machine, order),
+            Input::Command {
+                request,
+                machine,
+                order,
+            } => self.command(now, request, machine, order),
             Input::Drain { retry_after_ms } => self.drain(now, retry_after_ms),
         }
     }
@@ -275,6 +270,11 @@ impl Shard {
     /// Figures, counted since the shard began.
     pub fn figures(&self) -> Figures {
         self.figures
+    }
+
+    /// Whether a machine may be told something now.
+    pub fn is_in_session(&self, machine: MachineId) -> bool {
+        self.in_session(machine).is_some()
     }
 
     /// Connections in session, welcomed or about to be.
@@ -387,6 +387,7 @@ impl Shard {
         let mut recorded = Vec::with_capacity(batch.entries.len());
         let mut acks: BTreeSet<MachineId> = BTreeSet::new();
         let mut desired: BTreeSet<MachineId> = BTreeSet::new();
+        let said: BTreeMap<String, ConnectionId> = batch.answers.iter().filter_map(stop_said).collect();
         for (append, placed) in batch.entries.into_iter().zip(placed) {
             let Some(slot) = self.slots.get_mut(&append.machine) else {
                 continue;
@@ -400,7 +401,8 @@ impl Shard {
                 desired.insert(append.machine);
             }
             self.touch(append.machine);
-            self.tell_stop(now, append.machine, &append.entry);
+            let said = append.entry.command_id().and_then(|id| said.get(id).copied());
+            self.tell(now, append.machine, &append.entry, said);
             recorded.push(Entry {
                 position: placed.position,
                 machine: append.machine,
@@ -422,69 +424,18 @@ impl Shard {
         }
     }
 
-    /// What a person asked for is in the log.
-    fn answer(&mut self, request: RequestId, machine: MachineId, asked: Asked) {
-        let Some(slot) = self.slots.get(&machine) else {
-            return;
-        };
-        let effect = match asked {
-            Asked::Profile => Effect::Answer {
-                request,
-                result: Ok(slot.view.profile.clone()),
-            },
-            Asked::Desired => Effect::DesiredChanged {
-                request,
-                result: Ok(slot.view.desired.clone()),
-            },
-            Asked::Stop {
-                command_id,
-                issued,
-                expires,
-            } => Effect::Stopped {
-                request,
-                machine,
-                result: Ok(StopIssued {
-                    command_id,
-                    issued,
-                    expires,
-                    in_session: self.in_session(machine).is_some(),
-                }),
-            },
-        };
-        self.effects.push(effect);
-    }
-
-    /// What a person asked for did not get into the log.
-    fn answer_lost(&mut self, request: RequestId, machine: MachineId, asked: Asked, reason: &str) {
-        let reason = reason.to_owned();
-        self.effects.push(match asked {
-            Asked::Profile => Effect::Answer {
-                request,
-                result: Err(ProfileError::NotPersisted { reason }),
-            },
-            Asked::Desired => Effect::DesiredChanged {
-                request,
-                result: Err(DesiredError::NotPersisted { reason }),
-            },
-            Asked::Stop { .. } => Effect::Stopped {
-                request,
-                machine,
-                result: Err(StopError::NotPersisted { reason }),
-            },
-        });
-    }
-
     /// A batch is lost: whoever had something in it starts over from what is on disk.
     fn not_persisted(&mut self, now: Now, ticket: Ticket, reason: &str) {
         let Some(batch) = self.in_flight.pop_front_if(|batch| batch.ticket == ticket) else {
             return;
         };
+        // Before anything else: starting over ends their connections, and a stop is to be said on them.
+        for (request, machine, asked) in batch.answers {
+            self.answer_lost(now, request, machine, asked, reason);
+        }
         let machines: BTreeSet<MachineId> = batch.entries.iter().map(|append| append.machine).collect();
         for machine in machines.difference(&batch.doomed).copied() {
             self.start_over(now, machine, reason);
-        }
-        for (request, machine, asked) in batch.answers {
-            self.answer_lost(request, machine, asked, reason);
         }
     }
 
@@ -500,7 +451,7 @@ impl Shard {
         let answers = std::mem::take(&mut self.batch.answers);
         for (request, about, asked) in answers {
             if about == machine {
-                self.answer_lost(request, machine, asked, reason);
+                self.answer_lost(now, request, machine, asked, reason);
             } else {
                 self.batch.answers.push((request, about, asked));
             }

@@ -8,6 +8,7 @@
 
 mod backoff;
 mod client;
+mod commands;
 mod desired;
 mod error;
 mod fleet;

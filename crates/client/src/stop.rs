@@ -4,6 +4,7 @@ use muster_model::MachineId;
 use muster_protocol::api::{StopMachine, StopRequest, StopsIssued};
 use reqwest::Method;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::client::{Client, Request};
 use crate::error::ClientError;
@@ -20,7 +21,11 @@ impl Client {
         self.post(&["stop"], body).await
     }
 
-    async fn post<T: Serialize>(&self, path: &[&str], body: &T) -> Result<StopsIssued, ClientError> {
+    pub(crate) async fn post<T: Serialize, A: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        body: &T,
+    ) -> Result<A, ClientError> {
         let request = self.prepare(Request {
             method: Method::POST,
             path,

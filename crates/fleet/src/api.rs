@@ -1,8 +1,9 @@
 //! The REST API under `/api/v1`, and the document that describes it.
 //!
-//! A folder a resource: [`machines`], [`events`], [`fleet`], [`profile`], [`desired`], [`series`], [`stop`]. Query strings come through
+//! A folder a resource: [`machines`], [`events`], [`fleet`], [`profile`], [`desired`], [`series`], [`stop`], [`commands`]. Query strings come through
 //! [`params`], errors leave through [`error`], and [`convert`] is the one place where the domain becomes a document.
 
+pub mod commands;
 pub mod convert;
 pub mod desired;
 pub mod document;
@@ -46,6 +47,7 @@ pub fn described() -> OpenApiRouter<GatewayState> {
         .routes(routes!(desired::put, desired::remove))
         .routes(routes!(stop::one))
         .routes(routes!(stop::several))
+        .routes(routes!(commands::list, commands::give))
         .routes(routes!(events::list))
         .routes(routes!(fleet::summary))
         .routes(routes!(fleet::timeline))

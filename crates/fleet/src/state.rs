@@ -21,7 +21,9 @@ use std::sync::{Arc, OnceLock};
 
 use muster_brain::Now;
 use muster_brain::live::Published;
-use muster_brain::shard::{ConnectionId, ProfileChange, ProfileError};
+use muster_brain::shard::{
+    CommandError, CommandIssued, CommandOrder, ConnectionId, ProfileChange, ProfileError,
+};
 use muster_model::view::Profile;
 use muster_model::{LogPosition, MachineId, MachineView, StreamVersion, Timestamp};
 use muster_runtime::Clock;
@@ -231,6 +233,24 @@ impl Fleet {
             .send(message)
             .await
             .map_err(|_| Stopping)?;
+        answer.await.map_err(|_| Stopping)
+    }
+
+    /// Gives a machine a command other than stop. Answered when the log has it; what the machine makes of it shows in its
+    /// view.
+    pub async fn command(
+        &self,
+        machine: MachineId,
+        order: CommandOrder,
+    ) -> Result<Result<CommandIssued, CommandError>, Stopping> {
+        let (reply, answer) = oneshot::channel();
+        let message = ShardMessage::Command {
+            machine,
+            order,
+            reply,
+        };
+        let inbox = &self.shard_of(machine).inbox;
+        inbox.send(message).await.map_err(|_| Stopping)?;
         answer.await.map_err(|_| Stopping)
     }
 }

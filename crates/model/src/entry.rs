@@ -76,6 +76,9 @@ pub enum MachineEntry {
         boot_id: BootId,
         /// The version of its runtime.
         agent_version: String,
+        /// The kinds of commands that it carries out, as it said. Sessions of before machines said so have none.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        commands: Vec<String>,
     },
     /// The server's judgement of the machine's presence changed.
     PresenceChanged {
@@ -132,12 +135,15 @@ pub enum MachineEntry {
         /// Why it was refused, for a person.
         reason: String,
     },
-    /// Somebody asked the machine for something; it is said to the machine after this is on disk.
+    /// Somebody asked the machine for something. It is said to the machine after this is on disk; a stop at once.
     CommandIssued {
         /// Names the command for ever.
         command_id: String,
         /// What is asked for, in the link's word: `stop` …
         kind: String,
+        /// How, as it is said to the machine.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        arguments: Option<JsonText>,
         /// Who asks.
         issuer: String,
         /// Why.
@@ -204,6 +210,15 @@ impl MachineEntry {
             | Self::DesiredChanged { .. }
             | Self::Renamed { .. }
             | Self::Labelled { .. } => None,
+        }
+    }
+
+    /// The command that this gives.
+    pub fn command_id(&self) -> Option<&str> {
+        if let Self::CommandIssued { command_id, .. } = self {
+            Some(command_id)
+        } else {
+            None
         }
     }
 

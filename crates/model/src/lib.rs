@@ -6,6 +6,7 @@
 //!
 //! This crate knows nothing of sockets, frames, files, clocks or tasks. Everyone rebuilds when it changes: keep it small.
 
+pub mod command;
 pub mod desired;
 pub mod devices;
 pub mod entry;
@@ -23,6 +24,7 @@ pub mod vocabulary;
 #[cfg(test)]
 mod tests;
 
+pub use command::{Accepts, CommandAnswer, GivenCommand, RecentCommands};
 pub use desired::DesiredState;
 pub use entry::{Entry, MachineEntry, MachineEvent};
 pub use filter::{Filter, FilterError};
@@ -32,7 +34,7 @@ pub use ids::{
 };
 pub use state::{ReportedState, StatePatch};
 pub use status::{Status, StatusWord};
-pub use stop::{LastStop, StopAnswer};
+pub use stop::LastStop;
 pub use telemetry::Sample;
 pub use time::Timestamp;
 pub use topic::{Topic, TopicPattern};

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::command::CommandAnswer;
 use crate::state::Operation;
 use crate::time::Timestamp;
 use crate::vocabulary::Safety;
@@ -27,7 +28,7 @@ pub struct LastStop {
     pub expires: Timestamp,
     /// What the machine answered first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub answer: Option<StopAnswer>,
+    pub answer: Option<CommandAnswer>,
     /// When the machine's reported state first showed, after the stop was asked for, that its safety region holds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub standing_at: Option<Timestamp>,
@@ -39,25 +40,6 @@ pub struct LastStop {
     pub released_at: Option<Timestamp>,
 }
 
-/// What a machine answered to a stop.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StopAnswer {
-    /// `accepted`, `duplicate`, `expired` or `refused`.
-    pub outcome: String,
-    /// Why, where it was not accepted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// When.
-    pub at: Timestamp,
-}
-
-impl StopAnswer {
-    /// Whether the machine has the stop. One that it knows already it had before.
-    pub fn is_receipt(&self) -> bool {
-        matches!(self.outcome.as_str(), "accepted" | "duplicate")
-    }
-}
-
 impl LastStop {
     /// Whether the machine has yet to be told: it did not answer, and may still carry it out.
     pub fn is_open(&self, now: Timestamp) -> bool {
@@ -66,12 +48,12 @@ impl LastStop {
 
     /// Whether what the machine reports may still say how far this stop got.
     fn is_followed(&self) -> bool {
-        self.answer.as_ref().is_none_or(StopAnswer::is_receipt)
+        self.answer.as_ref().is_none_or(CommandAnswer::is_receipt)
     }
 
     /// The machine answered. Only the first answer counts; what it had reported before it answered is part of it: a
     /// machine that stood already has nothing new to report.
-    pub(crate) fn answered(&mut self, mut answer: StopAnswer, reported: Option<&Operation>) {
+    pub(crate) fn answered(&mut self, mut answer: CommandAnswer, reported: Option<&Operation>) {
         if self.answer.is_some() {
             return;
         }

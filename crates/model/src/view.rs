@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::command::{Accepts, CommandAnswer, GivenCommand, RecentCommands};
 use crate::desired::{DesiredSection, DesiredState};
 use crate::entry::{MachineEntry, StateChange};
 use crate::ids::{BootId, LogPosition, MachineId, RecordNumber, SessionNumber, StateVersion, StreamVersion};
 use crate::state::{ReportedState, SectionTimes};
 use crate::status::Status;
-use crate::stop::{LastStop, STOP_KIND, StopAnswer};
+use crate::stop::{LastStop, STOP_KIND};
 use crate::telemetry;
 use crate::time::Timestamp;
 use crate::vocabulary::Presence;
@@ -105,6 +106,10 @@ pub struct MachineView {
     pub last_stop: Option<Arc<LastStop>>,
     /// What people want it to become; none where nobody ever said.
     pub desired: Option<Arc<DesiredState>>,
+    /// The kinds of commands that it carries out, as it said when it last connected.
+    pub accepts: Accepts,
+    /// The commands that were last given to it, stops among them.
+    pub commands: RecentCommands,
     /// When anything was last heard of it: from memory where the server is running, from the log otherwise.
     pub last_seen: Timestamp,
     /// Its latest telemetry.
@@ -136,6 +141,11 @@ struct Snapshot {
     /// Nor of any desired state before there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     desired: Option<Arc<DesiredState>>,
+    /// Nor of what machines accept, and what they were given.
+    #[serde(default, skip_serializing_if = "Accepts::is_empty")]
+    accepts: Accepts,
+    #[serde(default, skip_serializing_if = "RecentCommands::is_empty")]
+    commands: RecentCommands,
     last_seen: Timestamp,
 }
 
@@ -160,6 +170,8 @@ impl MachineView {
             presence_reason: "never connected".into(),
             last_stop: None,
             desired: None,
+            accepts: Accepts::default(),
+            commands: RecentCommands::default(),
             last_seen: now,
             vitals: Vitals::default(),
         }
@@ -195,7 +207,9 @@ impl MachineView {
                 session,
                 boot_id,
                 agent_version: _,
+                commands,
             } => {
+                self.accepts.say(commands);
                 self.session = *session;
                 self.boot_id = Some(*boot_id);
                 self.last_seen = self.last_seen.max(recorded_at);
@@ -235,11 +249,23 @@ impl MachineView {
             MachineEntry::CommandIssued {
                 command_id,
                 kind,
+                arguments,
                 issuer,
                 reason,
                 issued,
                 expires,
             } => {
+                let given = GivenCommand {
+                    command_id: command_id.clone(),
+                    kind: kind.clone(),
+                    arguments: arguments.clone(),
+                    issuer: issuer.clone(),
+                    reason: reason.clone(),
+                    issued: *issued,
+                    expires: *expires,
+                    answer: None,
+                };
+                self.commands.given(recorded_at, given);
                 if kind == STOP_KIND {
                     self.last_stop = Some(Arc::new(LastStop {
                         command_id: command_id.clone(),
@@ -261,15 +287,16 @@ impl MachineView {
                 outcome,
                 reason,
             } => {
+                let answer = CommandAnswer {
+                    outcome: outcome.clone(),
+                    reason: reason.clone(),
+                    at: *at,
+                };
+                self.commands.answered(command_id, &answer);
                 if let Some(stop) = &mut self.last_stop
                     && stop.command_id == *command_id
                     && stop.answer.is_none()
                 {
-                    let answer = StopAnswer {
-                        outcome: outcome.clone(),
-                        reason: reason.clone(),
-                        at: *at,
-                    };
                     Arc::make_mut(stop).answered(answer, self.reported.operation.as_deref());
                 }
             }
@@ -332,6 +359,8 @@ impl MachineView {
             presence_reason: self.presence_reason.clone(),
             last_stop: self.last_stop.clone(),
             desired: self.desired.clone(),
+            accepts: self.accepts.clone(),
+            commands: self.commands.clone(),
             last_seen: self.last_seen,
         })
     }
@@ -357,6 +386,8 @@ impl MachineView {
             presence_reason: kept.presence_reason,
             last_stop: kept.last_stop,
             desired: kept.desired,
+            accepts: kept.accepts,
+            commands: kept.commands,
             last_seen: kept.last_seen,
             vitals: Vitals::default(),
         })

@@ -13,6 +13,7 @@ macro_rules! document {
     };
 }
 
+mod command;
 mod desired;
 mod problem;
 mod stop;
@@ -26,6 +27,7 @@ use muster_model::{BootId, LogPosition, MachineId, RecordNumber, ReportedState, 
 use muster_model::{StateVersion, StatusWord, Timestamp};
 use serde::{Deserialize, Serialize};
 
+pub use command::{CommandTold, GiveCommand, GivenCommand, MachineCommands};
 pub use desired::{DESIRED_REASON_MAX_CHARS, Desired, DesiredChange, DesiredSection};
 pub use problem::{Problem, ProblemField};
 pub use stop::{
@@ -140,6 +142,8 @@ document! {
         presence_reason: String,
         /// When the fleet met it.
         registered_at: Timestamp,
+        /// The kinds of commands that it carries out, as it said when it last connected. `stop` can always be asked for.
+        accepts: Vec<String>,
         /// Its latest session.
         session: SessionNumber,
         /// The boot that session belongs to.

@@ -6,6 +6,7 @@
 //! Who may say what when is not decided here, but in `muster-reflex` (machine) and `muster-brain` (server).
 
 pub mod bucket;
+pub mod command;
 pub mod compression;
 pub mod decode;
 pub mod encode;
@@ -22,6 +23,7 @@ mod tests;
 use muster_model::{MachineId, RecordNumber, SequenceNumber, SessionNumber, Timestamp};
 
 pub use bucket::TokenBucket;
+pub use command::{ARGUMENTS_MAX_BYTES, ArgumentsError, CommandKind};
 pub use decode::{DecodeError, Decoder, EVENT_MESSAGE_MAX_CHARS, Minor, RefusedRecord};
 pub use encode::encode;
 pub use limits::Limits;
@@ -35,7 +37,7 @@ pub const VERSION: u16 = 1;
 /// The oldest version that the server still speaks. Once there is a version 2, this stays one behind.
 pub const OLDEST_VERSION: u16 = 1;
 /// The minor version that this code speaks: grows when payloads gain optional fields.
-pub const MINOR: u16 = 0;
+pub const MINOR: u16 = 1;
 /// The path a machine connects to.
 pub const PATH: &str = "/machine";
 

@@ -182,6 +182,7 @@ impl Link {
             boot_id: self.identity.boot_id,
             capabilities: vec!["events".into(), "logs".into(), "state".into(), "telemetry".into()],
             dictionaries: self.options.dictionaries.clone(),
+            commands: self.options.commands.iter().map(ToString::to_string).collect(),
             last_session: self.last_session,
             desired_version: self.desired_version.0,
             records: self

@@ -1,7 +1,7 @@
 //! From `hello` to `welcome`: who is there, which version is spoken, which connection is over, what was lost.
 
 use muster_model::{
-    BootId, DesiredVersion, MachineEntry, MachineId, MachineView, RecordNumber, SequenceNumber, SessionNumber,
+    DesiredVersion, MachineEntry, MachineId, MachineView, RecordNumber, SequenceNumber, SessionNumber,
 };
 use muster_protocol::link::{
     ByeReason, Envelope, Hello, MINOR, MachineMessage, OLDEST_VERSION, ServerMessage, VERSION, Welcome,
@@ -116,7 +116,7 @@ impl Shard {
         if let Some(slot) = self.slots.get_mut(&machine) {
             slot.desired_held = DesiredVersion(hello.desired_version);
         }
-        self.append(machine, opened(session, hello.boot_id, &hello.agent_version));
+        self.append(machine, opened(session, hello));
         self.note_lost_records(machine, hello);
         self.connections.insert(
             id,
@@ -244,14 +244,16 @@ impl Shard {
             ServerMessage::Welcome(Box::new(welcome)),
         );
         self.tell_open_stop(now, greeting.connection, greeting.machine);
+        self.tell_open_commands(now, greeting.connection, greeting.machine);
         self.tell_newer_desired(now, greeting.connection, greeting.machine);
     }
 }
 
-fn opened(session: SessionNumber, boot_id: BootId, agent_version: &str) -> MachineEntry {
+fn opened(session: SessionNumber, hello: &Hello) -> MachineEntry {
     MachineEntry::SessionOpened {
         session,
-        boot_id,
-        agent_version: agent_version.to_owned(),
+        boot_id: hello.boot_id,
+        agent_version: hello.agent_version.clone(),
+        commands: hello.commands.clone(),
     }
 }

@@ -8,9 +8,10 @@ use muster_protocol::link::{
     Envelope, Limits, LogReport, MachineMessage, RefusedRecord, ServerMessage, Telemetry,
 };
 
+use super::command::{CommandError, CommandIssued, CommandOrder};
 use super::desired::{DesiredChange, DesiredResult};
 use super::profile::{ProfileChange, ProfileError};
-use super::stop::{StopError, StopIssued, StopOrder};
+use super::stop::{StopError, StopOrder};
 
 /// One WebSocket of one machine. Never used twice while the server runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -149,6 +150,15 @@ pub enum Input {
         /// The stop.
         order: StopOrder,
     },
+    /// A person gives a machine another command.
+    Command {
+        /// Where the answer goes.
+        request: RequestId,
+        /// Which machine.
+        machine: MachineId,
+        /// The command.
+        order: CommandOrder,
+    },
     /// End every connection in order.
     Drain {
         /// When the machines may come back.
@@ -247,7 +257,14 @@ pub enum Effect {
         /// Of which machine.
         machine: MachineId,
         /// Whether it is in the log, and on its way to the machine.
-        result: Result<StopIssued, StopError>,
+        result: Result<CommandIssued, StopError>,
+    },
+    /// Tell a person what became of another command.
+    Commanded {
+        /// Which request.
+        request: RequestId,
+        /// Whether it is in the log, and on its way to the machine.
+        result: Result<CommandIssued, CommandError>,
     },
 }
 
@@ -280,4 +297,10 @@ pub struct Figures {
     pub desired_said_at_welcome: u64,
     /// Stops that were said to a machine with its welcome, because it had not answered them.
     pub stops_said_at_welcome: u64,
+    /// Stops that were said to their machine and that the log did not take.
+    pub stops_without_record: u64,
+    /// Other commands that were put into the log.
+    pub commands_issued: u64,
+    /// Other commands that were said to a machine with its welcome, because it had not answered them.
+    pub commands_said_at_welcome: u64,
 }

@@ -1,12 +1,15 @@
-//! Remote stop: put into the log, then said to the machine, and said again to a machine that comes back without having
-//! answered.
+//! Remote stop: said to the machine at once if it is in session, put into the log, and said again to a machine that comes
+//! back without having answered.
+//!
+//! Saying it waits for nothing, because standing is the safe direction; that it was issued is said to people only when the
+//! log has it.
 //!
 //! There is no inverse: nothing here clears a stop or lets anything move. What came of a stop stands in the view, folded
 //! from what the machine reports ([`muster_model::LastStop`]).
 
 use muster_model::stop::STOP_KIND;
 use muster_model::{Authority, MachineEntry, MachineId, Timestamp};
-use muster_protocol::link::{Command, CommandKind, ServerMessage};
+use muster_protocol::link::{Command, CommandKind};
 
 use super::{Asked, ConnectionId, Effect, RequestId, Shard};
 use crate::Now;
@@ -30,29 +33,30 @@ pub enum StopError {
     /// The fleet does not know the machine.
     #[error("there is no such machine")]
     NoSuchMachine,
+    /// The server ended before it was known whether the log took it, and whether the machine was told.
+    #[error("the server is being stopped: whether the machine was told is not known")]
+    Stopping,
     /// The log did not take it.
-    #[error("it could not be stored: {reason}")]
+    #[error("{} {reason}", unrecorded(*told))]
     NotPersisted {
+        /// Whether the machine was told all the same.
+        told: bool,
         /// Why.
         reason: String,
     },
 }
 
-/// A stop that is in the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StopIssued {
-    /// Names the command.
-    pub command_id: String,
-    /// When it was asked for.
-    pub issued: Timestamp,
-    /// From when on the machine must not carry it out any more.
-    pub expires: Timestamp,
-    /// Whether the machine is in session: it was told at once. Otherwise it is told when it comes back, if that is in time.
-    pub in_session: bool,
+fn unrecorded(told: bool) -> &'static str {
+    if told {
+        "the machine was told, the log has no record of it:"
+    } else {
+        "it could not be stored, and the machine was not told:"
+    }
 }
 
 impl Shard {
-    /// Puts a stop on its way to the log. The person is answered, and the machine told, when it is there.
+    /// Says a stop to the machine if that is in session, and puts it on its way to the log. The person is answered when it is
+    /// there.
     pub(super) fn stop(&mut self, now: Now, request: RequestId, machine: MachineId, order: StopOrder) {
         if !self.slots.contains_key(&machine) {
             let result = Err(StopError::NoSuchMachine);
@@ -63,11 +67,17 @@ impl Shard {
             });
             return;
         }
-        let (issued, command_id) = (now.wall, order.command_id);
+        let issued = now.wall;
         let expires = issued.plus_millis(i64::try_from(order.lifetime_ms).unwrap_or(i64::MAX));
+        let command = command(&order.command_id, &order.issuer, &order.reason, issued, expires);
+        // It waits for no disk: that it stands is what matters, and a log that takes its time must not decide about it.
+        let said = self
+            .in_session(machine)
+            .filter(|connection| self.say_command(now, *connection, machine, command.clone()));
         let entry = MachineEntry::CommandIssued {
-            command_id: command_id.clone(),
+            command_id: order.command_id,
             kind: STOP_KIND.to_owned(),
+            arguments: None,
             issuer: order.issuer,
             reason: order.reason,
             issued,
@@ -75,32 +85,27 @@ impl Shard {
         };
         self.append(machine, entry);
         let asked = Asked::Stop {
-            command_id,
-            issued,
-            expires,
+            command: Box::new(command),
+            said,
         };
         self.batch.answers.push((request, machine, asked));
     }
 
-    /// A stop is in the log and folded in: says it to the machine, if that is in session.
-    pub(super) fn tell_stop(&mut self, now: Now, machine: MachineId, entry: &MachineEntry) {
-        let MachineEntry::CommandIssued {
-            command_id,
-            issuer,
-            reason,
-            issued,
-            expires,
-            ..
-        } = entry
-        else {
-            return;
+    /// The log did not take a stop. A machine that came into session meanwhile is told now; whether the machine was told.
+    pub(super) fn stop_lost(
+        &mut self,
+        now: Now,
+        machine: MachineId,
+        command: Command,
+        said: Option<ConnectionId>,
+    ) -> bool {
+        let here = self.in_session(machine).filter(|here| Some(*here) != said);
+        let told = match here {
+            Some(here) => self.say_command(now, here, machine, command) || said.is_some(),
+            None => said.is_some(),
         };
-        self.figures.stops_issued += 1;
-        // A machine that is yet to be welcomed is told with its welcome.
-        if let Some(connection) = self.in_session(machine) {
-            let command = command(command_id, issuer, reason, *issued, *expires);
-            self.say_stop(now, connection, machine, command);
-        }
+        self.figures.stops_without_record += u64::from(told);
+        told
     }
 
     /// A machine was welcomed: says its last stop again, if it never answered that and may still carry it out. The machine
@@ -122,27 +127,7 @@ impl Shard {
             stop.issued,
             stop.expires,
         );
-        self.say_stop(now, connection, machine, command);
-    }
-
-    fn say_stop(&mut self, now: Now, connection: ConnectionId, machine: MachineId, command: Command) {
-        if now.wall < command.expires {
-            self.send(
-                now,
-                connection,
-                machine,
-                ServerMessage::Command(Box::new(command)),
-            );
-        }
-    }
-
-    /// The connection on which a machine may be told something now.
-    pub(super) fn in_session(&self, machine: MachineId) -> Option<ConnectionId> {
-        let connection = self.slots.get(&machine)?.connection?;
-        self.connections
-            .get(&connection)
-            .is_some_and(|connection| connection.welcomed)
-            .then_some(connection)
+        self.say_command(now, connection, machine, command);
     }
 }
 

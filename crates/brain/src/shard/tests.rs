@@ -1,5 +1,6 @@
 //! The shard, step by step: a small bench with a log of its own, and what a machine says to it.
 
+mod commands;
 mod desired;
 mod greeting;
 mod log;
@@ -179,7 +180,8 @@ impl Bench {
             | Effect::Log { .. }
             | Effect::Answer { .. }
             | Effect::DesiredChanged { .. }
-            | Effect::Stopped { .. } => None,
+            | Effect::Stopped { .. }
+            | Effect::Commanded { .. } => None,
         });
         words.collect()
     }
@@ -227,6 +229,7 @@ fn hello(machine: MachineId, change: impl FnOnce(&mut Hello)) -> Envelope<Machin
         boot_id: BootId::from_uuid(Uuid::from_u128(9)),
         capabilities: Vec::new(),
         dictionaries: Vec::new(),
+        commands: Vec::new(),
         last_session: SessionNumber::ZERO,
         desired_version: 0,
         records: None,

@@ -8,8 +8,9 @@ use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use muster_model::{Filter, MachineId, Presence, Timestamp};
 use muster_protocol::api::{
-    DisplayName, EventPage, Labels, LogPage, Machine, MachinePage, MachineSummary, Problem, Stop,
-    StopRequest, StopTold, StopsIssued, Telemetry, Timeline,
+    CommandTold, DisplayName, EventPage, GiveCommand, GivenCommand, Labels, LogPage, Machine,
+    MachineCommands, MachinePage, MachineSummary, Problem, Stop, StopRequest, StopTold, StopsIssued,
+    Telemetry, Timeline,
 };
 
 use super::Received;
@@ -92,6 +93,8 @@ fn one_machine(
         ("PUT" | "DELETE", ["desired", section]) => {
             super::desired::answer(fleet, id, received, Some(section), query.get("reason"))
         }
+        ("GET", ["commands"]) => commands(fleet, index),
+        ("POST", ["commands"]) => give(fleet, index, received),
         (_, ["labels" | "display-name"]) => profile(fleet, index, received, rest[0]),
         _ => refuse(&problem(404, "MST-A004", "there is no such resource")),
     }
@@ -180,6 +183,59 @@ fn stop(fleet: &mut Fleet, received: &Received) -> Response {
         return refuse(&problem(422, "MST-A019", "no machine passes the filter"));
     }
     (StatusCode::ACCEPTED, Json(issued)).into_response()
+}
+
+/// The commands of a machine, once the next thing has happened to the newest.
+fn commands(fleet: &mut Fleet, index: usize) -> Response {
+    let machine = &fleet.machines[index];
+    let (machine_id, accepts) = (machine.summary.id, machine.accepts.clone());
+    let mut given = fleet.commands.iter_mut().filter(|(id, _)| *id == machine_id);
+    if let Some((_, newest)) = given.next()
+        && let Some(step) = fleet.command_steps.pop_front()
+    {
+        step(newest);
+    }
+    let items = fleet.commands.iter().filter(|(id, _)| *id == machine_id);
+    Json(MachineCommands {
+        machine_id,
+        accepts,
+        items: items.map(|(_, command)| command.clone()).collect(),
+    })
+    .into_response()
+}
+
+/// Notes a command, if the machine does that.
+fn give(fleet: &mut Fleet, index: usize, received: &Received) -> Response {
+    let body: GiveCommand = match serde_json::from_str(&received.body) {
+        Ok(body) => body,
+        Err(error) => return refuse(&problem(422, "MST-A003", &error.to_string())),
+    };
+    let machine = &fleet.machines[index];
+    if !machine.accepts.contains(&body.kind) {
+        let detail = format!("it does not carry out {}", body.kind);
+        return refuse(&problem(409, "MST-A030", &detail));
+    }
+    let lifetime_ms = 1_000 * i64::try_from(body.expires_in_s.unwrap_or(30)).unwrap_or(i64::MAX);
+    let command = GivenCommand {
+        command_id: format!("command-{}", fleet.commands.len() + 1),
+        kind: body.kind,
+        arguments: body.arguments,
+        issuer: "local".to_owned(),
+        reason: body.reason,
+        issued_at: fleet.now,
+        expires_at: fleet.now.plus_millis(lifetime_ms),
+        answer: None,
+        answer_reason: None,
+        answered_at: None,
+    };
+    let told = CommandTold {
+        machine_id: machine.summary.id,
+        machine_name: machine.summary.name.clone(),
+        told: machine.summary.presence != Presence::Lost,
+        command: command.clone(),
+    };
+    fleet.commands.insert(0, (told.machine_id, command));
+    (StatusCode::ACCEPTED, Json(told)).into_response()
 }
 
 /// The next thing happens to the stops of machines that are present.

@@ -13,7 +13,7 @@ use muster_model::{
     StateVersion, StatusWord, Timestamp,
 };
 use muster_protocol::api::{
-    Desired, Event, FleetSummary, LogLine, Machine, MachineSummary, Problem, Series, Stop,
+    Desired, Event, FleetSummary, GivenCommand, LogLine, Machine, MachineSummary, Problem, Series, Stop,
 };
 
 /// What the server knows, and how it is to behave.
@@ -43,6 +43,10 @@ pub struct Fleet {
     pub desired: BTreeMap<MachineId, Desired>,
     /// What becomes of that: each time somebody looks at a machine's, the next of these happens to it.
     pub desired_steps: VecDeque<fn(&mut Desired)>,
+    /// The commands that the machines were given, the newest first.
+    pub commands: Vec<(MachineId, GivenCommand)>,
+    /// What becomes of them: with each time that a machine's are asked for, the next of these happens to the newest.
+    pub command_steps: VecDeque<fn(&mut GivenCommand)>,
 }
 
 impl Fleet {
@@ -61,6 +65,8 @@ impl Fleet {
             stop_steps: VecDeque::new(),
             desired: BTreeMap::new(),
             desired_steps: VecDeque::new(),
+            commands: Vec::new(),
+            command_steps: VecDeque::new(),
         }
     }
 
@@ -180,6 +186,7 @@ pub fn machine(number: u32) -> Machine {
         profile_version: 3,
         presence_reason: "connected".to_owned(),
         registered_at: now.plus_millis(-3 * 86_400_000),
+        accepts: vec!["identify".to_owned(), "stop".to_owned()],
         session: SessionNumber(4),
         boot_id: None,
         highest_record: RecordNumber(57),

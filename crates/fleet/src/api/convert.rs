@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use muster_model::vocabulary::{Mode, Presence};
 use muster_model::{LogPosition, MachineEvent, MachineId, MachineView, StatusWord, Timestamp};
-use muster_protocol::api::{Event, FleetSummary, Machine, MachineSummary, Stop};
+use muster_protocol::api::{Event, FleetSummary, GivenCommand, Machine, MachineSummary, Stop};
 
 /// Below this charge a machine that is not charging is counted as low, in percent.
 const LOW_BATTERY_PERCENT: f64 = 20.0;
@@ -68,6 +68,23 @@ fn last_stop(view: &MachineView) -> Option<Stop> {
     })
 }
 
+/// A command that was given to a machine.
+pub fn command(given: &muster_model::GivenCommand) -> GivenCommand {
+    let answer = given.answer.as_ref();
+    GivenCommand {
+        command_id: given.command_id.clone(),
+        kind: given.kind.clone(),
+        arguments: given.arguments.clone(),
+        issuer: given.issuer.clone(),
+        reason: given.reason.clone(),
+        issued_at: given.issued,
+        expires_at: given.expires,
+        answer: answer.map(|answer| answer.outcome.clone()),
+        answer_reason: answer.and_then(|answer| answer.reason.clone()),
+        answered_at: answer.map(|answer| answer.at),
+    }
+}
+
 /// The whole of one machine.
 pub fn machine(view: &MachineView, at: Timestamp, past: bool, position: LogPosition) -> Machine {
     Machine {
@@ -79,6 +96,7 @@ pub fn machine(view: &MachineView, at: Timestamp, past: bool, position: LogPosit
         profile_version: view.profile.version.0,
         presence_reason: view.presence_reason.to_string(),
         registered_at: view.registered_at,
+        accepts: view.accepts.iter().map(str::to_owned).collect(),
         session: view.session,
         boot_id: view.boot_id,
         highest_record: view.highest_record,

@@ -97,6 +97,38 @@ impl ApiError {
         )
     }
 
+    /// The machine did not say that it carries out such commands.
+    pub fn not_accepted(detail: String) -> Self {
+        let title = "The machine does not do that";
+        Self::new(StatusCode::CONFLICT, "MST-A030", title, detail)
+    }
+
+    /// The command is for machines that are there, and this one is not.
+    pub fn not_in_session(detail: String) -> Self {
+        let title = "The machine is not connected";
+        Self::new(StatusCode::CONFLICT, "MST-A031", title, detail)
+    }
+
+    /// Too many commands wait for this machine's answer.
+    pub fn too_many_open(detail: String) -> Self {
+        let title = "Too many commands wait for this machine";
+        Self::new(StatusCode::CONFLICT, "MST-A032", title, detail)
+    }
+
+    /// Machines were told to stop, and the log did not take it.
+    pub fn told_without_record(told: usize, asked: usize, reason: &str) -> Self {
+        let who = match (told, asked) {
+            (1, 1) => "the machine was told".to_owned(),
+            (told, asked) => format!("{told} of {asked} machines were told"),
+        };
+        let detail = format!(
+            "{who} to stop, the log has no record of it ({reason}): look at what they report. Who was not told is away, \
+             and will not be told later"
+        );
+        let title = "The machine was told, the log has no record of it";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "MST-A033", title, detail)
+    }
+
     /// Something is asked of a selection of machines that holds none.
     pub fn nothing_selected(detail: &str) -> Self {
         Self::new(

@@ -1,7 +1,7 @@
 //! `POST /api/v1/machines/{id}/stop` and `POST /api/v1/stop`: remote stop.
 //!
-//! The answer says that the stop is in the log and whether the machine was told; how far it got shows in `last_stop` of
-//! each machine. Nothing here takes a stop back: only somebody at the machine lets it move again.
+//! A machine in session is told at once. The answer says that the stop is in the log, or that the machine was told and the log
+//! has no record of it; how far it got shows in `last_stop` of each machine. Nothing here takes a stop back: only somebody at the machine lets it move again.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,18 +24,18 @@ use crate::gateway::{Gateway, GatewayState};
 use crate::state::stops::StopResults;
 
 /// Who asks, until people have accounts.
-const ISSUER: &str = "local";
+pub(super) const ISSUER: &str = "local";
 
 /// Stop one machine
 #[utoipa::path(post, path = "/api/v1/machines/{id}/stop", tag = "machines", request_body = StopMachine,
     params(("id" = String, Path, description = "The machine", format = Uuid)), responses(
-    (status = 202, description = "The stop is in the log, and the machine told if it is in session", body = StopsIssued),
+    (status = 202, description = "The machine was told if it is in session, and the stop is in the log", body = StopsIssued),
     (status = 400, description = "The id or the body is not understood", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "There is no such machine", body = Problem, content_type = "application/problem+json"),
     (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
     (status = 415, description = "The body is not JSON", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "The reason or the time is wrong", body = Problem, content_type = "application/problem+json"),
-    (status = 503, description = "The store cannot do it now", body = Problem, content_type = "application/problem+json"),
+    (status = 503, description = "The log has no record of it. Machines in session were told all the same: the problem says whether", body = Problem, content_type = "application/problem+json"),
 ))]
 pub async fn one(
     State(state): State<GatewayState>,
@@ -51,14 +51,14 @@ pub async fn one(
 
 /// Stop several machines, or all
 #[utoipa::path(post, path = "/api/v1/stop", tag = "machines", request_body = StopRequest, responses(
-    (status = 202, description = "The stops are in the log, and each machine told that is in session. `refused` names those \
+    (status = 202, description = "Each machine was told that is in session, and the stops are in the log. `refused` names those \
         for which it could not be done", body = StopsIssued),
     (status = 400, description = "The body is not understood", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "None of the machines that were named exists", body = Problem, content_type = "application/problem+json"),
     (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
     (status = 415, description = "The body is not JSON", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "The selection, the reason or the time is wrong, or no machine is selected", body = Problem, content_type = "application/problem+json"),
-    (status = 503, description = "The store cannot do it now", body = Problem, content_type = "application/problem+json"),
+    (status = 503, description = "The log has no record of it. Machines in session were told all the same: the problem says whether", body = Problem, content_type = "application/problem+json"),
 ))]
 pub async fn several(
     State(state): State<GatewayState>,
@@ -77,25 +77,31 @@ struct Ask {
 
 impl Ask {
     fn of(state: &Gateway, reason: &str, expires_in_s: Option<u64>) -> Result<Self, ApiError> {
-        let reason = reason.trim();
-        let fits = (1..=STOP_REASON_MAX_CHARS).contains(&reason.chars().count());
-        if !fits || reason.chars().any(char::is_control) {
-            let detail = format!(
-                "say why, in 1 to {STOP_REASON_MAX_CHARS} characters without control characters: people at the machine \
-                 and those who look into it later read it"
-            );
-            return Err(ApiError::bad_body("reason", detail));
-        }
+        let reason = checked_reason(reason)?;
         let lifetime_s = expires_in_s.unwrap_or(state.options.stop_lifetime_s);
         if !(1..=STOP_LIFETIME_MAX_S).contains(&lifetime_s) {
             let detail = format!("{lifetime_s}: 1 to {STOP_LIFETIME_MAX_S} seconds are accepted");
             return Err(ApiError::bad_body("expires_in_s", detail));
         }
         Ok(Self {
-            reason: reason.to_owned(),
+            reason,
             lifetime_ms: lifetime_s * 1_000,
         })
     }
+}
+
+/// Why something is asked of a machine.
+pub(super) fn checked_reason(reason: &str) -> Result<String, ApiError> {
+    let reason = reason.trim();
+    let fits = (1..=STOP_REASON_MAX_CHARS).contains(&reason.chars().count());
+    if !fits || reason.chars().any(char::is_control) {
+        let detail = format!(
+            "say why, in 1 to {STOP_REASON_MAX_CHARS} characters without control characters: people at the machine \
+             and those who look into it later read it"
+        );
+        return Err(ApiError::bad_body("reason", detail));
+    }
+    Ok(reason.to_owned())
 }
 
 /// The machines that are meant, those in session first: they can be told now. Never none.
@@ -201,6 +207,7 @@ fn answer(
         refused: Vec::new(),
     };
     let mut lost = None;
+    let asked = results.len();
     for (machine_id, result) in results {
         match result {
             Ok(stop) => issued.stops.push(StopTold {
@@ -217,15 +224,27 @@ fn answer(
             }),
             Err(error) => {
                 let detail = error.to_string();
-                if let StopError::NotPersisted { reason } = error {
-                    lost = Some(reason);
+                let told = matches!(error, StopError::NotPersisted { told: true, .. });
+                if !matches!(error, StopError::NoSuchMachine) {
+                    lost = Some(error);
                 }
-                issued.refused.push(StopRefused { machine_id, detail });
+                issued.refused.push(StopRefused {
+                    machine_id,
+                    told,
+                    detail,
+                });
             }
         }
     }
+    let told = issued.refused.iter().filter(|refused| refused.told).count();
     match lost {
-        Some(reason) if issued.stops.is_empty() => Err(ApiError::not_persisted(&reason)),
+        Some(error) if issued.stops.is_empty() => Err(match error {
+            StopError::NotPersisted { reason, .. } if told > 0 => {
+                ApiError::told_without_record(told, asked, &reason)
+            }
+            StopError::NotPersisted { reason, .. } => ApiError::not_persisted(&reason),
+            StopError::NoSuchMachine | StopError::Stopping => ApiError::stopping(),
+        }),
         Some(_) | None => Ok((StatusCode::ACCEPTED, Json(issued))),
     }
 }

@@ -14,8 +14,8 @@ use futures_util::stream::FuturesOrdered;
 use muster_brain::Now;
 use muster_brain::live::{About, Content, Published};
 use muster_brain::shard::{
-    ConnectionId, DesiredChange, DesiredResult, Effect, Input, Placed, ProfileChange, ProfileError,
-    RequestId, Shard, StopOrder, Ticket,
+    CommandError, CommandIssued, CommandOrder, ConnectionId, DesiredChange, DesiredResult, Effect, Input,
+    Placed, ProfileChange, ProfileError, RequestId, Shard, StopOrder, Ticket,
 };
 use muster_model::view::Profile;
 use muster_model::{DesiredVersion, Entry, LogPosition, MachineEntry, MachineId, MachineView, StreamVersion};
@@ -114,6 +114,15 @@ pub enum ShardMessage {
         /// Where the answer goes, once all are answered for.
         reply: oneshot::Sender<StopResults>,
     },
+    /// A person gives a machine another command.
+    Command {
+        /// Which machine.
+        machine: MachineId,
+        /// The command.
+        order: CommandOrder,
+        /// Where the answer goes.
+        reply: CommandReply,
+    },
     /// Fold nothing more in until it is known after which entry of the log the checkpoint is; then give the views that
     /// changed since the last time this was asked, as they are after that entry.
     Checkpoint {
@@ -133,6 +142,8 @@ pub enum ShardMessage {
     },
 }
 
+/// Where the answer to a command goes.
+type CommandReply = oneshot::Sender<Result<CommandIssued, CommandError>>;
 type Receipts = FuturesOrdered<BoxFuture<'static, (Ticket, Result<Vec<muster_store::Placed>, LogError>)>>;
 
 /// What a shard works with.
@@ -181,6 +192,7 @@ pub struct ShardTask {
     requests: BTreeMap<RequestId, oneshot::Sender<Result<Arc<Profile>, ProfileError>>>,
     stops: Replies,
     desired: super::desired::Replies,
+    commands: BTreeMap<RequestId, CommandReply>,
     next_request: u64,
     /// Machines that changed since the last checkpoint.
     unsaved: BTreeSet<MachineId>,
@@ -229,6 +241,7 @@ impl ShardTask {
             requests: BTreeMap::new(),
             stops: Replies::default(),
             desired: BTreeMap::new(),
+            commands: BTreeMap::new(),
             next_request: 0,
             unsaved: BTreeSet::new(),
             hold: None,
@@ -369,6 +382,21 @@ impl ShardTask {
                     };
                     self.shard.step(now, stop);
                 }
+            }
+            ShardMessage::Command {
+                machine,
+                order,
+                reply,
+            } => {
+                self.next_request += 1;
+                let request = RequestId(self.next_request);
+                self.commands.insert(request, reply);
+                let command = Input::Command {
+                    request,
+                    machine,
+                    order,
+                };
+                self.shard.step(now, command);
             }
             ShardMessage::Checkpoint {
                 held,
@@ -539,6 +567,13 @@ impl ShardTask {
                     self.show_changes();
                     self.stops.add(request, machine, result);
                 }
+                Effect::Commanded { request, result } => {
+                    self.show_changes();
+                    if let Some(reply) = self.commands.remove(&request) {
+                        // Who asked may be gone.
+                        let _ = reply.send(result);
+                    }
+                }
             }
         }
         if self.barrier.is_some() && self.in_flight.is_empty() {
@@ -678,6 +713,12 @@ impl ShardTask {
         metrics::counter!("muster_stops_issued_total").increment(figures.stops_issued - since.stops_issued);
         metrics::counter!("muster_stops_said_at_welcome_total")
             .increment(figures.stops_said_at_welcome - since.stops_said_at_welcome);
+        metrics::counter!("muster_stops_without_record_total")
+            .increment(figures.stops_without_record - since.stops_without_record);
+        metrics::counter!("muster_commands_issued_total")
+            .increment(figures.commands_issued - since.commands_issued);
+        metrics::counter!("muster_commands_said_at_welcome_total")
+            .increment(figures.commands_said_at_welcome - since.commands_said_at_welcome);
     }
 }
 

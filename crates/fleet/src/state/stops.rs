@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
-use muster_brain::shard::{RequestId, StopError, StopIssued, StopOrder};
+use muster_brain::shard::{CommandIssued, RequestId, StopError, StopOrder};
 use muster_model::MachineId;
 use tokio::sync::oneshot;
 
@@ -17,7 +17,7 @@ use super::{Fleet, ShardMessage, Stopping};
 pub const STOP_PIECE_MAX: usize = 1_000;
 
 /// What became of the stop of each machine.
-pub type StopResults = Vec<(MachineId, Result<StopIssued, StopError>)>;
+pub type StopResults = Vec<(MachineId, Result<CommandIssued, StopError>)>;
 
 /// A shard's requests whose machines are not all answered for.
 #[derive(Default)]
@@ -52,7 +52,7 @@ impl Replies {
         &mut self,
         request: RequestId,
         machine: MachineId,
-        result: Result<StopIssued, StopError>,
+        result: Result<CommandIssued, StopError>,
     ) {
         let Some(gathering) = self.open.get_mut(&request) else {
             return;
@@ -98,11 +98,7 @@ impl Fleet {
                     let left = machines
                         .into_iter()
                         .chain(orders.drain(..).map(|(machine, _)| machine));
-                    let reason = Stopping.to_string();
-                    all.extend(left.map(|machine| {
-                        let reason = reason.clone();
-                        (machine, Err(StopError::NotPersisted { reason }))
-                    }));
+                    all.extend(left.map(|machine| (machine, Err(StopError::Stopping))));
                 }
             }
         }

@@ -309,8 +309,14 @@ impl Machine {
 
     /// A machine in session that holds the records behind `acked`, up to `record`.
     pub async fn come_back(address: SocketAddr, id: &str, acked: u64, record: u64) -> Self {
+        Self::connect_with(address, id, hello_with(id, acked, record)).await
+    }
+
+    /// A machine in session that begins with this hello.
+    pub async fn connect_with(address: SocketAddr, id: &str, hello: Value) -> Self {
         let mut socket = dial(address).await;
-        send(&mut socket, &hello_with(id, acked, record)).await;
+        send(&mut socket, &hello).await;
+        let record = hello["payload"]["highest_record"].as_u64().unwrap_or(0);
         let welcome = hear(&mut socket).await.unwrap();
         assert_eq!(welcome["type"], "welcome", "{welcome}");
         let session = welcome["payload"]["session"].as_u64().unwrap();

@@ -6,6 +6,7 @@
 )]
 
 mod api;
+mod commands;
 mod compression;
 mod crash;
 mod desired;

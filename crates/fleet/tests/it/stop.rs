@@ -221,7 +221,7 @@ async fn a_selection_and_all_are_stopped_and_nobody_else() {
     let named = json!({ "machines": [id(1), id(5), id(5), unknown], "reason": "drill" });
     let (status, issued) = post(&site, "/api/v1/stop", named).await;
     assert_eq!((status, stopped(&issued).as_str()), (202, "m1 m5"));
-    let refused = json!([{ "machine_id": unknown, "detail": "there is no such machine" }]);
+    let refused = json!([{ "machine_id": unknown, "told": false, "detail": "there is no such machine" }]);
     assert_eq!(issued["refused"], refused);
     let cars = json!({ "filter": "kind=car", "reason": "drill" });
     let (_, issued) = post(&site, "/api/v1/stop", cars).await;
@@ -238,6 +238,66 @@ async fn a_selection_and_all_are_stopped_and_nobody_else() {
         }
         told_nothing(machine).await;
     }
+    site.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_log_keeps_no_machine_from_standing_and_nothing_is_called_issued() {
+    let data = tempfile::tempdir().unwrap();
+    let mut options = crate::harness::options(data.path());
+    let fail = muster_store::LogOptions::default().fail;
+    options.log.fail = fail.clone();
+    let site = Site::start_with(options).await;
+    let mut here = Machine::connect(site.address, &id(1), 0).await;
+    drop(Machine::connect(site.address, &id(2), 0).await);
+    site.settle().await;
+    until("the second has left", || async {
+        let machine = site.get(&format!("/api/v1/machines/{}", id(2))).await;
+        (machine["summary"]["presence"] == "lost").then_some(())
+    })
+    .await;
+
+    let one = |number: u32| format!("/api/v1/machines/{}/stop", id(number));
+    fail.fail_next_commit(muster_store::CommitFailure::DiskFull);
+    let (status, problem) = post(&site, &one(1), json!({ "reason": "smoke" })).await;
+    assert_eq!(
+        (status, problem["code"].as_str().unwrap()),
+        (503, "MST-A033"),
+        "{problem}"
+    );
+    assert_eq!(
+        problem["title"],
+        "The machine was told, the log has no record of it"
+    );
+    let command = told(&mut here).await;
+    assert_eq!(
+        (&command["kind"], &command["reason"]),
+        (&json!("stop"), &json!("smoke"))
+    );
+    assert_eq!(
+        last_stop(&site, 1).await,
+        Value::Null,
+        "nothing is shown that is not in the log"
+    );
+
+    // One that is away is not told, and that is what is said.
+    fail.fail_next_commit(muster_store::CommitFailure::DiskFull);
+    let (status, problem) = post(&site, &one(2), json!({ "reason": "smoke" })).await;
+    assert_eq!(
+        (status, problem["code"].as_str().unwrap()),
+        (503, "MST-A008"),
+        "{problem}"
+    );
+    let metrics = site.metrics().await;
+    assert!(
+        metrics.contains("muster_stops_without_record_total 1"),
+        "{metrics}"
+    );
+
+    // The machine comes back, as it was sent away, and the next stop goes its usual way.
+    let mut here = Machine::connect(site.address, &id(1), 0).await;
+    stop(&site, 1, json!({})).await;
+    told(&mut here).await;
     site.stop().await.unwrap();
 }
 

@@ -45,6 +45,7 @@ fn entry(step: &Step, record: &mut u64) -> MachineEntry {
         Step::Issue { id, at } => MachineEntry::CommandIssued {
             command_id: format!("s{id}"),
             kind: STOP_KIND.to_owned(),
+            arguments: None,
             issuer: "local".to_owned(),
             reason: "test".to_owned(),
             issued: moment(*at),
@@ -209,6 +210,7 @@ fn other_commands_are_no_stops() {
     let entry = MachineEntry::CommandIssued {
         command_id: "c".to_owned(),
         kind: "identify".to_owned(),
+        arguments: None,
         issuer: "local".to_owned(),
         reason: "test".to_owned(),
         issued: moment(0),

@@ -60,6 +60,20 @@ pub enum OperatorError {
         /// How it stands.
         what: String,
     },
+    /// A machine answered that it did not take a command.
+    #[error("{what}")]
+    NotTaken {
+        /// Which machine, and what it answered.
+        what: String,
+    },
+    /// A command was issued, and its machine did not answer in time.
+    #[error("{machine} did not answer to the command {kind}")]
+    NotAnswered {
+        /// Which machine.
+        machine: String,
+        /// Which command.
+        kind: String,
+    },
     /// The reader of our output went away. Not told of.
     #[error("the reader of the output went away")]
     ReaderGone,
@@ -91,7 +105,7 @@ impl OperatorError {
         match self {
             Self::ReaderGone => 0,
             Self::Usage { .. } => 2,
-            Self::NotStanding { .. } | Self::NotApplied { .. } => 3,
+            Self::NotStanding { .. } | Self::NotApplied { .. } | Self::NotAnswered { .. } => 3,
             Self::Client(ClientError::BadAddress { .. }) => 64,
             Self::Client(
                 ClientError::Unreachable { .. }
@@ -105,6 +119,7 @@ impl OperatorError {
             | Self::Ambiguous { .. }
             | Self::Conflict { .. }
             | Self::Declined
+            | Self::NotTaken { .. }
             | Self::Output(_)
             | Self::Format { .. } => 1,
         }
@@ -124,6 +139,8 @@ impl OperatorError {
             Self::Declined => "MST-O008",
             Self::NotStanding { .. } => "MST-O009",
             Self::NotApplied { .. } => "MST-O010",
+            Self::NotTaken { .. } => "MST-O020",
+            Self::NotAnswered { .. } => "MST-O021",
         }
     }
 
@@ -145,6 +162,7 @@ impl OperatorError {
                 | ClientError::SetUp(_),
             )
             | Self::Declined
+            | Self::NotTaken { .. }
             | Self::ReaderGone
             | Self::Output(_)
             | Self::Format { .. } => None,
@@ -153,6 +171,10 @@ impl OperatorError {
                     .to_owned(),
             ),
             Self::NotApplied { .. } => Some("`muster machine desired show MACHINE` says how it stands".to_owned()),
+            Self::NotAnswered { .. } => Some(
+                "`muster machine commands MACHINE` shows its answer when it comes; one that is too late is answered as expired"
+                    .to_owned(),
+            ),
             Self::Usage { hint, .. } => Some(hint.clone()),
             Self::NoSuchMachine { similar, .. } if similar.is_empty() => {
                 Some("`muster machines` lists them all".to_owned())

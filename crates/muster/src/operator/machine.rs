@@ -1,5 +1,6 @@
 //! `muster machine …`: one machine.
 
+mod commands;
 pub(super) mod desired;
 mod logs;
 mod profile;
@@ -42,6 +43,12 @@ Examples:
   muster machine telemetry frida --from '10m ago'
   muster machine telemetry frida --metric battery --output json")]
     Telemetry(telemetry::TelemetryOptions),
+    /// Show the commands that a machine was given, what it answered, and what it carries out
+    #[command(after_help = "\
+Examples:
+  muster machine commands frida
+  muster machine commands frida --output json | jq .accepts")]
+    Commands(commands::CommandsOptions),
     /// Set labels (key=value), take them away (key-), or show them
     #[command(after_help = "\
 Examples:
@@ -90,6 +97,7 @@ pub(super) async fn run(command: MachineCommand, session: &mut Session) -> Resul
         }
         MachineCommand::Logs(options) => logs::run(options, session).await,
         MachineCommand::Telemetry(options) => telemetry::run(options, session).await,
+        MachineCommand::Commands(options) => commands::run(options, session).await,
         MachineCommand::Label(options) => profile::label(options, session).await,
         MachineCommand::Rename(options) => profile::rename(options, session).await,
         MachineCommand::Desired(command) => desired::run(command, session).await,

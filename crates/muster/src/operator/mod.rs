@@ -29,6 +29,7 @@
     reason = "the same modules serve a library, where these are reachable, and a binary"
 )]
 
+mod command;
 mod completions;
 mod error;
 mod events;
@@ -61,7 +62,7 @@ Exit codes:
   0   done
   1   failed, or refused by the server
   2   the command line is not understood
-  3   stop: stops are issued, but not every machine is known to stand; --wait: it is desired, but not known to be so
+  3   stop, command: issued, but not every machine is known to stand, or to have it; --wait: it is desired, but not known to be so
   64  bad configuration, such as an address that is none
   69  the server cannot be reached, or does not answer in time";
 
@@ -79,6 +80,8 @@ pub enum OperatorCommand {
     Events(events::EventsOptions),
     /// Ask machines to stop, and follow them until they stand
     Stop(stop::StopOptions),
+    /// Give a machine a command, and wait for its answer
+    Command(command::CommandOptions),
 }
 
 /// Carries out a command and says on standard error why it could not. A reader that went away is not an error.
@@ -109,5 +112,6 @@ async fn carry_out(command: OperatorCommand, session: &mut Session) -> Result<()
         OperatorCommand::Machine(command) => machine::run(command, session).await,
         OperatorCommand::Events(options) => events::run(options, session).await,
         OperatorCommand::Stop(options) => stop::run(options, session).await,
+        OperatorCommand::Command(options) => command::run(options, session).await,
     }
 }

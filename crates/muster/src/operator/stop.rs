@@ -76,7 +76,8 @@ pub struct StopOptions {
     pub expires: Option<u64>,
 }
 
-fn reason(text: &str) -> Result<String, String> {
+/// Why something is asked of a machine.
+pub(super) fn reason(text: &str) -> Result<String, String> {
     let reason = text.trim();
     let fits = (1..=STOP_REASON_MAX_CHARS).contains(&reason.chars().count());
     if !fits || reason.chars().any(char::is_control) {

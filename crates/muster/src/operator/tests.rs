@@ -13,6 +13,7 @@ macro_rules! golden {
 }
 
 mod changes;
+mod commands;
 mod desired;
 mod live;
 mod parsing;

@@ -125,6 +125,9 @@ document! {
     StopRefused {
         /// Which machine.
         machine_id: MachineId,
+        /// Whether the machine was told all the same: it is in session, and the log has no record of the stop.
+        #[serde(default)]
+        told: bool,
         /// Why, for a person.
         detail: String,
     }

@@ -454,10 +454,14 @@ fn check_hello(hello: Hello) -> Result<Hello, DecodeError> {
         ("payload.versions", hello.versions.len()),
         ("payload.capabilities", hello.capabilities.len()),
         ("payload.dictionaries", hello.dictionaries.len()),
+        ("payload.commands", hello.commands.len()),
     ] {
         if count > 64 {
             return Err(out_of_range(place, "at most 64 are accepted"));
         }
+    }
+    for kind in &hello.commands {
+        check_id("payload.commands", kind)?;
     }
     if let Some(range) = &hello.records
         && (range.first > range.last

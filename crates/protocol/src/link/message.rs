@@ -11,6 +11,7 @@ use muster_model::{BootId, RecordNumber, SequenceNumber, SessionNumber, Severity
 use serde::de::{Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 
+use super::command::CommandKind;
 use super::limits::Limits;
 use super::priority::Priority;
 
@@ -159,6 +160,11 @@ payload! {
         #[serde(default)]
         #[cfg_attr(feature = "schema", schemars(length(max = 64)))]
         dictionaries: Vec<u32>,
+        /// Kinds of commands that it carries out: `identify`, `stop` … Others the server does not say to it. Since minor
+        /// version 1.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[cfg_attr(feature = "schema", schemars(length(max = 64), inner(length(min = 1, max = 64))))]
+        commands: Vec<String>,
         /// Its last session, where it had one.
         #[serde(default)]
         last_session: SessionNumber,
@@ -493,70 +499,6 @@ payload! {
         issued: Timestamp,
         /// From when on it must not be carried out, in server time.
         expires: Timestamp,
-    }
-}
-
-/// What a command asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub enum CommandKind {
-    /// Remote stop.
-    #[serde(rename = "stop")]
-    Stop,
-    /// Take on a mission.
-    #[serde(rename = "mission.assign")]
-    MissionAssign,
-    /// Pause the mission.
-    #[serde(rename = "mission.pause")]
-    MissionPause,
-    /// Go on with the mission.
-    #[serde(rename = "mission.resume")]
-    MissionResume,
-    /// End the mission.
-    #[serde(rename = "mission.cancel")]
-    MissionCancel,
-    /// Change the mode.
-    #[serde(rename = "mode.set")]
-    ModeSet,
-    /// Let an operator take control.
-    #[serde(rename = "teleop.grant")]
-    TeleopGrant,
-    /// Take control from an operator.
-    #[serde(rename = "teleop.revoke")]
-    TeleopRevoke,
-    /// Make itself known to a person beside it.
-    #[serde(rename = "identify")]
-    Identify,
-    /// Start the operating system again.
-    #[serde(rename = "reboot")]
-    Reboot,
-    /// Send log lines as they are written.
-    #[serde(rename = "logs.tail")]
-    LogsTail,
-    /// Examine itself.
-    #[serde(rename = "diagnostics.run")]
-    DiagnosticsRun,
-    /// Begin to record.
-    #[serde(rename = "record.start")]
-    RecordStart,
-    /// End the recording.
-    #[serde(rename = "record.stop")]
-    RecordStop,
-}
-
-impl CommandKind {
-    /// How much a command of this kind presses.
-    pub const fn priority(self) -> Priority {
-        match self {
-            Self::Stop => Priority::Critical,
-            Self::MissionPause
-            | Self::MissionCancel
-            | Self::TeleopGrant
-            | Self::TeleopRevoke
-            | Self::ModeSet => Priority::High,
-            Self::MissionAssign | Self::MissionResume | Self::Identify | Self::Reboot => Priority::Normal,
-            Self::LogsTail | Self::DiagnosticsRun | Self::RecordStart | Self::RecordStop => Priority::Low,
-        }
     }
 }
 

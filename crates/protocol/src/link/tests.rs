@@ -238,6 +238,7 @@ pub(super) fn any_machine_message() -> impl Strategy<Value = MachineMessage> {
             boot_id: BootId::from_uuid(Uuid::from_u128(boot)),
             capabilities: vec!["events".into()],
             dictionaries: vec![],
+            commands: vec!["identify".into(); (last % 3) as usize],
             last_session: SessionNumber(4),
             desired_version: 0,
             records: Some(RecordRange {

@@ -45,7 +45,9 @@ pub enum Check {
     Bounded,
     /// What is written can be read again.
     Encoding,
-    /// A stop that is in the log reaches its machine, never before it is there, never too late, and is carried out once.
+    /// A stop reaches its machine: at once where that is in session, also where the log refuses it, and else when it comes
+    /// back, if the log has it. Never too late, and carried out once. Issued is said of what the log has, and told of what was
+    /// said.
     StopsArrive,
     /// What a machine should become reaches it once it is in the log, is kept before it counts, and is never gone back on.
     DesiredArrives,
@@ -109,6 +111,9 @@ struct Known {
     /// Records that came in over the session in force at that time.
     rightful: Runs,
     folded: Option<MachineView>,
+    /// The stops that people asked for, and those that were said to it.
+    stops_asked: BTreeSet<String>,
+    stops_said: BTreeSet<String>,
     /// The stops in the log, and the newest of them where it never expires.
     stops_logged: BTreeSet<String>,
     stop_lasting: Option<String>,

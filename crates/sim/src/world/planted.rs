@@ -35,6 +35,8 @@ pub enum Planted {
     DesiredNotSaidAgain,
     /// A machine becomes what it should before its disk holds that.
     DesiredBeforeKept,
+    /// A machine in session is told of a stop only if the log has it already.
+    StopWaitsForLog,
 }
 
 impl Planted {
@@ -56,6 +58,7 @@ impl Planted {
         Self::StopNotSaidAgain,
         Self::DesiredNotSaidAgain,
         Self::DesiredBeforeKept,
+        Self::StopWaitsForLog,
     ];
 
     /// Its name on a command line and in reports.
@@ -77,6 +80,7 @@ impl Planted {
             Self::StopNotSaidAgain => "stop-not-said-again",
             Self::DesiredNotSaidAgain => "desired-not-said-again",
             Self::DesiredBeforeKept => "desired-before-kept",
+            Self::StopWaitsForLog => "stop-waits-for-log",
         }
     }
 

@@ -112,6 +112,16 @@ impl World {
                     heartbeat: None,
                 });
             }
+            (Some(Planted::StopWaitsForLog), message) => {
+                if let ServerMessage::Command(command) = message
+                    && !self.judge.is_stop_logged(machine, &command.id)
+                {
+                    *message = ServerMessage::Ack(Ack {
+                        record: RecordNumber::ZERO,
+                        heartbeat: None,
+                    });
+                }
+            }
             (Some(Planted::FenceMissing), ServerMessage::Bye(bye)) if bye.reason == ByeReason::Fenced => {
                 self.sabotage.unfenced.insert(connection, None);
             }

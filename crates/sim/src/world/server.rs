@@ -321,11 +321,12 @@ impl World {
         };
         self.server.requests += 1;
         let request = self.server.requests;
+        self.judge.stop_asked(machine, &stop_id(RequestId(request)));
         let stop = Input::Stop {
             request: RequestId(request),
             machine: self.machines[machine].id,
             order: StopOrder {
-                command_id: format!("stop {request}"),
+                command_id: stop_id(RequestId(request)),
                 issuer: "somebody".to_owned(),
                 reason: "the world wants it".to_owned(),
                 lifetime_ms,
@@ -413,14 +414,24 @@ impl World {
         let machines = self.machines.len();
         let host = &mut self.server.hosts[shard];
         host.running = false;
+        let mut to_be_said = Vec::new();
         for input in std::mem::take(&mut host.inbox) {
-            self.server.hosts[shard].shard.step(at, input);
+            let shard_of = &mut self.server.hosts[shard].shard;
+            if let Input::Stop { request, machine, .. } = &input
+                && shard_of.is_in_session(*machine)
+            {
+                to_be_said.push((index_of(*machine, machines), stop_id(*request)));
+            }
+            shard_of.step(at, input);
             if !self.scenario.together && !self.carry_out(shard) {
                 return;
             }
         }
         if !self.carry_out(shard) {
             return;
+        }
+        for (machine, id) in to_be_said {
+            self.judge.said_at_once(now, machine, &id);
         }
         let host = &mut self.server.hosts[shard];
         let changed = host.shard.take_changed();
@@ -489,7 +500,15 @@ impl World {
                 | Effect::Log { .. }
                 | Effect::Answer { .. }
                 | Effect::DesiredChanged { .. }
-                | Effect::Stopped { .. } => {}
+                | Effect::Commanded { .. } => {}
+                Effect::Stopped {
+                    request,
+                    machine,
+                    result,
+                } => {
+                    let machine = index_of(machine, self.machines.len());
+                    self.judge.stop_answered(now, machine, &stop_id(request), &result);
+                }
             }
         }
         true
@@ -530,6 +549,11 @@ impl World {
             _ => {}
         }
     }
+}
+
+/// What a stop of this request is called.
+fn stop_id(request: RequestId) -> String {
+    format!("stop {}", request.0)
 }
 
 /// Machines have the number of their place as id.

@@ -1,7 +1,7 @@
-//! Remote stop: on disk before it is said, said until it is answered, and never after its time.
+//! Remote stop: said at once, called issued when it is on disk, said until it is answered, and never after its time.
 
 use muster_model::state::Operation;
-use muster_model::{Authority, Mission, Mode, Safety, StopAnswer};
+use muster_model::{Authority, CommandAnswer, Mission, Mode, Safety};
 use muster_protocol::link::{Command, CommandKind, Outcome, Response};
 
 use super::*;
@@ -66,22 +66,22 @@ fn regions(safety: Safety, at_rest: Option<bool>) -> MachineMessage {
 }
 
 #[test]
-fn a_stop_is_on_disk_before_anybody_hears_of_it() {
+fn a_stop_is_said_at_once_and_called_issued_once_it_is_on_disk() {
     let mut bench = Bench::new();
     bench.connect(FIRST, 1);
     stop(&mut bench, 7, FIRST, "s1");
     bench.take();
     assert_eq!(answers(&bench), []);
-    assert!(commands(&bench).is_empty());
     assert_eq!(bench.view(FIRST).last_stop, None);
-    bench.write();
-    assert_eq!(answers(&bench), [(7, Ok(true))]);
     let said = commands(&bench);
-    assert_eq!(said.len(), 1);
+    assert_eq!(said.len(), 1, "it waits for no disk");
     assert_eq!(said[0].kind, CommandKind::Stop);
     assert_eq!((said[0].id.as_str(), said[0].reason.as_str()), ("s1", "smoke"));
     assert_eq!(said[0].issuer, "local");
     assert_eq!(said[0].expires.millis_since(said[0].issued), 600_000);
+    bench.write();
+    assert_eq!(answers(&bench), [(7, Ok(true))]);
+    assert_eq!(commands(&bench).len(), 1, "once");
     assert_eq!(bench.logged()[2..], ["stop s1"]);
     assert_eq!(
         bench
@@ -94,7 +94,7 @@ fn a_stop_is_on_disk_before_anybody_hears_of_it() {
 }
 
 #[test]
-fn a_stop_that_the_log_refused_is_said_to_nobody() {
+fn a_stop_that_the_log_refused_is_said_all_the_same_and_not_called_issued() {
     let mut bench = Bench::new();
     bench.connect(FIRST, 1);
     stop(&mut bench, 1, FIRST, "s1");
@@ -102,13 +102,81 @@ fn a_stop_that_the_log_refused_is_said_to_nobody() {
     stop(&mut bench, 2, FIRST, "s2");
     bench.fail();
     bench.settle();
-    let reason = "disk full".to_owned();
-    let refused = Err(StopError::NotPersisted { reason });
+    let (told, reason) = (true, "disk full".to_owned());
+    let refused = Err(StopError::NotPersisted { told, reason });
     let mut answers = answers(&bench);
     answers.sort_by_key(|(request, _)| *request);
     assert_eq!(answers, [(1, refused.clone()), (2, refused)]);
-    assert!(commands(&bench).is_empty());
+    // Before the session ends that the log's refusal brings about.
+    assert_eq!(
+        bench.words(),
+        [
+            "command to 1: stop s1",
+            "command to 1: stop s2",
+            "bye to 1: overloaded",
+            "close 1: 1013"
+        ]
+    );
     assert_eq!(bench.view(FIRST).last_stop, None);
+    assert_eq!(bench.shard.figures().stops_without_record, 2);
+    assert_eq!(bench.shard.figures().stops_issued, 0);
+}
+
+#[test]
+fn a_stop_that_the_log_refused_is_not_told_to_a_machine_that_is_away() {
+    let mut bench = Bench::new();
+    bench.connect(FIRST, 1);
+    bench.close(1);
+    stop(&mut bench, 1, FIRST, "s1");
+    bench.take();
+    bench.fail();
+    bench.settle();
+    let (told, reason) = (false, "disk full".to_owned());
+    assert_eq!(
+        answers(&bench),
+        [(1, Err(StopError::NotPersisted { told, reason }))]
+    );
+    assert!(commands(&bench).is_empty());
+    bench.connect_keeping(FIRST, 2);
+    assert!(commands(&bench).is_empty(), "nothing is kept of it");
+    assert_eq!(bench.shard.figures().stops_without_record, 0);
+}
+
+#[test]
+fn a_machine_that_came_while_the_log_refused_its_stop_is_told_then() {
+    let mut bench = Bench::new();
+    bench.connect(FIRST, 1);
+    bench.close(1);
+    bench.say(2, hello(FIRST, |_| {}));
+    bench.take();
+    stop(&mut bench, 1, FIRST, "s1");
+    bench.take();
+    bench.write();
+    assert!(
+        commands(&bench).is_empty(),
+        "it was welcomed after the stop was asked for"
+    );
+    bench.fail();
+    bench.settle();
+    let (told, reason) = (true, "disk full".to_owned());
+    assert_eq!(
+        answers(&bench),
+        [(1, Err(StopError::NotPersisted { told, reason }))]
+    );
+    assert_eq!(commands(&bench).len(), 1);
+}
+
+#[test]
+fn an_answer_that_is_faster_than_the_log_stands_behind_its_stop() {
+    let mut bench = Bench::new();
+    let session = bench.connect(FIRST, 1);
+    stop(&mut bench, 1, FIRST, "s1");
+    bench.take();
+    bench.say(1, durable(session, 2, 1, answer("s1", Outcome::Accepted)));
+    bench.settle();
+    assert_eq!(bench.logged()[2..], ["stop s1", "response 1"]);
+    let stop = bench.view(FIRST).last_stop.clone().expect("a stop");
+    assert!(stop.answer.as_ref().is_some_and(CommandAnswer::is_receipt));
 }
 
 #[test]
@@ -139,16 +207,19 @@ fn a_machine_that_is_away_is_told_once_with_its_welcome() {
 }
 
 #[test]
-fn a_stop_and_a_hello_in_one_batch_are_told_once() {
+fn a_machine_that_comes_anew_while_its_stop_is_written_is_told_on_the_new_connection_too() {
     let mut bench = Bench::new();
     bench.connect(FIRST, 1);
     stop(&mut bench, 1, FIRST, "s1");
     bench.say(2, hello(FIRST, |_| {}));
     bench.settle();
-    assert_eq!(commands(&bench).len(), 1);
+    let told = bench
+        .words()
+        .into_iter()
+        .filter(|word| word.starts_with("command"));
     assert_eq!(
-        bench.words().last().map(String::as_str),
-        Some("command to 2: stop s1")
+        told.collect::<Vec<_>>(),
+        ["command to 1: stop s1", "command to 2: stop s1"]
     );
 }
 
@@ -170,7 +241,7 @@ fn a_stop_is_said_again_until_it_is_answered() {
     bench.connect_keeping(FIRST, 4);
     assert!(commands(&bench).is_empty(), "it was answered");
     let stop = bench.view(FIRST).last_stop.clone().expect("a stop");
-    assert!(stop.answer.as_ref().is_some_and(StopAnswer::is_receipt));
+    assert!(stop.answer.as_ref().is_some_and(CommandAnswer::is_receipt));
 }
 
 #[test]
@@ -188,12 +259,15 @@ fn a_stop_is_not_said_when_its_time_is_over() {
     bench.connect_keeping(FIRST, 3);
     assert!(commands(&bench).is_empty());
     // Also where the log took so long that it is over before it could be said first.
+    bench.close(3);
     stop_within(&mut bench, 2, FIRST, "s2", 1_000);
     bench.take();
+    bench.say(4, hello(FIRST, |_| {}));
+    bench.take();
     bench.now_ms = 11_000;
-    bench.write();
+    bench.settle();
     assert!(commands(&bench).is_empty());
-    assert_eq!(answers(&bench), [(2, Ok(true))]);
+    assert_eq!(answers(&bench), [(2, Ok(false))]);
 }
 
 #[test]

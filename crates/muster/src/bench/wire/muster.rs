@@ -44,6 +44,7 @@ impl Muster {
             boot_id,
             capabilities: vec!["telemetry".to_owned(), "events".to_owned()],
             dictionaries: Vec::new(),
+            commands: Vec::new(),
             last_session: SessionNumber(self.text.session),
             desired_version: 0,
             records: None,

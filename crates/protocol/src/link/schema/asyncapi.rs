@@ -260,34 +260,16 @@ fn priorities() -> String {
     };
     let mut table = "| priority | may wait | messages | commands |\n|---|---|---|---|\n".to_owned();
     for priority in Priority::ALL {
-        let kinds: Vec<String> = COMMANDS
+        let kinds: Vec<String> = CommandKind::ALL
             .iter()
             .filter(|kind| kind.priority() == priority)
-            .filter_map(|kind| serde_json::to_value(kind).ok())
-            .map(|kind| format!("`{}`", kind.as_str().unwrap_or_default()))
+            .map(|kind| format!("`{kind}`"))
             .collect();
         let (name, ms) = (word(priority), priority.patience_ms());
         table += &format!("| {name} | {ms} ms | {} | {} |\n", of(priority), kinds.join(", "));
     }
     table
 }
-
-const COMMANDS: &[CommandKind] = &[
-    CommandKind::Stop,
-    CommandKind::MissionAssign,
-    CommandKind::MissionPause,
-    CommandKind::MissionResume,
-    CommandKind::MissionCancel,
-    CommandKind::ModeSet,
-    CommandKind::TeleopGrant,
-    CommandKind::TeleopRevoke,
-    CommandKind::Identify,
-    CommandKind::Reboot,
-    CommandKind::LogsTail,
-    CommandKind::DiagnosticsRun,
-    CommandKind::RecordStart,
-    CommandKind::RecordStop,
-];
 
 fn limits() -> String {
     let Limits {

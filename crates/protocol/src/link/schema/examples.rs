@@ -178,6 +178,7 @@ fn hello() -> MachineMessage {
         agent_version: "0.1.0".into(),
         boot_id: boot(),
         capabilities: vec!["events".into(), "logs".into(), "state".into(), "telemetry".into()],
+        commands: vec!["identify".into(), "stop".into()],
         dictionaries: Vec::new(),
         last_session: SessionNumber(16),
         desired_version: 0,

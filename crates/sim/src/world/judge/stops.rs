@@ -1,5 +1,6 @@
-//! What is watched of stops: from the log to the machine, in time and once.
+//! What is watched of stops: from who asks to the machine, at once or when it comes back, in time and once.
 
+use muster_brain::shard::{CommandIssued, StopError};
 use muster_model::Timestamp;
 use muster_protocol::link::{Command, MachineMessage};
 use muster_reflex::link::StoredRecord;
@@ -17,6 +18,16 @@ impl Judge {
         known.stop_lasting = lasts.then(|| id.to_owned());
     }
 
+    /// A person asks for a stop.
+    pub(in super::super) fn stop_asked(&mut self, machine: usize, id: &str) {
+        self.machines[machine].stops_asked.insert(id.to_owned());
+    }
+
+    /// Whether a stop is in the log.
+    pub(in super::super) fn is_stop_logged(&self, machine: usize, id: &str) -> bool {
+        self.machines[machine].stops_logged.contains(id)
+    }
+
     /// The server says this to a machine, at this moment of its own clock.
     pub(in super::super) fn commanded(
         &mut self,
@@ -26,14 +37,48 @@ impl Judge {
         said_at: Timestamp,
     ) {
         let id = &command.id;
-        let logged = self.machines[machine].stops_logged.contains(id);
-        self.look(Some(machine), now, Check::StopsArrive, logged, || {
-            format!("machine {machine} is told of {id}, which is not in the log")
+        self.machines[machine].stops_said.insert(id.clone());
+        let asked = self.machines[machine].stops_asked.contains(id);
+        self.look(Some(machine), now, Check::StopsArrive, asked, || {
+            format!("machine {machine} is told of {id}, which nobody asked of it")
         });
         let in_time = said_at < command.expires;
         self.look(Some(machine), now, Check::StopsArrive, in_time, || {
             format!("machine {machine} is told of {id} when its time is over")
         });
+    }
+
+    /// The machine was in session when this stop was asked for, and what the server did about it is done.
+    pub(in super::super) fn said_at_once(&mut self, now: Time, machine: usize, id: &str) {
+        let said = self.machines[machine].stops_said.contains(id);
+        self.look(Some(machine), now, Check::StopsArrive, said, || {
+            format!("machine {machine} is in session and is not told of {id} at once")
+        });
+    }
+
+    /// What whoever asked for a stop is told.
+    pub(in super::super) fn stop_answered(
+        &mut self,
+        now: Time,
+        machine: usize,
+        id: &str,
+        result: &Result<CommandIssued, StopError>,
+    ) {
+        match result {
+            Ok(_) => {
+                let logged = self.machines[machine].stops_logged.contains(id);
+                self.look(Some(machine), now, Check::StopsArrive, logged, || {
+                    format!("{id} of machine {machine} is called issued and is not in the log")
+                });
+            }
+            Err(StopError::NotPersisted { told, .. }) => {
+                let said = self.machines[machine].stops_said.contains(id);
+                self.look(Some(machine), now, Check::StopsArrive, *told == said, || {
+                    format!("{id} is called told: {told}, and was said to machine {machine}: {said}")
+                });
+            }
+            Err(StopError::NoSuchMachine | StopError::Stopping) => {}
+        }
     }
 
     /// These records are on a machine's disk.

@@ -154,6 +154,7 @@ fn a_session_that_is_over_and_comes_back_is_found() {
         session: SessionNumber(1),
         boot_id: BootId::from_uuid(uuid::Uuid::nil()),
         agent_version: "0".to_owned(),
+        commands: Vec::new(),
     };
     forge(&world.server.data, machine, &entry);
     caught(&world.verdict(), Check::SessionsGrow);

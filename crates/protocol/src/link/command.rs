@@ -1,0 +1,166 @@
+//! What machines can be commanded: the kinds, and what each takes as arguments.
+//!
+//! Who may give which, for how long and what is said again is decided by the fleet (`muster_brain::shard`).
+
+use muster_model::entry::JsonText;
+use serde::{Deserialize, Serialize};
+
+use super::Priority;
+
+/// Longest arguments of a command, as text.
+pub const ARGUMENTS_MAX_BYTES: usize = 4_096;
+
+/// What a command asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum CommandKind {
+    /// Remote stop.
+    #[serde(rename = "stop")]
+    Stop,
+    /// Take on a mission.
+    #[serde(rename = "mission.assign")]
+    MissionAssign,
+    /// Pause the mission.
+    #[serde(rename = "mission.pause")]
+    MissionPause,
+    /// Go on with the mission.
+    #[serde(rename = "mission.resume")]
+    MissionResume,
+    /// End the mission.
+    #[serde(rename = "mission.cancel")]
+    MissionCancel,
+    /// Change the mode.
+    #[serde(rename = "mode.set")]
+    ModeSet,
+    /// Let an operator take control.
+    #[serde(rename = "teleop.grant")]
+    TeleopGrant,
+    /// Take control from an operator.
+    #[serde(rename = "teleop.revoke")]
+    TeleopRevoke,
+    /// Make itself known to a person beside it.
+    #[serde(rename = "identify")]
+    Identify,
+    /// Start the operating system again.
+    #[serde(rename = "reboot")]
+    Reboot,
+    /// Send log lines as they are written.
+    #[serde(rename = "logs.tail")]
+    LogsTail,
+    /// Examine itself.
+    #[serde(rename = "diagnostics.run")]
+    DiagnosticsRun,
+    /// Begin to record.
+    #[serde(rename = "record.start")]
+    RecordStart,
+    /// End the recording.
+    #[serde(rename = "record.stop")]
+    RecordStop,
+}
+
+impl CommandKind {
+    /// Every kind, in the order of the words above.
+    pub const ALL: &'static [Self] = &[
+        Self::Stop,
+        Self::MissionAssign,
+        Self::MissionPause,
+        Self::MissionResume,
+        Self::MissionCancel,
+        Self::ModeSet,
+        Self::TeleopGrant,
+        Self::TeleopRevoke,
+        Self::Identify,
+        Self::Reboot,
+        Self::LogsTail,
+        Self::DiagnosticsRun,
+        Self::RecordStart,
+        Self::RecordStop,
+    ];
+
+    /// The word on the wire, in the log and in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::MissionAssign => "mission.assign",
+            Self::MissionPause => "mission.pause",
+            Self::MissionResume => "mission.resume",
+            Self::MissionCancel => "mission.cancel",
+            Self::ModeSet => "mode.set",
+            Self::TeleopGrant => "teleop.grant",
+            Self::TeleopRevoke => "teleop.revoke",
+            Self::Identify => "identify",
+            Self::Reboot => "reboot",
+            Self::LogsTail => "logs.tail",
+            Self::DiagnosticsRun => "diagnostics.run",
+            Self::RecordStart => "record.start",
+            Self::RecordStop => "record.stop",
+        }
+    }
+
+    /// The kind of this word.
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.as_str() == word)
+    }
+
+    /// How much a command of this kind presses.
+    pub const fn priority(self) -> Priority {
+        match self {
+            Self::Stop => Priority::Critical,
+            Self::MissionPause
+            | Self::MissionCancel
+            | Self::TeleopGrant
+            | Self::TeleopRevoke
+            | Self::ModeSet => Priority::High,
+            Self::MissionAssign | Self::MissionResume | Self::Identify | Self::Reboot => Priority::Normal,
+            Self::LogsTail | Self::DiagnosticsRun | Self::RecordStart | Self::RecordStop => Priority::Low,
+        }
+    }
+
+    /// Says what is wrong with arguments for a command of this kind.
+    pub fn check(self, arguments: Option<&JsonText>) -> Result<(), ArgumentsError> {
+        if let Some(text) = arguments.map(|arguments| arguments.0.get())
+            && text.len() > ARGUMENTS_MAX_BYTES
+        {
+            return Err(ArgumentsError::TooLong(text.len()));
+        }
+        match self {
+            Self::Stop | Self::Identify => match arguments {
+                None => Ok(()),
+                Some(_) => Err(ArgumentsError::Unwanted),
+            },
+            // Nobody gives these yet: what they take comes with them.
+            Self::MissionAssign
+            | Self::MissionPause
+            | Self::MissionResume
+            | Self::MissionCancel
+            | Self::ModeSet
+            | Self::TeleopGrant
+            | Self::TeleopRevoke
+            | Self::Reboot
+            | Self::LogsTail
+            | Self::DiagnosticsRun
+            | Self::RecordStart
+            | Self::RecordStop => Ok(()),
+        }
+    }
+}
+
+impl std::fmt::Display for CommandKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What is wrong with the arguments of a command.
+#[derive(Debug, thiserror::Error)]
+pub enum ArgumentsError {
+    /// There are some, and the kind takes none.
+    #[error("commands of this kind take none")]
+    Unwanted,
+    /// There is no room for so many.
+    #[error("{0} bytes long: at most {ARGUMENTS_MAX_BYTES} are accepted")]
+    TooLong(usize),
+}
+
+#[cfg(test)]
+mod tests;
