@@ -20,7 +20,7 @@ describe("the API", () => {
   let machine;
   before(async () => {
     server = await Server.start();
-    machine = await Machine.welcomed(server);
+    machine = await Machine.welcomed(server, {}, { minor: 1, commands: ["identify"] });
     machine.record("state", payloads.state("frida"));
     for (let i = 0; i < 40; i += 1) machine.record("event", payloads.event(`${i}`));
     machine.say("telemetry", payloads.telemetry(100));
@@ -40,6 +40,7 @@ describe("the API", () => {
     }
     const known = {
       uuids: [machine.id, machine.id, machine.id, randomUUID(), "00000000-0000-0000-0000-000000000000"],
+      properties: { kind: ["identify", "identify", "identify", "stop", "resume"] },
       parameters: {
         filter: ["kind=host", "battery<20 status=ok", "name~fri", "label.line=3", "frida", "-kind=car", "cpu>50", "seen>10"],
         sort: ["name", "-name", "battery", "-cpu", "status", "seen"],

@@ -15,7 +15,7 @@ let document;
 let fits;
 before(async () => {
   server = await Server.start();
-  machine = await Machine.welcomed(server);
+  machine = await Machine.welcomed(server, {}, { minor: 1, commands: ["identify", "resume"] });
   machine.record("state", payloads.state("frida"));
   for (let i = 0; i < 30; i += 1) machine.record("event", payloads.event(`${i}`));
   machine.say("telemetry", payloads.telemetry(20));
@@ -195,7 +195,7 @@ describe("remote stop", () => {
     const changes = verbs.filter((verb) => !verb.startsWith("get "));
     assert.deepEqual(changes.toSorted(), [
       "delete /api/v1/machines/{id}/display-name", "delete /api/v1/machines/{id}/labels",
-      "post /api/v1/machines/{id}/stop", "post /api/v1/stop",
+      "post /api/v1/machines/{id}/commands", "post /api/v1/machines/{id}/stop", "post /api/v1/stop",
       "put /api/v1/machines/{id}/display-name", "put /api/v1/machines/{id}/labels",
     ]);
   });
@@ -217,6 +217,44 @@ describe("remote stop", () => {
     const nobody = await problem("/api/v1/stop", 422, post({ filter: "name=nobody", reason: "x" }));
     assert.equal(nobody.code, "MST-A019");
     await problem("/api/v1/stop", 415, { ...post({ all: true, reason: "x" }), headers: { "content-type": "text/plain" } });
+  });
+});
+
+describe("other commands", () => {
+  const path = () => `/api/v1/machines/${machine.id}/commands`;
+  const post = (body) => ({ ...put(body), method: "POST" });
+
+  test("row 36: what is answered fits the document, and the answer of the machine shows", async () => {
+    const answer = await server.get(path(), post({ kind: "identify", reason: "which is it", expires_in_s: 60 }));
+    const told = await answer.json();
+    assert.equal(answer.status, 202, JSON.stringify(told));
+    const { get, post: posted } = document.paths["/api/v1/machines/{id}/commands"];
+    const check = fits(posted.responses[202].content["application/json"].schema);
+    assert.ok(check(told), JSON.stringify(check.errors));
+    assert.equal(told.told, true);
+    const command = await machine.next("command");
+    assert.equal(command.payload.id, told.command.command_id);
+    assert.equal(command.payload.kind, "identify");
+    assert.equal(Date.parse(command.payload.expires) - Date.parse(command.payload.issued), 60_000);
+    machine.record("response", { command_id: command.payload.id, outcome: "refused", reason: "it has no lamp" });
+    await machine.acknowledged();
+    const list = await server.json(path());
+    const listed = fits(get.responses[200].content["application/json"].schema);
+    assert.ok(listed(list), JSON.stringify(listed.errors));
+    assert.deepEqual(list.accepts, ["identify", "resume"]);
+    assert.equal(list.items[0].answer_reason, "it has no lamp");
+  });
+
+  test("row 36: nothing lets a machine move, also where it says that it could be asked to", async () => {
+    for (const kind of ["resume", "reset", "mission.resume", "start"]) {
+      const refused = await problem(path(), 422, post({ kind, reason: "x" }));
+      assert.deepEqual(refused.errors.map((error) => error.at), ["body.kind"]);
+    }
+    await problem(path(), 422, post({ kind: "stop", reason: "x" }));
+    await problem(path(), 422, post({ kind: "identify", reason: "x", arguments: {} }));
+    await problem(path(), 415, { ...post({ kind: "identify", reason: "x" }), headers: { "content-type": "text/plain" } });
+    await problem(`/api/v1/machines/${randomUUID()}/commands`, 404);
+    for (const method of ["DELETE", "PUT", "PATCH"]) await problem(path(), 405, { method });
   });
 });
 

@@ -86,7 +86,9 @@ export class Maker {
       case "object": {
         const made = {};
         for (const [name, each] of Object.entries(schema.properties ?? {})) {
-          if (schema.required?.includes(name) || chance.chance(0.7)) made[name] = this.valid(each, depth + 1);
+          if (!schema.required?.includes(name) && !chance.chance(0.7)) continue;
+          const known = this.known.properties?.[name];
+          made[name] = known === undefined ? this.valid(each, depth + 1) : chance.one(known);
         }
         if (typeof schema.additionalProperties === "object") {
           for (let i = chance.below(4); i > 0; i -= 1) made[`k${chance.below(100)}`] = this.valid(schema.additionalProperties, depth + 1);

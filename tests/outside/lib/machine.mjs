@@ -61,10 +61,10 @@ export class Machine {
     Object.assign(this, { server, id, records: 0, sequence: 0, session: undefined, inbox: [], heard: [] });
   }
 
-  static async welcomed(server, options) {
+  static async welcomed(server, options, hello) {
     const machine = new Machine(server, options);
     await machine.open();
-    await machine.hello();
+    await machine.hello(hello);
     return machine;
   }
 
