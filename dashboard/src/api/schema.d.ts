@@ -89,6 +89,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/machines/{id}/commands": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Recent commands of one machine */
+        get: operations["list"];
+        put?: never;
+        /** Give one machine a command */
+        post: operations["give"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/machines/{id}/desired": {
         parameters: {
             query?: never;
@@ -320,6 +338,17 @@ export interface components {
          * @description Names one boot of one machine: changes at every restart of the runtime's host.
          */
         BootId: string;
+        /** @description A command that is in the log. */
+        CommandTold: {
+            /** @description The command. */
+            command: components["schemas"]["GivenCommand"];
+            /** @description Which machine. */
+            machine_id: components["schemas"]["MachineId"];
+            /** @description Its name, as it is shown. */
+            machine_name: string;
+            /** @description Whether the machine was in session, so that it was told at once. */
+            told: boolean;
+        };
         /** @description What software the machine runs. */
         Deployment: {
             /** @description Version of the Muster runtime. */
@@ -531,6 +560,46 @@ export interface components {
              */
             total: number;
         };
+        /** @description A command for one machine. Stop has a path of its own. */
+        GiveCommand: {
+            /** @description How; what is accepted depends on the kind. At most 4,096 bytes. */
+            arguments?: unknown;
+            /**
+             * Format: int64
+             * @description How long the machine may carry it out, in seconds: at least 1, and no more than commands of its kind may last.
+             *     Absent: what is usual for the kind.
+             */
+            expires_in_s?: number;
+            /** @description What is asked for, one of those that the machine accepts: `identify` … */
+            kind: string;
+            /** @description Why: 1 to 500 characters. */
+            reason: string;
+        };
+        /** @description A command that was given to a machine. */
+        GivenCommand: {
+            /**
+             * @description What the machine answered: `accepted`, `duplicate` (it had it already), `expired` or `refused`; null until it does.
+             *     Accepted is not done: that shows in its state and its events.
+             */
+            answer: string | null;
+            /** @description Why, where it did not accept. */
+            answer_reason: string | null;
+            answered_at: components["schemas"]["Timestamp"] | null;
+            /** @description How; absent where nothing more was said. */
+            arguments?: unknown;
+            /** @description Names the command for ever. */
+            command_id: string;
+            /** @description From when on the machine must not carry it out any more. */
+            expires_at: components["schemas"]["Timestamp"];
+            /** @description When. */
+            issued_at: components["schemas"]["Timestamp"];
+            /** @description Who asked for it. */
+            issuer: string;
+            /** @description What is asked for. */
+            kind: string;
+            /** @description Why. */
+            reason: string;
+        };
         /** @description What the machine is made of. */
         Hardware: {
             /** @description Processor architecture: `x86_64`, `aarch64` … */
@@ -643,6 +712,8 @@ export interface components {
         LogPosition: number;
         /** @description The whole of one machine. */
         Machine: {
+            /** @description The kinds of commands that it carries out, as it said when it last connected. `stop` can always be asked for. */
+            accepts: string[];
             /** @description The moment this speaks of: now, or the `at` that was asked for. */
             at: components["schemas"]["Timestamp"];
             boot_id: components["schemas"]["BootId"] | null;
@@ -673,6 +744,15 @@ export interface components {
             state_version: components["schemas"]["StateVersion"];
             /** @description Its row in the table. */
             summary: components["schemas"]["MachineSummary"];
+        };
+        /** @description The commands that were last given to a machine, and what it can be commanded. */
+        MachineCommands: {
+            /** @description The kinds of commands that it carries out, as it said when it last connected. `stop` can always be asked for. */
+            accepts: string[];
+            /** @description The newest first: at most 16, stops among them. Older ones are among the events. */
+            items: components["schemas"]["GivenCommand"][];
+            /** @description Which machine. */
+            machine_id: components["schemas"]["MachineId"];
         };
         /**
          * Format: uuid
@@ -1163,6 +1243,8 @@ export interface components {
             detail: string;
             /** @description Which machine. */
             machine_id: components["schemas"]["MachineId"];
+            /** @description Whether the machine was told all the same: it is in session, and the log has no record of the stop. */
+            told?: boolean;
         };
         /** @description A remote stop of several machines: exactly one of `machines`, `filter` and `all` says which. */
         StopRequest: {
@@ -1527,6 +1609,137 @@ export interface operations {
             };
             /** @description There is no such machine */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot do it now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The machine */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The newest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MachineCommands"];
+                };
+            };
+            /** @description The id is not understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such machine */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    give: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The machine */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GiveCommand"];
+            };
+        };
+        responses: {
+            /** @description The command is in the log, and the machine told if it is in session */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CommandTold"];
+                };
+            };
+            /** @description The id or the body is not understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such machine */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The machine does not carry out such commands, is not connected, or has too many of them to answer */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The kind, its arguments, the reason or the time is wrong */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2336,7 +2549,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The stop is in the log, and the machine told if it is in session */
+            /** @description The machine was told if it is in session, and the stop is in the log */
             202: {
                 headers: {
                     [name: string]: unknown;
@@ -2390,7 +2603,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store cannot do it now */
+            /** @description The log has no record of it. Machines in session were told all the same: the problem says whether */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2496,7 +2709,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The stops are in the log, and each machine told that is in session. `refused` names those for which it could not be done */
+            /** @description Each machine was told that is in session, and the stops are in the log. `refused` names those for which it could not be done */
             202: {
                 headers: {
                     [name: string]: unknown;
@@ -2550,7 +2763,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description The store cannot do it now */
+            /** @description The log has no record of it. Machines in session were told all the same: the problem says whether */
             503: {
                 headers: {
                     [name: string]: unknown;
