@@ -2,6 +2,7 @@
 
 mod config;
 mod panel;
+mod probe;
 mod recordings;
 mod replay;
 
@@ -39,6 +40,10 @@ enum Command {
     /// Look at the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// List the hardware of this computer, as YAML to be pasted into the machine file.
+    ///
+    /// Nothing is opened but GPIO chips, to ask for their lines, and nothing is set.
+    Probe(probe::Flags),
     /// Say how a machine beside you stands: what may move, and why not.
     Safety(panel::Flags),
     /// Emergency stop: takes the power of what moves at once, and latches.
@@ -126,6 +131,7 @@ pub fn main_with_args(args: impl IntoIterator<Item = impl Into<OsString> + Clone
     let result = match cli.command {
         Command::Run(flags) => run_command(flags).map(|()| ExitCode::SUCCESS),
         Command::Config(command) => config::run(command),
+        Command::Probe(flags) => probe::run(&flags).map(|()| ExitCode::SUCCESS),
         Command::Safety(flags) => return panel::run(None, &flags),
         Command::Estop(flags) => return panel::run(Some(Press::Estop), &flags),
         Command::Stop(flags) => return panel::run(Some(Press::Stop), &flags),

@@ -33,6 +33,9 @@ pub enum MachineError {
         /// How it failed last.
         failure: String,
     },
+    /// The hardware cannot be listed.
+    #[error("the hardware cannot be listed")]
+    Probe(#[source] muster_metal::MetalError),
     /// Logging cannot be set up.
     #[error("logging cannot be set up")]
     Logging(#[source] crate::logging::LoggingError),
@@ -48,6 +51,7 @@ impl MachineError {
             Self::System { .. } => "MST-M008",
             Self::NodeFailed { .. } => "MST-M009",
             Self::Logging(_) => "MST-M010",
+            Self::Probe(_) => "MST-M060",
         }
     }
 
@@ -56,7 +60,7 @@ impl MachineError {
         match self {
             Self::Config(_) | Self::Logging(_) => 64,
             Self::Store(error) => error.exit_code(),
-            Self::Entropy(_) | Self::System { .. } => 71,
+            Self::Entropy(_) | Self::System { .. } | Self::Probe(_) => 71,
             Self::NodeFailed { .. } => 70,
         }
     }

@@ -13,6 +13,7 @@ mod device;
 mod error;
 pub mod limits;
 pub mod linux;
+pub mod probe;
 mod protection;
 pub mod simulated;
 pub mod wired;

@@ -6,7 +6,7 @@
 //! Linux has (`/proc/stat`, `/proc/meminfo` …) are errors when they fail.
 
 mod addresses;
-mod board;
+pub(crate) mod board;
 mod conditions;
 mod disks;
 pub(crate) mod files;

@@ -295,6 +295,12 @@ impl<S: Settings> Config<S> {
     }
 }
 
+/// A value under its name, as a section of a file has it.
+pub fn section(name: &str, value: &yaml_serde::Value) -> Vec<String> {
+    let lines = written::section(name, value);
+    lines.into_iter().map(|line| line.text).collect()
+}
+
 /// Reads a whole number within bounds, for [`Key::set`].
 pub fn whole(text: &str, least: u64, most: u64) -> Result<u64, Option<String>> {
     let value = text.parse().map_err(|_| None)?;

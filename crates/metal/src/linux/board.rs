@@ -72,6 +72,16 @@ fn hardware(roots: &LinuxRoots) -> Result<Hardware, MetalError> {
     })
 }
 
+/// What the computer calls itself, in one line.
+pub(crate) fn model(roots: &LinuxRoots) -> Option<String> {
+    let cpuinfo = optional(&roots.proc.join("cpuinfo")).unwrap_or_default();
+    let maker = maker(roots, &cpuinfo);
+    match (maker.vendor, maker.model) {
+        (Some(vendor), Some(model)) if !model.starts_with(&vendor) => Some(format!("{vendor} {model}")),
+        (vendor, model) => model.or(vendor),
+    }
+}
+
 #[derive(Default)]
 struct Maker {
     vendor: Option<String>,

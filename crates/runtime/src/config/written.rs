@@ -95,7 +95,9 @@ fn plain_or_quoted(text: &str) -> String {
         }
         Kind::Text { .. } | Kind::List(_) => false,
     });
-    if is_plain && is_harmless(text) {
+    // Others take `0042` for a number.
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    if is_plain && is_harmless(text) && !is_number {
         text.to_owned()
     } else {
         quoted(text)

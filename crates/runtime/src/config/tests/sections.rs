@@ -107,7 +107,7 @@ fn what_is_right_is_read_and_shown_as_it_was_written() {
     assert_eq!(config.settings.rows[0].at.x, -3);
     assert_eq!(
         config.show(),
-        "plants:\n  oak:\n    type: tree\n    height: 30\n    label: 0042\n    fruit: false\n  rose:\n    type: flower\n    colours: [0.5, 1]\nrows:\n  - plant: oak\n    at:\n      x: -3\n"
+        "plants:\n  oak:\n    type: tree\n    height: 30\n    label: \"0042\"\n    fruit: false\n  rose:\n    type: flower\n    colours: [0.5, 1]\nrows:\n  - plant: oak\n    at:\n      x: -3\n"
     );
     let shown = config.show_origins();
     for line in [
