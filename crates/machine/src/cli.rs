@@ -1,6 +1,8 @@
 //! The command line of a machine, for `muster-machine` and for the executable that holds everything.
 
 mod config;
+mod devices;
+mod measure;
 mod panel;
 mod probe;
 mod recordings;
@@ -56,6 +58,15 @@ enum Command {
     Reset(panel::Flags),
     /// Let the machine move again.
     Resume(panel::Flags),
+    /// Show what is connected to a machine beside you, and what it reads.
+    Devices(devices::Flags),
+    /// Move something of a machine beside you, for as long as this runs.
+    ///
+    /// It claims the machine for local use, tells the safety gate what is wanted again and again, and lets go at the end or with Ctrl-C.
+    Drive(devices::DriveFlags),
+    /// Measure what this machine can promise.
+    #[command(subcommand)]
+    Measure(measure::What),
     /// What the machine recorded: list it, look into it, keep it.
     Recordings(recordings::Flags),
     /// Run a recording into the same nodes again, and say what they decide otherwise.
@@ -137,6 +148,9 @@ pub fn main_with_args(args: impl IntoIterator<Item = impl Into<OsString> + Clone
         Command::Stop(flags) => return panel::run(Some(Press::Stop), &flags),
         Command::Reset(flags) => return panel::run(Some(Press::Reset), &flags),
         Command::Resume(flags) => return panel::run(Some(Press::Resume), &flags),
+        Command::Devices(flags) => return devices::show(&flags),
+        Command::Drive(flags) => return devices::drive(&flags),
+        Command::Measure(what) => return measure::run(what),
         Command::Recordings(flags) => return recordings::run(&flags),
         Command::Replay(flags) => return replay::run(&flags),
     };

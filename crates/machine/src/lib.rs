@@ -14,6 +14,7 @@ pub mod error;
 pub mod local;
 pub mod logging;
 pub mod machine;
+pub mod measure;
 pub mod message;
 pub mod metals;
 pub mod nodes;

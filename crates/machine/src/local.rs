@@ -5,6 +5,7 @@
 //! are heard: the socket is theirs alone, and who connects is looked at once more.
 
 pub mod client;
+pub mod devices;
 
 use std::convert::Infallible;
 use std::io;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -31,6 +32,8 @@ use crate::supervisor::{NodeContext, NodeError, NodeSpec, Wake};
 pub const SOCKET: &str = "local.sock";
 /// Connections at the same time.
 const CONNECTIONS_MAX: usize = 16;
+/// Most that may come with a request.
+const BODY_MAX_BYTES: usize = 256 * 1024;
 /// A connection that says nothing for so long is ended.
 const IDLE_MAX: Duration = Duration::from_secs(10);
 /// How long a press may take until it is heard and what comes of it is on disk.
@@ -137,7 +140,7 @@ async fn serve(stream: UnixStream, doors: Arc<[Door]>) {
         let doors = doors.clone();
         async move {
             let answer = if allowed {
-                answer(&request, &doors).await
+                take(request, &doors).await
             } else {
                 refuse(
                     StatusCode::FORBIDDEN,
@@ -156,13 +159,48 @@ async fn serve(stream: UnixStream, doors: Arc<[Door]>) {
     }
 }
 
-async fn answer(request: &Request<Incoming>, doors: &[Door]) -> Response<Full<Bytes>> {
-    let path = request.uri().path();
-    if path == "/v1/machines" && request.method() == Method::GET {
+/// A request, with what came with it.
+struct Call<'a> {
+    method: &'a Method,
+    path: &'a str,
+    body: Bytes,
+}
+
+impl Call<'_> {
+    /// What came with it; else what is wrong with that.
+    #[expect(clippy::result_large_err, reason = "the error is the answer")]
+    fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, Response<Full<Bytes>>> {
+        serde_json::from_slice(&self.body)
+            .map_err(|error| refuse(StatusCode::UNPROCESSABLE_ENTITY, &format!("the body: {error}")))
+    }
+}
+
+async fn take(request: Request<Incoming>, doors: &[Door]) -> Response<Full<Bytes>> {
+    let (head, body) = request.into_parts();
+    let body = match Limited::new(body, BODY_MAX_BYTES).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(_) => {
+            return refuse(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                &format!("at most {BODY_MAX_BYTES} bytes are accepted"),
+            );
+        }
+    };
+    let call = Call {
+        method: &head.method,
+        path: head.uri.path(),
+        body,
+    };
+    answer(&call, head.uri.query(), doors).await
+}
+
+async fn answer(call: &Call<'_>, query: Option<&str>, doors: &[Door]) -> Response<Full<Bytes>> {
+    let path = call.path;
+    if path == "/v1/machines" && call.method == Method::GET {
         let standing: Vec<_> = doors.iter().map(standing).collect();
         return json(StatusCode::OK, &standing);
     }
-    let press = match (request.method(), path) {
+    let press = match (call.method, path) {
         (&Method::GET, "/v1/safety") => None,
         (&Method::POST, "/v1/safety/estop") => Some(Press::Estop),
         (&Method::POST, "/v1/safety/stop") => Some(Press::Stop),
@@ -172,13 +210,21 @@ async fn answer(request: &Request<Incoming>, doors: &[Door]) -> Response<Full<By
             return refuse(StatusCode::METHOD_NOT_ALLOWED, "GET is accepted here");
         }
         _ => {
-            return refuse(
-                StatusCode::NOT_FOUND,
-                "there are GET /v1/machines, GET /v1/safety and POST /v1/safety/{estop,stop,reset,resume}",
-            );
+            let door = match door(query, doors) {
+                Ok(door) => door,
+                Err(detail) => return refuse(StatusCode::NOT_FOUND, &detail),
+            };
+            let answered = devices::answer(call, door).await;
+            return answered.unwrap_or_else(|| {
+                refuse(
+                    StatusCode::NOT_FOUND,
+                    "there are GET /v1/machines, GET /v1/safety, POST /v1/safety/{estop,stop,reset,resume}, GET \
+                     /v1/devices, /v1/claim, /v1/actuators and /v1/contacts",
+                )
+            });
         }
     };
-    let door = match door(request.uri().query(), doors) {
+    let door = match door(query, doors) {
         Ok(door) => door,
         Err(detail) => return refuse(StatusCode::NOT_FOUND, &detail),
     };

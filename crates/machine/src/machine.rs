@@ -15,7 +15,6 @@ use muster_model::state::Identity;
 use muster_model::{BootId, MachineId};
 use muster_runtime::clock::{entropy, new_uuid};
 use muster_runtime::{Clock, Shutdown, Tasks};
-use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::bus::Bus;
@@ -302,14 +301,12 @@ impl Prepared {
         let safety = safety::Setup {
             machine_id: self.machine_id,
             store: store.clone(),
-            options: options.safety.clone(),
-            panel: self.panel,
-            protection: safety::Home::new(self.protection),
-            heard: safety::LastHeard::default(),
+            parts: Arc::new(
+                safety::Parts::new(options.safety.clone(), self.protection)
+                    .with(self.panel, devices::measured_every(&options.wiring)),
+            ),
             threaded,
             time,
-            measured_every: devices::measured_every(&options.wiring),
-            failure: Mutex::default(),
         };
         let desired = desired::Setup {
             machine_id: self.machine_id,

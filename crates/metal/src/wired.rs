@@ -59,6 +59,9 @@ pub struct Wired {
     pub bench: Bench,
 }
 
+/// Sets an output.
+pub type SetOutput = Box<dyn FnMut(bool) -> Result<(), MetalError>>;
+
 /// How a device was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
@@ -80,6 +83,29 @@ impl Wired {
             failures: BTreeMap::new(),
         };
         opener.gauges()
+    }
+
+    /// One output alone, for a measurement. Fails in words.
+    pub fn output(wiring: &Wiring, places: &Places, name: &str) -> Result<SetOutput, String> {
+        let device = wiring.devices.get(name);
+        if !device.is_some_and(Device::is_switch) {
+            return Err(format!("{name:?} is no output of the machine file"));
+        }
+        let bench = Bench::default();
+        let mut opener = Opener {
+            wiring,
+            places,
+            bench: &bench,
+            failures: BTreeMap::new(),
+        };
+        let mut switch = opener.switch(name)?;
+        let name = name.to_owned();
+        Ok(Box::new(move |on| {
+            switch.set(on).map_err(|source| MetalError::Device {
+                device: name.clone(),
+                source,
+            })
+        }))
     }
 
     /// Opens what is there. The description must be one that [`Wiring::check`] has nothing against.

@@ -21,17 +21,8 @@ const AT_ONCE: usize = 8;
                         71 refused by the operating system."
 )]
 pub(super) struct Flags {
-    /// The machine's data directory
-    #[arg(
-        long,
-        value_name = "DIR",
-        default_value = "/var/lib/muster-machine",
-        env = "MUSTER__DATA"
-    )]
-    data: PathBuf,
-    /// Which machine, where several run there (a simulated fleet)
-    #[arg(long, value_name = "NAME")]
-    machine: Option<String>,
+    #[command(flatten)]
+    place: Place,
     /// All machines that run there
     #[arg(long, conflicts_with = "machine")]
     all: bool,
@@ -40,41 +31,67 @@ pub(super) struct Flags {
     output: Output,
 }
 
+/// Where a machine runs.
+#[derive(Debug, Args)]
+pub(super) struct Place {
+    /// The machine's data directory
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "/var/lib/muster-machine",
+        env = "MUSTER__DATA"
+    )]
+    pub(super) data: PathBuf,
+    /// Which machine, where several run there (a simulated fleet)
+    #[arg(long, value_name = "NAME")]
+    pub(super) machine: Option<String>,
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Output {
+pub(super) enum Output {
     Text,
     Json,
 }
 
 pub(super) fn run(press: Option<Press>, flags: &Flags) -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = match runtime {
+    let runtime = match runtime() {
         Ok(runtime) => runtime,
-        Err(error) => {
-            return complain(
-                71,
-                &format!("the operating system refused a runtime: {error} [MST-M008]"),
-            );
-        }
+        Err(code) => return code,
     };
     match runtime.block_on(ask_all(press, flags)) {
         Ok(standing) => show(press, flags, &standing),
-        Err(error @ LocalError::NotRunning { .. }) => complain(69, &format!("{error} [MST-M011]")),
-        Err(error @ LocalError::Unreachable(_)) => complain(71, &format!("{error} [MST-M011]")),
-        Err(error @ LocalError::Refused(_)) => complain(64, &format!("{error} [MST-M012]")),
+        Err(error) => refused(&error),
+    }
+}
+
+/// What asks; else the code to end with.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| {
+        let what = format!("the operating system refused a runtime: {error} [MST-M008]");
+        complain(71, &what)
+    })
+}
+
+/// Says why a machine was not reached, or refused, with the code for it.
+pub(super) fn refused(error: &LocalError) -> ExitCode {
+    match error {
+        LocalError::NotRunning { .. } => complain(69, &format!("{error} [MST-M011]")),
+        LocalError::Unreachable(_) => complain(71, &format!("{error} [MST-M011]")),
+        LocalError::Refused(_) => complain(64, &format!("{error} [MST-M012]")),
     }
 }
 
 /// Asks the machines that are meant, a few at a time; in the order in which they are there.
 async fn ask_all(press: Option<Press>, flags: &Flags) -> Result<Vec<Standing>, LocalError> {
     if !flags.all {
-        let standing = safety(&flags.data, press.map(word), flags.machine.as_deref()).await?;
+        let standing = safety(&flags.place.data, press.map(word), flags.place.machine.as_deref()).await?;
         return Ok(vec![standing]);
     }
-    let there = machines(&flags.data).await?;
+    let there = machines(&flags.place.data).await?;
     let asked = there
         .iter()
-        .map(|standing| safety(&flags.data, press.map(word), Some(&standing.machine)));
+        .map(|standing| safety(&flags.place.data, press.map(word), Some(&standing.machine)));
     stream::iter(asked).buffered(AT_ONCE).try_collect().await
 }
 
@@ -87,7 +104,7 @@ const fn word(press: Press) -> &'static str {
     }
 }
 
-fn complain(code: u8, what: &str) -> ExitCode {
+pub(super) fn complain(code: u8, what: &str) -> ExitCode {
     eprintln!("muster-machine: {what}");
     ExitCode::from(code)
 }

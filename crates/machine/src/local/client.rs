@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http::{Method, Request};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
@@ -37,7 +37,7 @@ pub enum LocalError {
 }
 
 /// What is asked for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Ask<'a> {
     /// How.
     pub method: &'a Method,
@@ -45,6 +45,8 @@ pub struct Ask<'a> {
     pub path: &'a str,
     /// Which machine, where several are there.
     pub machine: Option<&'a str>,
+    /// What goes with it, as JSON.
+    pub body: Option<String>,
 }
 
 /// Asks, and reads the answer.
@@ -70,6 +72,7 @@ pub async fn safety(data: &Path, press: Option<&str>, machine: Option<&str>) -> 
         method,
         path: &path,
         machine,
+        body: None,
     };
     ask(data, asked).await
 }
@@ -80,6 +83,7 @@ pub async fn machines(data: &Path) -> Result<Vec<Standing>, LocalError> {
         method: &Method::GET,
         path: "/v1/machines",
         machine: None,
+        body: None,
     };
     ask(data, asked).await
 }
@@ -104,7 +108,7 @@ async fn asked<T: serde::de::DeserializeOwned>(data: &Path, ask: Ask<'_>) -> Res
         .method(ask.method)
         .uri(format!("{}{query}", ask.path))
         .header(http::header::HOST, "machine")
-        .body(Empty::<Bytes>::new())
+        .body(Full::new(Bytes::from(ask.body.unwrap_or_default())))
         .map_err(|error| unreachable(&error))?;
     let answering = async {
         let response = sender

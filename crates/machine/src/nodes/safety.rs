@@ -4,6 +4,7 @@
 //! a machine move: what is heard there is the state of the link, what the machine does, and requests to stop. A reset or
 //! a resume comes through [`Presses`] from whoever is at the machine.
 
+pub(crate) mod bench;
 mod control;
 mod panel;
 pub mod steps;
@@ -19,25 +20,22 @@ mod tests;
 use std::future::{Future, pending};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-use muster_metal::Protection;
 use muster_model::MachineId;
 use muster_model::state::Operation;
 use muster_model::vocabulary::{Mission, Mode, Safety as Region};
 use muster_protocol::link::Command;
 use muster_reflex::link::LinkState;
-use muster_reflex::safety::{Condition, Config, Kept, Measured, Verdict};
+use muster_reflex::safety::{Asks, Condition, Config, Kept, Measured, Verdict};
 use muster_reflex::state::Section;
-use parking_lot::Mutex;
 
 use crate::message::{Payload, Source, event, section, topics};
-use crate::options::SafetyOptions;
 use crate::store::{Store, StoreError};
 use crate::supervisor::{NodeContext, NodeError, NodeSpec, OnFailed, Wake};
 pub use control::{Driven, NotDriven};
 pub use panel::{Panel, Press, Pressed, Presses, Shown};
+pub use turns::Parts;
 use turns::{Told, Turned, Turns};
 pub use works::LoopClock;
 use works::Works;
@@ -57,46 +55,12 @@ pub struct Setup {
     pub machine_id: MachineId,
     /// Where latches are kept.
     pub store: Store,
-    /// How it behaves.
-    pub options: SafetyOptions,
-    /// How people at the machine reach it.
-    pub panel: Panel,
-    /// The hardware, which the next node gets when this one ends.
-    pub protection: Home,
-    /// What was pressed and heard, for the node that takes over.
-    pub heard: LastHeard,
+    /// What the loop works with.
+    pub parts: Arc<Parts>,
     /// Whether hardware gets a thread of its own.
     pub threaded: bool,
     /// The time by which the loop goes.
     pub time: LoopClock,
-    /// How often motion is measured at least, where gauges measure it.
-    pub measured_every: Duration,
-    /// What went wrong with an output first.
-    pub failure: Mutex<Option<String>>,
-}
-
-/// What was pressed and heard.
-#[derive(Debug, Default)]
-pub struct LastHeard {
-    estop: AtomicU32,
-    stop: AtomicU32,
-}
-
-/// Where the hardware is while no node has it.
-#[derive(Default)]
-pub struct Home {
-    exists: bool,
-    here: Mutex<Option<Box<dyn Protection>>>,
-}
-
-impl Home {
-    /// Of this hardware, or of none.
-    pub fn new(protection: Option<Box<dyn Protection>>) -> Self {
-        Self {
-            exists: protection.is_some(),
-            here: Mutex::new(protection),
-        }
-    }
 }
 
 /// The safety node.
@@ -113,7 +77,7 @@ pub fn spec(setup: Arc<Setup>) -> NodeSpec {
 async fn run(context: NodeContext, setup: Arc<Setup>) -> Result<(), NodeError> {
     let kept_lost = |error: StoreError| NodeError(format!("what was kept cannot be read: {error}"));
     let found = setup.store.safety(setup.machine_id).await.map_err(kept_lost)?;
-    let turns = Turns::new(&setup, found)?;
+    let turns = Turns::new(&setup.parts, found)?;
     let config = *turns.config();
     let works = Works::start(&setup, turns, *context.clock())?;
     let mut node = Node {
@@ -121,10 +85,11 @@ async fn run(context: NodeContext, setup: Arc<Setup>) -> Result<(), NodeError> {
         setup: &setup,
         config,
         told: Told::default(),
-        control: control::Control::new(&setup.panel),
+        control: control::Control::new(&setup.parts.panel),
         mode: Mode::Idle,
         said: None,
         region: None,
+        shown: (Asks::default(), u64::MAX),
         writing: None,
     };
     // Until the link says how it stands there is none, and the time it may be away begins.
@@ -147,6 +112,8 @@ struct Node<'a> {
     said: Option<Operation>,
     /// The region that was said last.
     region: Option<Region>,
+    /// What had been pressed at the last turn, and the number of what should be on disk since.
+    shown: (Asks, u64),
     /// What is on its way to the disk.
     writing: Option<Writing<'a>>,
 }
@@ -162,6 +129,7 @@ impl<'a> Node<'a> {
             for turned in came.drain(..) {
                 self.take(&turned);
             }
+            self.show();
             self.complain();
             self.tell_steps(&mut works);
             let heartbeat_ms = self.context.clock().mono_ms() + HEARTBEAT_MS;
@@ -173,7 +141,7 @@ impl<'a> Node<'a> {
                     self.told.sample.kept = number;
                 }
                 () = works.due() => {}
-                () = self.setup.panel.presses().pressed() => {}
+                () = self.setup.parts.panel.presses().pressed() => {}
                 asked = self.control.asked() => self.control.take(asked, now_us),
                 wake = self.context.next(Some(heartbeat_ms)) => match wake {
                     Wake::Stop => return self.end(works).await,
@@ -190,15 +158,19 @@ impl<'a> Node<'a> {
         self.control.answer(turned);
         self.say(verdict);
         self.keep(verdict);
-        let kept = self.told.sample.kept >= verdict.keep.number;
-        self.setup
-            .panel
-            .show(self.said.as_ref(), turned.sample.asks, kept);
+        self.shown = (turned.sample.asks, verdict.keep.number);
+    }
+
+    /// Shows people beside the machine how it stands. That a latch is on disk is news as well.
+    fn show(&self) {
+        let (heard, wanted) = self.shown;
+        let kept = self.told.sample.kept >= wanted;
+        self.setup.parts.panel.show(self.said.as_ref(), heard, kept);
     }
 
     /// An output that cannot be set is said by the node: the loop does not wait for a log.
     fn complain(&self) {
-        if let Some(failure) = self.setup.failure.lock().take() {
+        if let Some(failure) = self.setup.parts.failure.lock().take() {
             tracing::error!(%failure, "an output of the safety loop failed");
         }
     }

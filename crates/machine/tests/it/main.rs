@@ -16,3 +16,4 @@ mod safety;
 mod server;
 mod store;
 mod uplink;
+mod wired;

@@ -9,10 +9,9 @@ use muster_model::MachineId;
 use muster_model::vocabulary::{Contact, Safety as Region};
 use muster_reflex::safety::config::Start;
 use muster_runtime::Clock;
-use parking_lot::Mutex;
 
 use super::turns::{Told, Turns};
-use super::{Home, LastHeard, LoopClock, Panel, Press, Setup};
+use super::{LoopClock, Parts, Press, Setup};
 use crate::options::SafetyOptions;
 use crate::store::{Store, StoreOptions};
 
@@ -61,21 +60,17 @@ impl Bench {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let drive = Drive::default();
+        let options = SafetyOptions {
+            start: Start::Automatic,
+            after_power_cut: Start::Automatic,
+            ..SafetyOptions::default()
+        };
         let setup = Setup {
             machine_id: MachineId::from_uuid(uuid::Uuid::from_u128(1)),
             store: Store::open(directory.path(), StoreOptions::default()).unwrap(),
-            options: SafetyOptions {
-                start: Start::Automatic,
-                after_power_cut: Start::Automatic,
-                ..SafetyOptions::default()
-            },
-            panel: Panel::default(),
-            protection: Home::new(Some(Box::new(drive.clone()))),
-            heard: LastHeard::default(),
+            parts: Arc::new(Parts::new(options, Some(Box::new(drive.clone())))),
             threaded: false,
             time: LoopClock::Process(Clock::start()),
-            measured_every: Duration::ZERO,
-            failure: Mutex::default(),
         };
         Self {
             _directory: directory,
@@ -101,12 +96,12 @@ fn run(turns: &mut Turns, from_ms: u64) -> Region {
 #[tokio::test]
 async fn a_node_that_ends_leaves_no_power_behind_and_the_next_one_goes_on() {
     let bench = Bench::new();
-    let mut turns = Turns::new(&bench.setup, None).unwrap();
+    let mut turns = Turns::new(&bench.setup.parts, None).unwrap();
     assert_eq!(run(&mut turns, 10), Region::Operational);
     assert!(bench.powered());
     drop(turns);
     assert!(!bench.powered(), "also if it ended by a panic");
-    let mut next = Turns::new(&bench.setup, None).unwrap();
+    let mut next = Turns::new(&bench.setup.parts, None).unwrap();
     assert_eq!(run(&mut next, 20), Region::Operational);
     assert!(bench.powered());
 }
@@ -114,23 +109,23 @@ async fn a_node_that_ends_leaves_no_power_behind_and_the_next_one_goes_on() {
 #[tokio::test]
 async fn no_node_takes_over_while_the_one_before_has_the_hardware() {
     let bench = Bench::new();
-    let hangs = Turns::new(&bench.setup, None).unwrap();
-    let refused = Turns::new(&bench.setup, None).err().unwrap().to_string();
+    let hangs = Turns::new(&bench.setup.parts, None).unwrap();
+    let refused = Turns::new(&bench.setup.parts, None).err().unwrap().to_string();
     assert!(refused.contains("still held"), "{refused}");
     drop(hangs);
-    assert!(Turns::new(&bench.setup, None).is_ok());
+    assert!(Turns::new(&bench.setup.parts, None).is_ok());
 }
 
 #[tokio::test]
 async fn a_stop_that_nobody_was_there_to_hear_is_heard_by_the_next_and_a_resume_is_not() {
     let bench = Bench::new();
-    let mut turns = Turns::new(&bench.setup, None).unwrap();
+    let mut turns = Turns::new(&bench.setup.parts, None).unwrap();
     run(&mut turns, 10);
     drop(turns);
-    bench.setup.panel.presses().press(Press::Estop);
-    bench.setup.panel.presses().press(Press::Reset);
-    bench.setup.panel.presses().press(Press::Resume);
-    let mut next = Turns::new(&bench.setup, None).unwrap();
+    bench.setup.parts.panel.presses().press(Press::Estop);
+    bench.setup.parts.panel.presses().press(Press::Reset);
+    bench.setup.parts.panel.presses().press(Press::Resume);
+    let mut next = Turns::new(&bench.setup.parts, None).unwrap();
     assert_eq!(run(&mut next, 20), Region::EstopLatched);
     assert!(!bench.powered());
 }
@@ -138,7 +133,7 @@ async fn a_stop_that_nobody_was_there_to_hear_is_heard_by_the_next_and_a_resume_
 #[tokio::test]
 async fn a_relay_that_does_not_switch_is_a_fault() {
     let bench = Bench::new();
-    let mut turns = Turns::new(&bench.setup, None).unwrap();
+    let mut turns = Turns::new(&bench.setup.parts, None).unwrap();
     run(&mut turns, 10);
     bench.drive.sticks.store(true, Ordering::Relaxed);
     assert_eq!(run(&mut turns, 15), Region::FaultLatched);

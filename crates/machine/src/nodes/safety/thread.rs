@@ -191,7 +191,7 @@ struct Worker {
     tells: rtrb::Producer<Turned>,
     shared: Arc<Shared>,
     /// What the node was told last.
-    said: Option<Verdict>,
+    said: Option<Turned>,
 }
 
 impl Worker {
@@ -230,11 +230,11 @@ impl Worker {
         self.records.before(now_us, self.turns.safety());
         let turned = self.turns.turn(now_us, &told);
         let much_waits = self.records.push(&turned);
-        let is_news = is_last || self.said.is_none_or(|said| !is_same(&said, &turned.verdict));
+        let is_news = is_last || self.said.is_none_or(|said| !is_same(&said, &turned));
         // What finds no room is still news in the next turn.
         let told = is_news && self.tells.push(turned).is_ok();
         if told {
-            self.said = Some(turned.verdict);
+            self.said = Some(turned);
         }
         if told || much_waits {
             // Full is as good as one more.
@@ -244,8 +244,13 @@ impl Worker {
     }
 }
 
-/// Whether a verdict tells the node nothing that the one before did not: what actuators do on their way is none of its business.
-fn is_same(a: &Verdict, b: &Verdict) -> bool {
+/// Whether a turn tells the node nothing that the one before did not: what actuators do on their way is none of its business.
+fn is_same(before: &Turned, now: &Turned) -> bool {
+    let (a, b): (&Verdict, &Verdict) = (&before.verdict, &now.verdict);
+    // Who pressed something that changes nothing waits for an answer, too.
+    if before.sample.asks != now.sample.asks {
+        return false;
+    }
     (
         a.region, a.causes, a.standing, a.action, a.still, a.holder, a.keep,
     ) == (

@@ -1,7 +1,7 @@
 //! One turn of the safety loop: read, decide, set.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use muster_metal::{Equipment, MetalError, Protection};
@@ -10,13 +10,75 @@ use muster_reflex::safety::{
     ACTUATORS_MAX, Asks, Config, Drive, Kept, Measured, Outputs, Safety, Sample, Verdict,
 };
 use muster_runtime::errors::chain;
+use parking_lot::Mutex;
 
-use super::Setup;
+use super::Panel;
 use crate::options::SafetyOptions;
 use crate::supervisor::NodeError;
 
 /// How often it is looked whether anything changed, where there is nothing that could be switched off.
 const IDLE_PERIOD: Duration = Duration::from_secs(1);
+
+/// What a loop works with, and the next one after it.
+#[derive(Default)]
+pub struct Parts {
+    /// How the machine behaves.
+    options: SafetyOptions,
+    /// How people at the machine reach it.
+    pub(super) panel: Panel,
+    /// The hardware, which the next node gets when this one ends.
+    protection: Home,
+    /// How often motion is measured at least, where gauges measure it.
+    measured_every: Duration,
+    /// What was pressed and heard, for the node that takes over.
+    heard: LastHeard,
+    /// What went wrong with an output first.
+    pub(super) failure: Mutex<Option<String>>,
+}
+
+impl Parts {
+    /// Of a machine with this hardware, or with none that could be switched.
+    pub fn new(options: SafetyOptions, protection: Option<Box<dyn Protection>>) -> Self {
+        Self {
+            options,
+            protection: Home::new(protection),
+            ..Self::default()
+        }
+    }
+
+    /// The same, where people press here, and gauges measure motion so often at least.
+    #[must_use]
+    pub fn with(self, panel: Panel, measured_every: Duration) -> Self {
+        Self {
+            panel,
+            measured_every,
+            ..self
+        }
+    }
+}
+
+/// What was pressed and heard.
+#[derive(Debug, Default)]
+struct LastHeard {
+    estop: AtomicU32,
+    stop: AtomicU32,
+}
+
+/// Where the hardware is while no node has it.
+#[derive(Default)]
+struct Home {
+    exists: bool,
+    here: Mutex<Option<Box<dyn Protection>>>,
+}
+
+impl Home {
+    fn new(protection: Option<Box<dyn Protection>>) -> Self {
+        Self {
+            exists: protection.is_some(),
+            here: Mutex::new(protection),
+        }
+    }
+}
 
 /// What the loop is told by the node, all at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -42,7 +104,7 @@ pub(super) struct Turned {
 pub(super) struct Turns {
     safety: Safety,
     config: Config,
-    setup: Arc<Setup>,
+    parts: Arc<Parts>,
     hardware: Option<Borrowed>,
     period: Duration,
     outputs_failed: bool,
@@ -51,7 +113,7 @@ pub(super) struct Turns {
 /// The hardware for as long as one node has it. Whatever becomes of the node, it leaves no power behind.
 struct Borrowed {
     protection: Option<Box<dyn Protection>>,
-    setup: Arc<Setup>,
+    parts: Arc<Parts>,
 }
 
 impl Drop for Borrowed {
@@ -63,16 +125,16 @@ impl Drop for Borrowed {
                     "the power of what moves could not be taken"
                 );
             }
-            *self.setup.protection.here.lock() = Some(protection);
+            *self.parts.protection.here.lock() = Some(protection);
         }
     }
 }
 
 impl Turns {
     /// Fails where a node that hangs still has the hardware: a machine without it would seem to have nothing that moves.
-    pub(super) fn new(setup: &Arc<Setup>, found: Option<Kept>) -> Result<Self, NodeError> {
-        let protection = setup.protection.here.lock().take();
-        if protection.is_none() && setup.protection.exists {
+    pub(super) fn new(parts: &Arc<Parts>, found: Option<Kept>) -> Result<Self, NodeError> {
+        let protection = parts.protection.here.lock().take();
+        if protection.is_none() && parts.protection.exists {
             return Err(NodeError(
                 "the hardware is still held by the node before".to_owned(),
             ));
@@ -80,21 +142,21 @@ impl Turns {
         let equipment = protection.as_ref().map(|protection| protection.equipment());
         let hardware = protection.map(|protection| Borrowed {
             protection: Some(protection),
-            setup: setup.clone(),
+            parts: parts.clone(),
         });
-        let config = config(equipment, setup);
+        let config = config(equipment, parts);
         // What contradicts itself moves nothing; the hardware goes home.
         config.check().map_err(|error| NodeError(error.to_string()))?;
         // Who pressed stop while no node was there is heard; who pressed resume has to see what it does.
         let heard = Asks {
-            estop: setup.heard.estop.load(Ordering::Acquire),
-            stop: setup.heard.stop.load(Ordering::Acquire),
-            ..setup.panel.presses().counted()
+            estop: parts.heard.estop.load(Ordering::Acquire),
+            stop: parts.heard.stop.load(Ordering::Acquire),
+            ..parts.panel.presses().counted()
         };
         Ok(Self {
             safety: Safety::new(config, found).with_heard(heard),
             config,
-            setup: setup.clone(),
+            parts: parts.clone(),
             hardware,
             period: equipment.map_or(IDLE_PERIOD, |equipment| equipment.period),
             outputs_failed: false,
@@ -137,7 +199,7 @@ impl Turns {
     /// Reads, decides and sets. Nothing in it allocates or waits, unless the hardware does.
     pub(super) fn turn(&mut self, now_us: u64, told: &Told) -> Turned {
         let mut sample = told.sample;
-        sample.asks = self.setup.panel.presses().counted();
+        sample.asks = self.parts.panel.presses().counted();
         sample.outputs_failed = self.outputs_failed;
         let mut hardware = self
             .hardware
@@ -161,7 +223,7 @@ impl Turns {
                 Ok(())
             };
             if let Err(error) = set.as_ref().and(fed.as_ref())
-                && let Some(mut failure) = self.setup.failure.try_lock()
+                && let Some(mut failure) = self.parts.failure.try_lock()
             {
                 failure.get_or_insert_with(|| chain(error));
             }
@@ -170,8 +232,8 @@ impl Turns {
                 protection.end();
             }
         }
-        self.setup.heard.estop.store(sample.asks.estop, Ordering::Release);
-        self.setup.heard.stop.store(sample.asks.stop, Ordering::Release);
+        self.parts.heard.estop.store(sample.asks.estop, Ordering::Release);
+        self.parts.heard.stop.store(sample.asks.stop, Ordering::Release);
         Turned {
             now_us,
             sample,
@@ -203,8 +265,8 @@ fn set(protection: &mut dyn Protection, outputs: &Outputs) -> Result<(), MetalEr
 }
 
 /// What the region is told of the machine.
-fn config(equipment: Option<Equipment>, setup: &Setup) -> Config {
-    let options: &SafetyOptions = &setup.options;
+fn config(equipment: Option<Equipment>, parts: &Parts) -> Config {
+    let options: &SafetyOptions = &parts.options;
     let mut config = Config {
         on_estop: options.on_estop,
         still_below: options.still_below,
@@ -234,7 +296,7 @@ fn config(equipment: Option<Equipment>, setup: &Setup) -> Config {
         });
     }
     let period_us = us(equipment.period);
-    let fresh_us = us(setup.measured_every) * 3 + 2 * period_us;
+    let fresh_us = us(parts.measured_every) * 3 + 2 * period_us;
     Config {
         estop_circuit: equipment.estop_circuit,
         tamper_circuit: equipment.tamper_circuit,

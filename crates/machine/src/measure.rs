@@ -1,0 +1,3 @@
+//! Measurements that somebody takes on a machine of their own, of the same code that runs there.
+
+pub mod stop;
