@@ -99,7 +99,13 @@ impl Bus {
     pub fn publish_as(&self, topic: Topic, payload: Payload) {
         let at = Timestamp::from_millis(self.shared.clock.wall_ms());
         let retain = payload.is_retained();
-        let message = Arc::new(Message { topic, at, payload });
+        let mono_ms = self.shared.clock.mono_ms();
+        let message = Arc::new(Message {
+            topic,
+            at,
+            mono_ms,
+            payload,
+        });
         // Held while it is handed out, so that a new subscriber gets a message once: retained or live.
         let mut retained = retain.then(|| self.shared.retained.lock());
         if let Some(retained) = &mut retained {
@@ -221,6 +227,11 @@ impl Inbox {
                 }
             }
         }
+    }
+
+    /// Whether no message waits.
+    pub fn is_empty(&self) -> bool {
+        self.slot.waiting.lock().messages.is_empty()
     }
 
     /// The next message, if there is one.

@@ -22,6 +22,9 @@ pub struct Message {
     pub topic: Topic,
     /// When, by the machine's wall clock.
     pub at: Timestamp,
+    /// When, by the clock that timers go by: milliseconds since the runtime began.
+    #[serde(default)]
+    pub mono_ms: u64,
     /// What.
     pub payload: Payload,
 }
@@ -66,6 +69,8 @@ pub enum Payload {
     Motion(MotionReading),
     /// Steps of the safety region, said only while somebody listens.
     Steps(Arc<Steps>),
+    /// What a node remembers, said now and then while somebody listens.
+    Memory(Box<Memory>),
 }
 
 /// Who found something out.
@@ -136,6 +141,23 @@ pub struct MotionReading {
     pub value: f64,
     /// When it was measured, by the clock of the safety loop.
     pub at_us: u64,
+}
+
+/// What a node remembers, by which it decides.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Memory {
+    /// The node.
+    pub node: String,
+    /// Whether it begins here, and has heard nothing yet.
+    #[serde(default)]
+    pub fresh: bool,
+    /// All of it.
+    #[cfg_attr(
+        feature = "schema",
+        schemars(with = "serde_json::Map<String, serde_json::Value>")
+    )]
+    pub state: serde_json::Value,
 }
 
 /// How the link fares.
@@ -226,6 +248,10 @@ impl Payload {
             Self::Mode(_) => topics::MODE,
             Self::Motion(_) => topics::MOTION,
             Self::Steps(_) => topics::STEPS,
+            Self::Memory(memory) => match format!("node.{}.memory", memory.node).parse() {
+                Ok(topic) => return topic,
+                Err(_) => "node.unnamed.memory",
+            },
         };
         topic(text)
     }
@@ -249,6 +275,7 @@ impl Payload {
             | Self::Log(_)
             | Self::Motion(_)
             | Self::Steps(_)
+            | Self::Memory(_)
             | Self::Command(_) => false,
         }
     }

@@ -11,6 +11,7 @@
 //! - [`logs`]: forwards lines of the log.
 //! - [`recorder`]: records what is said, and keeps what was said when something went wrong.
 
+pub(crate) mod decides;
 pub mod desired;
 pub mod devices;
 pub mod health;

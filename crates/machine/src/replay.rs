@@ -3,6 +3,7 @@
 //! Begin with [`replay`]. Safety takes every step again ([`crate::nodes::safety::steps::Replay`]); the nodes that go by timers
 //! run on the time of the recording.
 
+mod nodes;
 mod report;
 mod safety;
 
@@ -19,6 +20,7 @@ use crate::message::Payload;
 use crate::recording::RecordingError;
 use crate::recording::reader::{End, Reader};
 
+use nodes::Nodes;
 pub use report::{Different, Report, Span};
 
 /// What a machine's name for itself is in [`crate::recording::About::machine`].
@@ -38,20 +40,29 @@ pub struct Asked {
 }
 
 /// A node that can be run again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Node {
     /// What may move.
     Safety,
+    /// What of the machine's state is told.
+    State,
+    /// What is wrong with it.
+    Health,
+    /// Which measurements are sent.
+    Telemetry,
 }
 
 impl Node {
     /// Every one.
-    pub const ALL: &'static [Self] = &[Self::Safety];
+    pub const ALL: &'static [Self] = &[Self::Safety, Self::State, Self::Health, Self::Telemetry];
 
     /// Its name on the machine.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Safety => "safety",
+            Self::State => "state",
+            Self::Health => "health",
+            Self::Telemetry => "telemetry",
         }
     }
 }
@@ -61,6 +72,7 @@ pub fn replay(asked: &Asked) -> Result<Report, RecordingError> {
     let clock = Clock::start();
     let mut reader = Reader::open(&asked.file)?;
     let mut report = Report::new(&asked.file);
+    let mut nodes = Nodes::new(&asked.nodes);
     let mut safety = asked.nodes.contains(&Node::Safety).then(safety::Player::default);
     for recorded in reader.by_ref() {
         let at = crate::recording::segment::at(recorded.header.log_time);
@@ -80,6 +92,9 @@ pub fn replay(asked: &Asked) -> Result<Report, RecordingError> {
         };
         if let (Some(safety), Payload::Steps(pack)) = (&mut safety, &payload) {
             safety.take(at, pack, within, &mut report);
+        }
+        if let Some(message) = nodes::message(&recorded, at, payload) {
+            nodes.take(&message, within, &mut report);
         }
     }
     if let Some(End::Broken(why)) = reader.end() {

@@ -168,7 +168,7 @@ impl SectionKind {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Track {
     /// When it was last read.
     read_ms: Option<u64>,
@@ -179,7 +179,7 @@ struct Track {
 }
 
 /// Keeps the latest readings and decides what to tell.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Aggregator {
     options: Options,
     read: ReportedState,

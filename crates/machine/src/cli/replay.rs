@@ -36,6 +36,9 @@ pub(super) struct Flags {
 enum Which {
     All,
     Safety,
+    State,
+    Health,
+    Telemetry,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -48,6 +51,9 @@ pub(super) fn run(flags: &Flags) -> ExitCode {
     let nodes = flags.node.iter().flat_map(|which| match which {
         Which::All => Node::ALL.to_vec(),
         Which::Safety => vec![Node::Safety],
+        Which::State => vec![Node::State],
+        Which::Health => vec![Node::Health],
+        Which::Telemetry => vec![Node::Telemetry],
     });
     let asked = Asked {
         file: flags.file.clone(),

@@ -15,10 +15,12 @@ use muster_metal::health_level;
 use muster_model::state::{HealthReport, Problem};
 use muster_model::{Severity, Topic};
 use muster_reflex::state::Section;
+use serde::{Deserialize, Serialize};
 
 use crate::message::{Finding, Payload, Source, event, section, topics};
+use crate::nodes::decides::{self, Decides};
 use crate::options::Thresholds;
-use crate::supervisor::{NodeContext, NodeError, NodeSpec, Wake};
+use crate::supervisor::NodeSpec;
 use thresholds::Watch;
 
 /// Problems that are reported; the worst are kept.
@@ -27,38 +29,50 @@ const PROBLEMS_MAX: usize = 64;
 /// The health node.
 pub fn spec(thresholds: Thresholds) -> NodeSpec {
     let topics = &[topics::FINDINGS, topics::MEASURED];
-    NodeSpec::new(super::HEALTH, topics, move |context| run(context, thresholds))
+    NodeSpec::new(super::HEALTH, topics, move |context| {
+        decides::run(context, HealthDesk::new(thresholds))
+    })
 }
 
-async fn run(mut context: NodeContext, thresholds: Thresholds) -> Result<(), NodeError> {
-    let mut book = Book::default();
-    let mut watch = Watch::new(thresholds);
-    loop {
-        let delivery = match context.next(None).await {
-            Wake::Stop => return Ok(()),
-            Wake::Due => continue,
-            Wake::Message(delivery) => delivery,
-        };
-        match &delivery.message.payload {
-            Payload::Findings(source, findings) => book.replace(*source, findings.clone()),
-            Payload::Sections(Source::Measured, patch) => {
-                book.replace(Source::Measured, watch.judge(patch));
-            }
-            _ => continue,
+/// Decides what is wrong, and what of that is news.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct HealthDesk {
+    book: Book,
+    watch: Watch,
+}
+
+impl HealthDesk {
+    fn new(thresholds: Thresholds) -> Self {
+        Self {
+            book: Book::default(),
+            watch: Watch::new(thresholds),
         }
-        let Some(news) = book.fold() else { continue };
+    }
+}
+
+impl Decides for HealthDesk {
+    fn hear(&mut self, _: u64, payload: &Payload, say: &mut dyn FnMut(Payload)) {
+        match payload {
+            Payload::Findings(source, findings) => self.book.replace(*source, findings.clone()),
+            Payload::Sections(Source::Measured, patch) => {
+                self.book.replace(Source::Measured, self.watch.judge(patch));
+            }
+            _ => return,
+        }
+        let Some(news) = self.book.fold() else { return };
         for (kind, severity, message) in news.events {
-            context.publish(event(&kind, severity, message));
+            say(event(&kind, severity, message));
         }
         let report = section(Section::Health(Some(Arc::new(news.report))));
-        context.publish(Payload::Sections(Source::Health, report));
+        say(Payload::Sections(Source::Health, report));
     }
 }
 
 /// What stands, by who found it.
-#[derive(Default)]
+#[derive(Default, Serialize, Deserialize)]
 struct Book {
     found: BTreeMap<Source, Vec<Finding>>,
+    #[serde(with = "pairs")]
     standing: BTreeMap<Key, Standing>,
     /// Whether anything was reported yet: that nothing is wrong is worth saying once.
     reported: bool,
@@ -67,7 +81,7 @@ struct Book {
 /// A problem's kind and what it is about.
 type Key = (String, String);
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Standing {
     severity: Severity,
     message: String,
@@ -170,5 +184,27 @@ fn kind_of(kind: &str) -> String {
         kind.to_owned()
     } else {
         "problem.unnamed".to_owned()
+    }
+}
+
+/// A map whose keys are no texts, as a list.
+mod pairs {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::{Key, Standing};
+
+    pub(super) fn serialize<S: Serializer>(
+        map: &BTreeMap<Key, Standing>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(map)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<Key, Standing>, D::Error> {
+        Ok(Vec::deserialize(deserializer)?.into_iter().collect())
     }
 }

@@ -7,40 +7,55 @@ use muster_model::telemetry as names;
 use muster_model::vocabulary::Quality;
 use muster_protocol::link::{Telemetry, WireSample};
 use muster_reflex::link::LinkState;
+use serde::{Deserialize, Serialize};
 
 use crate::message::{Payload, TrafficReading, topics};
+use crate::nodes::decides::{self, Decides};
 use crate::options::TelemetryOptions;
-use crate::supervisor::{NodeContext, NodeError, NodeSpec, Wake};
+use crate::supervisor::NodeSpec;
 
 /// The telemetry node.
 pub fn spec(options: TelemetryOptions) -> NodeSpec {
     let topics = &[topics::MEASURED, topics::TRAFFIC, topics::LINK];
-    NodeSpec::new("telemetry", topics, move |context| run(context, options))
+    NodeSpec::new("telemetry", topics, move |context| {
+        decides::run(context, TelemetryDesk::new(options))
+    })
 }
 
-async fn run(mut context: NodeContext, options: TelemetryOptions) -> Result<(), NodeError> {
-    let mut sampler = Sampler::new(options);
-    let (mut traffic, mut connected) = (None, false);
-    loop {
-        let delivery = match context.next(None).await {
-            Wake::Stop => return Ok(()),
-            Wake::Due => continue,
-            Wake::Message(delivery) => delivery,
-        };
-        match &delivery.message.payload {
+/// Decides which measurements are sent.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct TelemetryDesk {
+    sampler: Sampler,
+    traffic: Option<TrafficReading>,
+    connected: bool,
+}
+
+impl TelemetryDesk {
+    fn new(options: TelemetryOptions) -> Self {
+        Self {
+            sampler: Sampler::new(options),
+            traffic: None,
+            connected: false,
+        }
+    }
+}
+
+impl Decides for TelemetryDesk {
+    fn hear(&mut self, now_ms: u64, payload: &Payload, say: &mut dyn FnMut(Payload)) {
+        match payload {
             Payload::Link(link) => {
-                connected = link.state == LinkState::Connected;
-                if !connected {
+                self.connected = link.state == LinkState::Connected;
+                if !self.connected {
                     // Nobody remembers what was told before: after a pause everything is told again.
-                    sampler.forget();
+                    self.sampler.forget();
                 }
             }
-            Payload::Traffic(reading) => traffic = Some(*reading),
+            Payload::Traffic(reading) => self.traffic = Some(*reading),
             // Without a link measurements would only be thrown away.
-            Payload::Sections(_, patch) if connected => {
-                let samples = sampler.sample(context.clock().mono_ms(), patch, traffic.take());
+            Payload::Sections(_, patch) if self.connected => {
+                let samples = self.sampler.sample(now_ms, patch, self.traffic.take());
                 if !samples.is_empty() {
-                    context.publish(Payload::Telemetry(Telemetry { samples }));
+                    say(Payload::Telemetry(Telemetry { samples }));
                 }
             }
             _ => {}
@@ -67,13 +82,15 @@ impl Band {
     }
 }
 
+#[derive(Serialize, Deserialize)]
 struct Told {
-    metric: &'static str,
+    metric: Cow<'static, str>,
     value: f64,
     at_ms: u64,
 }
 
 /// Remembers what was told of each metric.
+#[derive(Serialize, Deserialize)]
 struct Sampler {
     options: TelemetryOptions,
     told: Vec<Told>,
@@ -119,7 +136,7 @@ impl Sampler {
                 samples.push(sample(metric, value));
                 self.told.retain(|told| told.metric != metric);
                 self.told.push(Told {
-                    metric,
+                    metric: Cow::Borrowed(metric),
                     value,
                     at_ms: now_ms,
                 });
@@ -138,6 +155,21 @@ fn sample(metric: &'static str, value: f64) -> WireSample {
         offset_ms: 0,
     }
 }
+
+/// Every metric that this node tells.
+pub(crate) const METRICS: &[&str] = &[
+    names::CPU_PERCENT,
+    names::LOAD_1M,
+    names::MEMORY_PERCENT,
+    names::DISK_PERCENT,
+    names::TEMPERATURE_CELSIUS,
+    names::BATTERY_PERCENT,
+    names::BATTERY_VOLTS,
+    names::BATTERY_AMPERES,
+    names::SPEED_M_PER_S,
+    names::RECEIVE_BYTES_PER_S,
+    names::TRANSMIT_BYTES_PER_S,
+];
 
 /// What a reading says, metric by metric. What it does not say is not there.
 fn measured(patch: &StatePatch, traffic: Option<TrafficReading>) -> Vec<(&'static str, f64, Band)> {

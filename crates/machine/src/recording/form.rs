@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::RecordingError;
-use crate::message::{Finding, LinkReport, MotionReading, Payload, Source, TrafficReading, Wanted};
+use crate::message::{Finding, LinkReport, Memory, MotionReading, Payload, Source, TrafficReading, Wanted};
 use crate::nodes::safety::steps::Steps;
 
 /// Schemas of all forms by their names; `cargo xtask generate` makes it from the types.
@@ -69,6 +69,7 @@ forms! {
     Link = "muster.Link": LinkReport, Payload::Link;
     Mode = "muster.Mode": ModeForm, |form| Payload::Mode(form.mode);
     Motion = "muster.Motion": MotionReading, Payload::Motion;
+    Memory = "muster.Memory": Box<Memory>, Payload::Memory;
     Steps = "muster.Steps": std::sync::Arc<Steps>, Payload::Steps;
 }
 
@@ -133,6 +134,7 @@ pub fn write(payload: &Payload, out: &mut Vec<u8>) -> Result<(), RecordingError>
         Payload::Node(form) => put(out, form),
         Payload::Link(form) => put(out, form),
         Payload::Motion(form) => put(out, form),
+        Payload::Memory(form) => put(out, form),
         Payload::Steps(form) => put(out, form),
     }
 }

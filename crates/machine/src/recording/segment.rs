@@ -113,7 +113,8 @@ impl Segment {
                 at
             };
             let schema = form::schema_name(&message.payload);
-            self.put(&message.topic, schema, log_time, at, &buffer)
+            let publish_time = message.mono_ms.saturating_mul(NS_PER_MS.unsigned_abs());
+            self.put(&message.topic, schema, log_time, publish_time, &buffer)
         });
         buffer.shrink_to(64 << 10);
         self.buffer = buffer;

@@ -31,6 +31,7 @@ fn message(ms: i64, payload: Payload) -> Arc<Message> {
     Arc::new(Message {
         topic: payload.topic(),
         at: at(ms),
+        mono_ms: 0,
         payload,
     })
 }
@@ -366,6 +367,7 @@ fn said(payload: Payload) -> Order {
     Order::Messages(vec![Arc::new(Message {
         topic: payload.topic(),
         at: now(),
+        mono_ms: 0,
         payload,
     })])
 }

@@ -131,6 +131,11 @@ impl NodeContext {
         self.bus.publish(payload);
     }
 
+    /// Whether nothing waits to be heard.
+    pub fn hears_nothing(&self) -> bool {
+        self.inbox.is_empty()
+    }
+
     /// The bus itself, for a node that passes on what others say.
     pub fn bus(&self) -> &Bus {
         &self.bus

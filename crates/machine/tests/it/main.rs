@@ -6,6 +6,7 @@ mod desired;
 mod executable;
 mod lives;
 mod machines;
+mod recorder;
 mod safety;
 #[allow(
     dead_code,

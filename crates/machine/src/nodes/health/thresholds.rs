@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use muster_model::Severity;
 use muster_model::state::{Disk, Power, StatePatch};
+use serde::{Deserialize, Serialize};
 
 use crate::message::Finding;
 use crate::options::Thresholds;
@@ -14,6 +15,7 @@ const BACK_CELSIUS: f64 = 5.0;
 const BACK_POINTS: f64 = 3.0;
 
 /// Watches readings pass thresholds.
+#[derive(Serialize, Deserialize)]
 pub(super) struct Watch {
     thresholds: Thresholds,
     thermal: Option<Severity>,
