@@ -1,5 +1,6 @@
 //! What a machine decides by itself.
 //!
+//! - [`calibration`]: which calibration of each device is in force.
 //! - [`desired`]: which desired state to hold, and how far the machine is with it.
 //! - [`link`]: when to connect, what to say, what to keep until the server holds it, which commands to take.
 //! - [`safety`]: what may move, and why not.
@@ -9,6 +10,7 @@
 //! randomness, no file and no socket; time and entropy come in with the inputs. The same code runs on a robot, in the
 //! simulated fleet and in the seeded simulation.
 
+pub mod calibration;
 pub mod desired;
 mod exact;
 pub mod link;
