@@ -1,8 +1,9 @@
 //! The REST API under `/api/v1`, and the document that describes it.
 //!
-//! A folder a resource: [`machines`], [`events`], [`fleet`], [`profile`], [`desired`], [`series`], [`stop`], [`commands`]. Query strings come through
-//! [`params`], errors leave through [`error`], and [`convert`] is the one place where the domain becomes a document.
+//! A folder a resource: [`machines`], [`events`], [`fleet`], [`profile`], [`desired`], [`calibration`], [`series`], [`stop`], [`commands`]. Query strings
+//! come through [`params`], errors leave through [`error`], and [`convert`] is the one place where the domain becomes a document.
 
+pub mod calibration;
 pub mod commands;
 pub mod convert;
 pub mod desired;
@@ -45,6 +46,8 @@ pub fn described() -> OpenApiRouter<GatewayState> {
         ))
         .routes(routes!(desired::show))
         .routes(routes!(desired::put, desired::remove))
+        .routes(routes!(desired::history))
+        .routes(routes!(calibration::check))
         .routes(routes!(stop::one))
         .routes(routes!(stop::several))
         .routes(routes!(commands::list, commands::give))

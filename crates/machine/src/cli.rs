@@ -1,5 +1,6 @@
 //! The command line of a machine, for `muster-machine` and for the executable that holds everything.
 
+mod calibration;
 mod config;
 mod devices;
 mod measure;
@@ -58,6 +59,9 @@ enum Command {
     Reset(panel::Flags),
     /// Let the machine move again.
     Resume(panel::Flags),
+    /// What the devices of a machine beside you are calibrated to: show it, check, apply, go back.
+    #[command(subcommand)]
+    Calibration(calibration::CalibrationCommand),
     /// Show what is connected to a machine beside you, and what it reads.
     Devices(devices::Flags),
     /// Move something of a machine beside you, for as long as this runs.
@@ -148,6 +152,7 @@ pub fn main_with_args(args: impl IntoIterator<Item = impl Into<OsString> + Clone
         Command::Stop(flags) => return panel::run(Some(Press::Stop), &flags),
         Command::Reset(flags) => return panel::run(Some(Press::Reset), &flags),
         Command::Resume(flags) => return panel::run(Some(Press::Resume), &flags),
+        Command::Calibration(command) => return calibration::run(command),
         Command::Devices(flags) => return devices::show(&flags),
         Command::Drive(flags) => return devices::drive(&flags),
         Command::Measure(what) => return measure::run(what),

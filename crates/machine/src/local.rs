@@ -1,9 +1,11 @@
 //! The way to a machine for whoever is beside it: HTTP on a Unix socket in its data directory.
 //!
-//! `GET /v1/machines` lists who is here, `GET /v1/safety` says how one stands, `POST /v1/safety/estop`, `stop`, `reset` and `resume` press.
+//! `GET /v1/machines` lists who is here, `GET /v1/safety` says how one stands, `POST /v1/safety/estop`, `stop`, `reset` and `resume` press;
+//! [`calibration`] has its own.
 //! Where several machines are here (a simulated fleet), `?machine=NAME` says which. Only the user who runs the machine, and root,
 //! are heard: the socket is theirs alone, and who connects is looked at once more.
 
+pub mod calibration;
 pub mod client;
 pub mod devices;
 
@@ -24,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
+use crate::nodes::calibration::Calibrator;
 use crate::nodes::devices::Board;
 use crate::nodes::safety::{Panel, Press};
 use crate::supervisor::{NodeContext, NodeError, NodeSpec, Wake};
@@ -46,6 +49,8 @@ pub struct Door {
     pub name: String,
     /// What they press and see.
     pub panel: Panel,
+    /// How its devices are calibrated.
+    pub calibrator: Calibrator,
     /// What is connected to it, where something is described.
     pub board: Option<Arc<Board>>,
 }
@@ -196,6 +201,9 @@ async fn take(request: Request<Incoming>, doors: &[Door]) -> Response<Full<Bytes
 
 async fn answer(call: &Call<'_>, query: Option<&str>, doors: &[Door]) -> Response<Full<Bytes>> {
     let path = call.path;
+    if path.starts_with(calibration::PATH) {
+        return calibration::answer(call, query, doors).await;
+    }
     if path == "/v1/machines" && call.method == Method::GET {
         let standing: Vec<_> = doors.iter().map(standing).collect();
         return json(StatusCode::OK, &standing);

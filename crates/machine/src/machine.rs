@@ -13,6 +13,7 @@ use muster_metal::wired::{Places, Wired};
 use muster_metal::wiring::Wiring;
 use muster_model::state::Identity;
 use muster_model::{BootId, MachineId};
+use muster_reflex::calibration::{Limits, Range};
 use muster_runtime::clock::{entropy, new_uuid};
 use muster_runtime::{Clock, Shutdown, Tasks};
 use tokio::sync::watch;
@@ -22,9 +23,12 @@ use crate::dial::{Dial, Tcp};
 use crate::error::MachineError;
 use crate::local::{self, Door};
 use crate::metals::MetalSource;
+use crate::nodes::calibration::Calibrator;
 use crate::nodes::devices::Board;
 use crate::nodes::safety::{LoopClock, Panel};
-use crate::nodes::{desired, devices, health, logs, recorder, resources, safety, state, telemetry, uplink};
+use crate::nodes::{
+    calibration, desired, devices, health, logs, recorder, resources, safety, state, telemetry, uplink,
+};
 use crate::options::Options;
 use crate::store::{Store, StoreError, StoreOptions};
 use crate::supervisor::{self, NodeSpec, Placement, Supervisor};
@@ -62,6 +66,7 @@ async fn run_on(
     let door = Door {
         name: options.name.clone(),
         panel: prepared.panel.clone(),
+        calibrator: prepared.calibrator.clone(),
         board,
     };
     tracing::info!(machine_id = %prepared.machine_id, name = %options.name, server = %options.server, "the machine starts");
@@ -88,6 +93,7 @@ pub struct SharedParts {
 pub struct Machine {
     id: MachineId,
     panel: Panel,
+    calibrator: Calibrator,
     bus: Bus,
     shutdown: Shutdown,
     ended: watch::Receiver<Option<Result<(), Arc<MachineError>>>>,
@@ -113,6 +119,7 @@ impl Machine {
         let SharedParts { store, tasks, clock } = shared;
         let prepared = Prepared::new(store, &options, &metal, *clock).await?;
         let (id, panel) = (prepared.machine_id, prepared.panel.clone());
+        let calibrator = prepared.calibrator.clone();
         let placement = Placement::Shared(tasks.clone());
         let (supervisor, bus) = prepared.supervisor(store, &options, metal, *clock, placement, dial)?;
         let shutdown = tasks.shutdown().child();
@@ -125,6 +132,7 @@ impl Machine {
         Ok(Self {
             id,
             panel,
+            calibrator,
             bus,
             shutdown,
             ended,
@@ -139,6 +147,11 @@ impl Machine {
     /// The machine as people beside it meet it.
     pub fn panel(&self) -> &Panel {
         &self.panel
+    }
+
+    /// Its calibrations.
+    pub fn calibrator(&self) -> &Calibrator {
+        &self.calibrator
     }
 
     /// Its bus, to listen to.
@@ -159,6 +172,18 @@ impl Machine {
             Err(_) => Ok(()),
         }
     }
+}
+
+/// What calibrations must not pass: what each actuator may be told at most.
+fn limits_of(wiring: &Wiring) -> Limits {
+    let actuators = wiring.actuators.iter().map(|(name, actuator)| {
+        let limits = Range {
+            min: -actuator.max,
+            max: actuator.max,
+        };
+        (name.clone(), limits)
+    });
+    actuators.collect()
 }
 
 async fn supervise(supervisor: Supervisor, store: &Store, shutdown: Shutdown) -> Result<(), MachineError> {
@@ -183,6 +208,7 @@ struct Prepared {
     delay_ms: u64,
     protection: Option<Box<dyn Protection>>,
     panel: Panel,
+    calibrator: Calibrator,
     /// What is connected, where something is described.
     board: Option<Arc<Board>>,
     /// What the recorder works with, where there is one.
@@ -228,6 +254,7 @@ impl Prepared {
             delay_ms,
             protection,
             panel: Panel::default(),
+            calibrator: Calibrator::new(limits_of(&options.wiring)),
             board: None,
             recorder,
             local: None,
@@ -291,6 +318,7 @@ impl Prepared {
                 kind: options.kind.clone(),
                 region: options.region.clone(),
             },
+            calibrations: self.calibrator.in_force(),
         };
         let threaded = matches!(placement, Placement::Threads);
         let time = if threaded {
@@ -312,6 +340,11 @@ impl Prepared {
             machine_id: self.machine_id,
             store: store.clone(),
         };
+        let calibration = calibration::Setup {
+            machine_id: self.machine_id,
+            store: store.clone(),
+            calibrator: self.calibrator,
+        };
         let mut nodes = vec![uplink::spec(Arc::new(uplink))];
         // Before what it records is said, and after the last of it.
         nodes.extend(self.recorder.map(|setup| recorder::spec(Arc::new(setup))));
@@ -319,6 +352,7 @@ impl Prepared {
             safety::spec(Arc::new(safety)),
             state::spec(options.state.clone()),
             desired::spec(Arc::new(desired)),
+            calibration::spec(Arc::new(calibration)),
             health::spec(options.thresholds),
             telemetry::spec(options.telemetry),
             resources::spec(resources, metal),

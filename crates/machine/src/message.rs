@@ -96,6 +96,10 @@ pub enum Source {
     Safety,
     /// The desired node.
     Desired,
+    /// The calibration node.
+    Calibration,
+    /// Whoever calibrates readings.
+    Calibrated,
     /// What is connected to the machine.
     Devices,
     /// The recorder.
@@ -298,6 +302,8 @@ impl Source {
             Self::Health => "health",
             Self::Safety => "safety",
             Self::Desired => "desired",
+            Self::Calibration => "calibration",
+            Self::Calibrated => "calibrated",
             Self::Devices => "devices",
             Self::Recorder => "recorder",
         }
@@ -338,6 +344,7 @@ pub fn sections_of(patch: &StatePatch) -> Vec<Section> {
         identity: Identity, hardware: Hardware, network: Network, platform: Platform, deployment: Deployment,
         operation: Operation, resources: Resources, power: Power, thermal: Thermal, location: Location,
         devices: Devices, nodes: Nodes, health: Health, desired: Desired,
+        calibration: Calibration,
     }
     sections
 }
@@ -366,6 +373,7 @@ pub fn put(patch: &mut StatePatch, section: Section) {
         Section::Nodes(value) => patch.nodes = Some(value),
         Section::Health(value) => patch.health = Some(value),
         Section::Desired(value) => patch.desired = Some(value),
+        Section::Calibration(value) => patch.calibration = Some(value),
     }
 }
 

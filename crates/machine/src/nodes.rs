@@ -2,6 +2,7 @@
 //!
 //! - [`safety`]: what may move, and why not.
 //! - [`uplink`]: speaks with the server, and keeps what must reach it.
+//! - [`calibration`]: which calibration of each device is in force.
 //! - [`desired`]: keeps what the server wants the machine to become.
 //! - [`state`]: gathers sections into the machine's state, and decides what of it is told.
 //! - [`health`]: gathers what is wrong, and says so.
@@ -11,6 +12,7 @@
 //! - [`logs`]: forwards lines of the log.
 //! - [`recorder`]: records what is said, and keeps what was said when something went wrong.
 
+pub mod calibration;
 pub(crate) mod decides;
 pub mod desired;
 pub mod devices;

@@ -29,6 +29,8 @@ use writer::{Job, Writer};
 
 /// The name under which the desired state is kept.
 pub const DESIRED: &str = "desired";
+/// The name under which calibrations are kept.
+pub const CALIBRATION: &str = "calibration";
 
 /// Changes that may wait for the writer.
 const QUEUE_MAX: usize = 1_024;

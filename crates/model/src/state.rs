@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::calibration::CalibrationReport;
 use crate::desired::DesiredReport;
 use crate::devices::Devices;
 use crate::time::Timestamp;
@@ -129,6 +130,8 @@ sections! {
     health: HealthReport,
     /// What of the desired state it holds, and how far it is with it.
     desired: DesiredReport,
+    /// How its devices are calibrated.
+    calibration: CalibrationReport,
 }
 
 /// Keeps "absent" (`None`) apart from "null" (`Some(None)`).

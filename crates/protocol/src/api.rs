@@ -28,7 +28,10 @@ use muster_model::{StateVersion, StatusWord, Timestamp};
 use serde::{Deserialize, Serialize};
 
 pub use command::{CommandTold, GiveCommand, GivenCommand, MachineCommands};
-pub use desired::{DESIRED_REASON_MAX_CHARS, Desired, DesiredChange, DesiredSection};
+pub use desired::{
+    CalibrationCheck, DESIRED_REASON_MAX_CHARS, Desired, DesiredChange, DesiredHistory, DesiredPast,
+    DesiredSection,
+};
 pub use problem::{Problem, ProblemField};
 pub use stop::{
     STOP_LIFETIME_DEFAULT_S, STOP_LIFETIME_MAX_S, STOP_MACHINES_MAX, STOP_REASON_MAX_CHARS, Stop,

@@ -367,6 +367,11 @@ impl Record {
         }
     }
 
+    /// Whose decision is in force.
+    pub fn source(&self) -> Source {
+        self.source
+    }
+
     /// A version that is kept.
     pub fn version(&self, version: u32) -> Option<&Version> {
         self.versions.iter().find(|kept| kept.version == version)

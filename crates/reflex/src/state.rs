@@ -12,6 +12,7 @@ mod tests;
 use std::sync::Arc;
 
 use muster_model::ReportedState;
+use muster_model::calibration::CalibrationReport;
 use muster_model::desired::DesiredReport;
 use muster_model::devices::Devices;
 use muster_model::state::{
@@ -125,6 +126,7 @@ section_kinds! {
     Nodes, nodes: Nodes, Lifetime::Told, #[doc = "The nodes of its runtime."];
     Health, health: HealthReport, Lifetime::Told, #[doc = "What is wrong with it."];
     Desired, desired: DesiredReport, Lifetime::Told, #[doc = "What of the desired state it holds."];
+    Calibration, calibration: CalibrationReport, Lifetime::Told, #[doc = "How its devices are calibrated."];
 }
 
 impl SectionKind {
@@ -146,7 +148,8 @@ impl SectionKind {
             | Self::Location
             | Self::Devices
             | Self::Nodes
-            | Self::Desired => false,
+            | Self::Desired
+            | Self::Calibration => false,
         }
     }
 
@@ -163,7 +166,8 @@ impl SectionKind {
             | Self::Devices
             | Self::Nodes
             | Self::Health
-            | Self::Desired => false,
+            | Self::Desired
+            | Self::Calibration => false,
         }
     }
 }

@@ -159,6 +159,7 @@ pub async fn run(options: FleetOptions, clock: Clock, shutdown: Shutdown) -> Res
         })?;
         doors.push(Door {
             board: None,
+            calibrator: started.calibrator().clone(),
             name: role.name,
             panel: started.panel().clone(),
         });

@@ -12,8 +12,12 @@ use axum::response::{IntoResponse, Response};
 use muster_brain::shard::{DesiredChange, DesiredError};
 use muster_model::desired::{DesiredStatus, check_content, check_name};
 use muster_model::entry::JsonText;
-use muster_model::{DesiredState, DesiredVersion, MachineId, MachineView};
-use muster_protocol::api::{self, DESIRED_REASON_MAX_CHARS, Desired, DesiredSection, Problem};
+use muster_model::{DesiredState, DesiredVersion, LogPosition, MachineEntry, MachineId, MachineView};
+use muster_protocol::api::{
+    self, DESIRED_REASON_MAX_CHARS, Desired, DesiredHistory, DesiredPast, DesiredSection, Problem,
+    ProblemField,
+};
+use muster_store::{EventLog, LogError, StreamName};
 use serde::Deserialize;
 
 use super::error::ApiError;
@@ -22,6 +26,12 @@ use crate::gateway::GatewayState;
 
 /// Who asks, until people have accounts.
 const ISSUER: &str = "local";
+/// Changes that a history shows.
+const HISTORY_MAX: usize = 50;
+/// Entries of the machine that a history looks through.
+const SEARCHED_MAX: usize = 20_000;
+/// Entries that are read at once.
+const READ_AT_ONCE: usize = 256;
 
 /// Show what a machine should become
 #[utoipa::path(get, path = "/api/v1/machines/{id}/desired", tag = "machines",
@@ -65,7 +75,98 @@ pub async fn put(
     let reason = reason(&body.reason).map_err(|detail| ApiError::bad_body("reason", detail))?;
     let content =
         check_content(&body.content).map_err(|refusal| ApiError::bad_body("content", refusal.to_string()))?;
+    check_meaning(&section, &body.content)?;
     change(&state, id, &headers, section, Some(content), reason).await
+}
+
+/// What a section means is its node's to say; what is plainly wrong is refused before it goes anywhere.
+fn check_meaning(section: &str, content: &serde_json::Value) -> Result<(), ApiError> {
+    let wrong = match section {
+        muster_model::calibration::SECTION => super::calibration::wrong_in(content),
+        _ => return Ok(()),
+    };
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let fields = wrong.into_iter().map(|field| ProblemField {
+        at: format!("body.content.{}", field.at)
+            .trim_end_matches('.')
+            .to_owned(),
+        detail: field.detail,
+    });
+    Err(ApiError::bad_body_fields(fields.collect()))
+}
+
+/// Show how a section was desired before
+#[utoipa::path(get, path = "/api/v1/machines/{id}/desired/{section}/history", tag = "machines",
+    params(("id" = String, Path, description = "The machine", format = Uuid),
+           ("section" = String, Path, description = "The section: calibration …")), responses(
+    (status = 200, description = "Its last changes, newest first", body = DesiredHistory),
+    (status = 400, description = "The request is not understood", body = Problem, content_type = "application/problem+json"),
+    (status = 404, description = "There is no such machine", body = Problem, content_type = "application/problem+json"),
+    (status = 503, description = "The store cannot do it now", body = Problem, content_type = "application/problem+json"),
+))]
+pub async fn history(
+    State(state): State<GatewayState>,
+    SectionPath(id, section): SectionPath,
+) -> Result<Json<DesiredHistory>, ApiError> {
+    if state.fleet.view(id).is_none() {
+        return Err(ApiError::no_such_machine(id));
+    }
+    let log = state.fleet.log().clone();
+    let found = state
+        .fleet
+        .searches()
+        .run(move || changes_of(&*log, id, &section))
+        .await?;
+    found.map(Json).map_err(|error| ApiError::log(&error))
+}
+
+/// The last changes of a section, along the machine's stream.
+fn changes_of(log: &dyn EventLog, id: MachineId, wanted: &str) -> Result<DesiredHistory, LogError> {
+    let stream = StreamName::machine(id);
+    let (mut items, mut from, mut searched) = (Vec::new(), None, 0);
+    loop {
+        let events = log.read_stream_backward(&stream, from, READ_AT_ONCE)?;
+        for event in &events {
+            // Nearly all entries are about something else: they need not be read.
+            if !event.body.starts_with(b"{\"desired_changed\"") {
+                continue;
+            }
+            if let Ok(MachineEntry::DesiredChanged {
+                version,
+                section,
+                content,
+                issuer,
+                reason,
+            }) = serde_json::from_slice(&event.body)
+                && section == wanted
+            {
+                items.push(DesiredPast {
+                    version,
+                    content,
+                    issuer,
+                    reason,
+                    changed_at: event.recorded_at,
+                });
+            }
+            if items.len() >= HISTORY_MAX {
+                return Ok(DesiredHistory {
+                    items,
+                    complete: false,
+                });
+            }
+        }
+        searched += events.len();
+        from = events
+            .last()
+            .map(|last| last.previous)
+            .filter(|previous| *previous > LogPosition::ZERO);
+        if from.is_none() || searched >= SEARCHED_MAX {
+            let complete = from.is_none();
+            return Ok(DesiredHistory { items, complete });
+        }
+    }
 }
 
 /// Why something is desired no more.

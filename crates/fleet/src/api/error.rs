@@ -81,6 +81,24 @@ impl ApiError {
         .at(format!("body.{at}"), detail)
     }
 
+    /// Several parts of the body are wrong.
+    pub fn bad_body_fields(fields: Vec<ProblemField>) -> Self {
+        let say = |field: &ProblemField| match field.at.as_str() {
+            "" => field.detail.clone(),
+            at => format!("{at}: {}", field.detail),
+        };
+        let lines: Vec<String> = fields.iter().map(say).collect();
+        let detail = lines.join("; ");
+        let mut error = Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "MST-A002",
+            "The body is wrong",
+            detail,
+        );
+        error.0.errors = fields;
+        error
+    }
+
     /// The body cannot be read at all.
     pub fn unreadable_body(status: StatusCode, detail: impl Into<String>) -> Self {
         Self::new(status, "MST-A003", "The body cannot be read", detail)

@@ -140,7 +140,8 @@ async fn asked<T: serde::de::DeserializeOwned>(data: &Path, ask: Ask<'_>) -> Res
     }
 }
 
-fn escaped(name: &str) -> String {
+/// A name as it stands in a path or a query.
+pub fn escaped(name: &str) -> String {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
     name.bytes()
         .map(|byte| {

@@ -19,7 +19,7 @@ use crate::store::{DESIRED, Store, StoreError};
 use crate::supervisor::{NodeContext, NodeError, NodeSpec, Wake};
 
 /// Sections that a node of this runtime applies. Any other is refused here.
-pub const APPLIED: &[&str] = &[];
+pub const APPLIED: &[&str] = &[muster_model::calibration::SECTION];
 
 /// What the node works with.
 #[derive(Debug)]

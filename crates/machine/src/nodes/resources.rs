@@ -1,7 +1,12 @@
 //! Reads the hardware: what is cheap every few seconds, what is fixed or slow when it is due.
 //!
-//! A reading that fails makes its section unknown and its sensor unreadable; no value is ever made up for it.
+//! A reading that fails makes its section unknown and its sensor unreadable; no value is ever made up for it. What is calibrated
+//! ([`calibrated`]) is calibrated here, so that nobody sees it otherwise.
+
+pub mod calibrated;
+
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use muster_metal::{Facts, Metal, MetalError};
@@ -9,8 +14,12 @@ use muster_model::Severity;
 use muster_model::state::{Deployment, Identity, StatePatch};
 use muster_model::vocabulary::UpdatePhase;
 use muster_protocol::link::Command;
+use muster_reflex::calibration::Calibrations;
 use muster_reflex::state::{Section, SectionKind};
 use muster_runtime::errors::chain;
+use tokio::sync::watch;
+
+use calibrated::Calibrated;
 
 use crate::message::{Finding, Payload, Source, TrafficReading, event, put, some, topics};
 use crate::metals::MetalSource;
@@ -25,6 +34,8 @@ pub struct Options {
     pub delay_ms: u64,
     /// Who the machine is, as it was configured.
     pub identity: Identity,
+    /// The calibrations in force.
+    pub calibrations: watch::Receiver<Arc<Calibrations>>,
 }
 
 /// The resources node.
@@ -38,7 +49,7 @@ pub fn spec(options: Options, metal: MetalSource) -> NodeSpec {
 async fn run(mut context: NodeContext, options: Options, metal: MetalSource) -> Result<(), NodeError> {
     let held = || NodeError("the hardware is still held by the node before".to_owned());
     let mut metal = metal.take().ok_or_else(held)?;
-    let mut reader = Reader::default();
+    let mut reader = Reader::new(options.calibrations.clone());
     let mut due_ms = context.clock().mono_ms() + options.delay_ms;
     loop {
         match context.next(Some(due_ms)).await {
@@ -74,8 +85,8 @@ fn identify(context: &NodeContext, command: &Command) {
 }
 
 /// Remembers which sensors cannot be read.
-#[derive(Default)]
 struct Reader {
+    calibrated: Calibrated,
     unreadable: BTreeMap<&'static str, String>,
     /// What was said last, so that only changes are said.
     said_unreadable: Option<Vec<&'static str>>,
@@ -83,14 +94,27 @@ struct Reader {
 }
 
 impl Reader {
+    fn new(in_force: watch::Receiver<Arc<Calibrations>>) -> Self {
+        Self {
+            calibrated: Calibrated::new(in_force),
+            unreadable: BTreeMap::new(),
+            said_unreadable: None,
+            said_hardware: None,
+        }
+    }
+
     /// What is cheap, all in one message.
     fn measure(&mut self, context: &NodeContext, metal: &mut dyn Metal) {
         let mut patch = StatePatch::default();
         let resources = self.note("resources", metal.resources().map(Some));
         put(&mut patch, Section::Resources(resources.and_then(some)));
-        let power = self.note("power", metal.power());
+        let mut power = self.note("power", metal.power());
+        power.iter_mut().for_each(|power| self.calibrated.power(power));
         put(&mut patch, Section::Power(power.and_then(some)));
-        let thermal = self.note("thermal", metal.thermal());
+        let mut thermal = self.note("thermal", metal.thermal());
+        thermal
+            .iter_mut()
+            .for_each(|thermal| self.calibrated.thermal(thermal));
         put(&mut patch, Section::Thermal(thermal.and_then(some)));
         let location = self.note("location", metal.location());
         put(&mut patch, Section::Location(location.and_then(some)));
@@ -104,6 +128,9 @@ impl Reader {
             }));
         }
         context.publish(Payload::Sections(Source::Measured, Box::new(patch)));
+        if let Some(findings) = self.calibrated.findings() {
+            context.publish(Payload::Findings(Source::Calibrated, findings));
+        }
         self.examine(context, metal);
     }
 
@@ -176,7 +203,8 @@ impl Reader {
                 | SectionKind::Devices
                 | SectionKind::Nodes
                 | SectionKind::Health
-                | SectionKind::Desired => {}
+                | SectionKind::Desired
+                | SectionKind::Calibration => {}
             }
         }
         if patch != StatePatch::default() {

@@ -74,6 +74,7 @@ async fn an_uplink_that_panics_goes_on_where_it_was_and_loses_nothing() {
         region: None,
     };
     let readings = resources::Options {
+        calibrations: muster_machine::nodes::calibration::Calibrator::default().in_force(),
         interval_ms: 50,
         delay_ms: 0,
         identity,

@@ -210,6 +210,7 @@ async fn several_machines_share_a_socket_and_are_told_apart() {
     bench.until_region(Safety::Operational).await;
     let door = |name: &str| Door {
         board: None,
+        calibrator: bench.machine.calibrator().clone(),
         name: name.to_owned(),
         panel: bench.machine.panel().clone(),
     };

@@ -5,6 +5,8 @@ use muster_model::entry::JsonText;
 use muster_model::{DesiredVersion, MachineId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::ProblemField;
+
 /// Longest reason of a change, in characters.
 pub const DESIRED_REASON_MAX_CHARS: usize = 500;
 
@@ -58,5 +60,45 @@ document! {
         /// Why: 1 to 500 characters.
         #[cfg_attr(feature = "schema", schema(min_length = 1, max_length = 500))]
         reason: String,
+    }
+}
+
+document! {
+    /// How a section was desired before, newest first.
+    DesiredHistory {
+        /// At most 50 changes.
+        items: Vec<DesiredPast>,
+        /// Whether these are all that there ever were.
+        complete: bool,
+    }
+}
+
+document! {
+    /// One change of a section.
+    DesiredPast {
+        /// The version of the whole that it made.
+        version: DesiredVersion,
+        /// What was desired from then on; null: nothing.
+        #[cfg_attr(feature = "schema", schema(required = true, value_type = Option<serde_json::Value>))]
+        content: Option<JsonText>,
+        /// Who changed it.
+        issuer: String,
+        /// Why.
+        reason: String,
+        /// When.
+        changed_at: Timestamp,
+    }
+}
+
+document! {
+    /// What is to be said of a calibration profile, without any machine.
+    CalibrationCheck {
+        /// Whether it is in order. The machine looks at it again, with the limits of its device.
+        accepted: bool,
+        /// What is wrong with it: where, and what is accepted there.
+        refusals: Vec<ProblemField>,
+        /// What comes out for values from one end of its input to the other, as pairs; null for several axes, or where it is refused.
+        #[cfg_attr(feature = "schema", schema(required = true))]
+        curve: Option<Vec<[f64; 2]>>,
     }
 }

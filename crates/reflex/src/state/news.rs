@@ -76,6 +76,7 @@ pub(super) fn judge(
         SectionKind::Nodes => compare!(nodes, |_, _| News::Pressing),
         SectionKind::Health => compare!(health, |_, _| News::Pressing),
         SectionKind::Desired => compare!(desired, |_, _| News::Pressing),
+        SectionKind::Calibration => compare!(calibration, |_, _| News::Pressing),
         SectionKind::Resources => compare!(resources, |told, read| resources(bands, told, read)),
         SectionKind::Power => compare!(power, |told, read| power(bands, told, read)),
         SectionKind::Thermal => compare!(thermal, |told, read| thermal(bands, told, read)),
