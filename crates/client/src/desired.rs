@@ -1,7 +1,7 @@
 //! What people want a machine to become, and how far it says it is.
 
 use muster_model::MachineId;
-use muster_protocol::api::{Desired, DesiredChange};
+use muster_protocol::api::{Desired, DesiredChange, DesiredHistory};
 use reqwest::Method;
 use reqwest::header::IF_MATCH;
 
@@ -55,6 +55,13 @@ impl Client {
         let query = Parameters::default().with("reason", Some(&reason));
         self.change_desired(id, section, Method::DELETE, query, None, condition)
             .await
+    }
+
+    /// The last changes of a section, newest first.
+    pub async fn desired_history(&self, id: MachineId, section: &str) -> Result<DesiredHistory, ClientError> {
+        let id = id.to_string();
+        let path = ["machines", &id, DESIRED, section, "history"];
+        self.get(&path, Parameters::default()).await
     }
 
     async fn change_desired(

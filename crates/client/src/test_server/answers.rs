@@ -90,6 +90,7 @@ fn one_machine(
         })
         .into_response(),
         ("GET", ["desired"]) => super::desired::answer(fleet, id, received, None, None),
+        ("GET", ["desired", section, "history"]) => super::desired::history(fleet, id, section),
         ("PUT" | "DELETE", ["desired", section]) => {
             super::desired::answer(fleet, id, received, Some(section), query.get("reason"))
         }

@@ -6,7 +6,7 @@ use axum::http::header::ETAG;
 use axum::response::{IntoResponse, Response};
 use muster_model::desired::{DesiredStatus, check_content};
 use muster_model::{DesiredVersion, MachineId};
-use muster_protocol::api::{Desired, DesiredChange, DesiredSection};
+use muster_protocol::api::{Desired, DesiredChange, DesiredHistory, DesiredPast, DesiredSection};
 
 use super::Received;
 use super::answers::refuse;
@@ -71,8 +71,34 @@ pub(super) fn answer(
         return refuse(&problem(400, "MST-A001", "missing field `reason`"));
     }
     desired.version = version;
+    let changed = desired.sections.iter().find(|changed| changed.name == section);
+    let past = DesiredPast {
+        version,
+        content: changed.map(|changed| changed.content.clone()),
+        issuer: "local".to_owned(),
+        reason: changed.map_or_else(
+            || reason.cloned().unwrap_or_default(),
+            |changed| changed.reason.clone(),
+        ),
+        changed_at: now,
+    };
     desired.converged = false;
-    shown(desired)
+    let shown = shown(desired);
+    let all = fleet.desired_past.entry(id).or_default();
+    all.push((section.to_owned(), past));
+    shown
+}
+
+/// What was desired of a section, newest first.
+pub(super) fn history(fleet: &Fleet, id: MachineId, section: &str) -> Response {
+    let past = fleet.desired_past.get(&id).into_iter().flatten();
+    let past = past.filter(|(of, _)| of == section).map(|(_, past)| past.clone());
+    let items: Vec<DesiredPast> = past.rev().collect();
+    Json(DesiredHistory {
+        items,
+        complete: true,
+    })
+    .into_response()
 }
 
 fn tag(desired: &Desired) -> String {

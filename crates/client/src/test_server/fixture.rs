@@ -13,7 +13,8 @@ use muster_model::{
     StateVersion, StatusWord, Timestamp,
 };
 use muster_protocol::api::{
-    Desired, Event, FleetSummary, GivenCommand, LogLine, Machine, MachineSummary, Problem, Series, Stop,
+    Desired, DesiredPast, Event, FleetSummary, GivenCommand, LogLine, Machine, MachineSummary, Problem,
+    Series, Stop,
 };
 
 /// What the server knows, and how it is to behave.
@@ -41,6 +42,8 @@ pub struct Fleet {
     pub stop_steps: VecDeque<fn(&mut Stop)>,
     /// What is desired of machines; nothing of those that are not here.
     pub desired: BTreeMap<MachineId, Desired>,
+    /// Every change of it, oldest first, with its section.
+    pub desired_past: BTreeMap<MachineId, Vec<(String, DesiredPast)>>,
     /// What becomes of that: each time somebody looks at a machine's, the next of these happens to it.
     pub desired_steps: VecDeque<fn(&mut Desired)>,
     /// The commands that the machines were given, the newest first.
@@ -64,6 +67,7 @@ impl Fleet {
             conflicts: 0,
             stop_steps: VecDeque::new(),
             desired: BTreeMap::new(),
+            desired_past: BTreeMap::new(),
             desired_steps: VecDeque::new(),
             commands: Vec::new(),
             command_steps: VecDeque::new(),

@@ -263,3 +263,85 @@ async fn who_comes_back_with_less_is_told_also_by_a_server_that_was_restarted() 
     assert_eq!(told(&mut machine).await["version"], 1, "it came back without");
     site.stop().await.unwrap();
 }
+
+fn profile(factor: f64) -> Value {
+    json!({ "kind": "sensor", "unit": "V", "input": { "min": 0.0, "max": 10.0 }, "stages": [{ "scale": { "factor": factor } }] })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_calibration_that_is_plainly_wrong_goes_nowhere() {
+    let data = tempfile::tempdir().unwrap();
+    let site = Site::start(data.path()).await;
+    let mut machine = Machine::connect(site.address, &id(1), 0).await;
+    let body = json!({ "content": { "a": { "profile": profile(0.0) }, "b": { "profile": profile(1.0) } }, "reason": "r" });
+    let (status, problem) = put(&site, "calibration", Some("*"), body).await;
+    assert_eq!((status, &problem["code"]), (422, &json!("MST-A002")), "{problem}");
+    assert_eq!(
+        problem["errors"][0]["at"],
+        "body.content.a.profile.stages[0].scale.factor"
+    );
+    let body = json!({ "content": { "a": { "profil": 1 } }, "reason": "r" });
+    let (status, problem) = put(&site, "calibration", Some("*"), body).await;
+    assert_eq!(
+        (status, &problem["errors"][0]["at"]),
+        (422, &json!("body.content")),
+        "{problem}"
+    );
+    told_nothing(&mut machine).await;
+    let body = json!({ "content": { "a": { "profile": profile(2.0) } }, "reason": "r" });
+    assert_eq!(put(&site, "calibration", Some("*"), body).await.0, 200);
+    assert_eq!(told(&mut machine).await["version"], 1);
+
+    let check = |profile: Value| answer(site.request("POST", "/api/v1/calibration/check").json(&profile));
+    let (status, said) = check(profile(2.0)).await;
+    assert_eq!(
+        (status, &said["accepted"], &said["refusals"]),
+        (200, &json!(true), &json!([]))
+    );
+    let curve = said["curve"].as_array().unwrap();
+    assert_eq!(
+        (&curve[0], &curve[curve.len() - 1]),
+        (&json!([0.0, 0.0]), &json!([10.0, 20.0]))
+    );
+    let (status, said) = check(profile(0.0)).await;
+    assert_eq!(
+        (status, &said["accepted"], &said["curve"]),
+        (200, &json!(false), &Value::Null)
+    );
+    assert_eq!(said["refusals"][0]["at"], "stages[0].scale.factor");
+    assert_eq!(check(json!({ "kind": "lamp" })).await.0, 422);
+    site.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_section_has_a_history() {
+    let data = tempfile::tempdir().unwrap();
+    let site = Site::start(data.path()).await;
+    let _machine = Machine::connect(site.address, &id(1), 0).await;
+    let history = format!("{}/made_up/history", path(1));
+    assert_eq!(site.get(&history).await, json!({ "items": [], "complete": true }));
+    for number in 1..=60 {
+        put(&site, "made_up", Some("*"), wanted(number)).await;
+        put(&site, "other", Some("*"), wanted(number)).await;
+    }
+    let request = site.request("DELETE", &format!("{}/made_up?reason=over", path(1)));
+    answer(request.header("if-match", "*")).await;
+    let shown = site.get(&history).await;
+    let items = shown["items"].as_array().unwrap();
+    assert_eq!((items.len(), &shown["complete"]), (50, &json!(false)));
+    assert_eq!(
+        (&items[0]["content"], &items[0]["reason"]),
+        (&Value::Null, &json!("over"))
+    );
+    assert_eq!(items[1]["content"], json!({ "number": 60 }));
+    assert_eq!(items[49]["content"], json!({ "number": 12 }));
+    let short = site.get(&format!("{}/nothing/history", path(1))).await;
+    assert_eq!((&short["items"], &short["complete"]), (&json!([]), &json!(true)));
+    assert_eq!(
+        site.ask(&format!("/api/v1/machines/{}/desired/made_up/history", id(9)))
+            .await
+            .0,
+        404
+    );
+    site.stop().await.unwrap();
+}

@@ -29,6 +29,7 @@
     reason = "the same modules serve a library, where these are reachable, and a binary"
 )]
 
+mod calibration;
 mod command;
 mod completions;
 mod error;
@@ -78,6 +79,9 @@ pub enum OperatorCommand {
     Machine(machine::MachineCommand),
     /// List what happened in the fleet, or follow it
     Events(events::EventsOptions),
+    /// How the devices of a machine are calibrated: show it, desire another profile, go back
+    #[command(subcommand)]
+    Calibration(calibration::CalibrationCommand),
     /// Ask machines to stop, and follow them until they stand
     Stop(stop::StopOptions),
     /// Give a machine a command, and wait for its answer
@@ -111,6 +115,7 @@ async fn carry_out(command: OperatorCommand, session: &mut Session) -> Result<()
         OperatorCommand::Machines(options) => machines::run(*options, session).await,
         OperatorCommand::Machine(command) => machine::run(command, session).await,
         OperatorCommand::Events(options) => events::run(options, session).await,
+        OperatorCommand::Calibration(command) => calibration::run(command, session).await,
         OperatorCommand::Stop(options) => stop::run(options, session).await,
         OperatorCommand::Command(options) => command::run(options, session).await,
     }

@@ -12,6 +12,7 @@ macro_rules! golden {
     }};
 }
 
+mod calibration;
 mod changes;
 mod commands;
 mod desired;

@@ -120,7 +120,7 @@ pub(super) async fn run(command: DesiredCommand, session: &mut Session) -> Resul
 }
 
 /// Desires a section, and says what came of it.
-pub(in crate::operator) async fn put(
+async fn put(
     found: &Found,
     section: &str,
     content: Value,
@@ -199,7 +199,7 @@ async fn change(
 }
 
 /// Waits, if that is wished, and says how it stands.
-async fn after(
+pub(in crate::operator) async fn after(
     found: &Found,
     section: &str,
     mut desired: Desired,
