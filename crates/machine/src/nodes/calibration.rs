@@ -11,7 +11,7 @@ use muster_model::calibration::{CalibrationSource, SECTION};
 use muster_model::desired::{DesiredOutcome, DesiredStatus, HeldDesired, SectionContent};
 use muster_model::{MachineId, Severity};
 use muster_reflex::calibration::{
-    Book, Calibrations, DesiredCalibrations, Limits, Profile, Refused, outcome,
+    Book, Calibrations, DesiredCalibrations, Limits, Profile, Record, Refused, outcome,
 };
 use muster_reflex::state::Section;
 use muster_runtime::errors::chain;
@@ -327,10 +327,7 @@ impl Node<'_> {
             report.devices.into_iter().map(|device| device.device).collect()
         };
         for device in devices(&self.book).union(&devices(before)) {
-            let in_force = |book: &Book| {
-                book.of(device)
-                    .map_or(0, muster_reflex::calibration::Record::in_force)
-            };
+            let in_force = |book: &Book| book.of(device).map_or(0, Record::in_force);
             let (old, new) = (in_force(before), in_force(&self.book));
             if old == new {
                 continue;
@@ -339,7 +336,7 @@ impl Node<'_> {
                 0 => "no calibration".to_owned(),
                 version => format!("version {version}"),
             };
-            let who = match self.book.of(device).map(|record| record.source()) {
+            let who = match self.book.of(device).map(Record::source) {
                 Some(CalibrationSource::Local) | None => "decided at the machine",
                 Some(CalibrationSource::Desired) => "as the server desires",
             };
