@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { parseArgs } from 'node:util';
 import { WebSocketServer } from 'ws';
+import { check, Desires } from './desired.mjs';
 import { filterError, matchesFilter, sortRows } from './query.mjs';
 import { SEVERITIES, World } from './world.mjs';
 
@@ -24,6 +25,7 @@ const { values: options } = parseArgs({
 });
 const world = new World(Number(options.machines));
 const rate = Number(options.rate);
+const desires = new Desires();
 
 /** What goes wrong on purpose: `{fail: 'prefix', status}` and `{delay_ms}`. */
 const trouble = { fail: null, status: 500, delay_ms: 0 };
@@ -89,6 +91,11 @@ async function answer(request, path, query) {
   if (path === 'fleet/timeline') {
     return world.timeline(moment(query, 'from', Date.now() - 3600_000), moment(query, 'to', Date.now()), Number(query.get('buckets') ?? 60));
   }
+  if (path === 'calibration/check') {
+    const looked = check(JSON.parse(await bodyOf(request)));
+    if (looked === null) throw new Refused(422, 'The body cannot be read', 'it is no profile: kind and input are needed', 'MST-A003');
+    return looked;
+  }
   if (path === 'stop') return stop(JSON.parse(await bodyOf(request)));
   const found = /^machines\/([^/]+)(?:\/(.*))?$/.exec(path);
   const index = found ? world.byId.get(found[1]) : undefined;
@@ -96,7 +103,14 @@ async function answer(request, path, query) {
   if (index === undefined) throw notFound();
   const to = moment(query, 'to', Date.now());
   switch (found[2]) {
-    case undefined: return world.machine(index, moment(query, 'at', Date.now()), query.has('at'));
+    case undefined: {
+      const machine = world.machine(index, moment(query, 'at', Date.now()), query.has('at'));
+      if (!query.has('at')) Object.assign(machine.reported, desires.reported(found[1], Date.now()));
+      return machine;
+    }
+    case 'desired': return { document: desires.shown(found[1], Date.now()), etag: `"${desires.version(found[1])}"` };
+    case 'desired/calibration/history': return desires.history(found[1], 'calibration');
+    case 'desired/calibration': return desire(request, found[1], 'calibration');
     case 'events': return events(query, found[1]);
     case 'telemetry':
       return world.telemetry(index, moment(query, 'from', to - 900_000), to, Number(query.get('points') ?? 300), query.get('metrics')?.split(',') ?? null);
@@ -117,6 +131,14 @@ function stop({ machines: ids, filter, all, reason }) {
     return { machine_id: row.id, machine_name: row.name, command_id, issued_at, expires_at, told: row.presence !== 'lost' };
   });
   return { issuer: 'local', reason, stops, refused: [] };
+}
+
+async function desire(request, id, section) {
+  const expected = request.headers['if-match'];
+  if (expected === undefined) throw new Refused(428, 'If-Match is missing', 'Give the ETag that was read, or *.', 'MST-A006');
+  if (expected !== '*' && expected !== `"${desires.version(id)}"`) throw new Refused(412, 'Changed meanwhile', 'Somebody else changed this meanwhile.', 'MST-A005');
+  desires.put(id, section, JSON.parse(await bodyOf(request)), Date.now());
+  return { document: desires.shown(id, Date.now()), etag: `"${desires.version(id)}"` };
 }
 
 async function edit(request, index, what) {
@@ -179,7 +201,7 @@ const server = createServer(async (request, response) => {
       }
       const found = await answer(request, path, url.searchParams);
       const tagged = found.etag !== undefined;
-      const status = request.method === 'POST' ? 202 : 200;
+      const status = request.method === 'POST' && path.endsWith('stop') ? 202 : 200;
       reply(status, 'application/json', JSON.stringify(tagged ? found.document : found), tagged ? { etag: found.etag } : {});
     } else {
       const [type, body] = await file(url.pathname);

@@ -15,7 +15,7 @@ use crate::gateway::GatewayState;
 const CURVE_POINTS: u32 = 129;
 
 /// Look at a calibration profile
-#[utoipa::path(post, path = "/api/v1/calibration/check", tag = "machines", request_body = Profile, responses(
+#[utoipa::path(post, path = "/api/v1/calibration/check", operation_id = "check_calibration", tag = "machines", request_body = Profile, responses(
     (status = 200, description = "What is to be said of it; nothing changes", body = CalibrationCheck),
     (status = 400, description = "The request is not understood", body = Problem, content_type = "application/problem+json"),
     (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),

@@ -34,7 +34,7 @@ const SEARCHED_MAX: usize = 20_000;
 const READ_AT_ONCE: usize = 256;
 
 /// Show what a machine should become
-#[utoipa::path(get, path = "/api/v1/machines/{id}/desired", tag = "machines",
+#[utoipa::path(get, path = "/api/v1/machines/{id}/desired", operation_id = "desired", tag = "machines",
     params(("id" = String, Path, description = "The machine", format = Uuid)), responses(
     (status = 200, description = "What is desired and how far the machine is, with its ETag", body = Desired),
     (status = 400, description = "The id is wrong", body = Problem, content_type = "application/problem+json"),
@@ -52,7 +52,7 @@ pub async fn show(
 }
 
 /// Desire a section
-#[utoipa::path(put, path = "/api/v1/machines/{id}/desired/{section}", tag = "machines", request_body = api::DesiredChange,
+#[utoipa::path(put, path = "/api/v1/machines/{id}/desired/{section}", operation_id = "put_desired", tag = "machines", request_body = api::DesiredChange,
     params(("id" = String, Path, description = "The machine", format = Uuid),
            ("section" = String, Path, description = "The section: calibration …"),
            ("If-Match" = Option<String>, Header, description = "The ETag that was read, or *")), responses(
@@ -98,7 +98,7 @@ fn check_meaning(section: &str, content: &serde_json::Value) -> Result<(), ApiEr
 }
 
 /// Show how a section was desired before
-#[utoipa::path(get, path = "/api/v1/machines/{id}/desired/{section}/history", tag = "machines",
+#[utoipa::path(get, path = "/api/v1/machines/{id}/desired/{section}/history", operation_id = "desired_history", tag = "machines",
     params(("id" = String, Path, description = "The machine", format = Uuid),
            ("section" = String, Path, description = "The section: calibration …")), responses(
     (status = 200, description = "Its last changes, newest first", body = DesiredHistory),
@@ -178,7 +178,7 @@ pub struct RemoveParams {
 }
 
 /// Desire a section no more
-#[utoipa::path(delete, path = "/api/v1/machines/{id}/desired/{section}", tag = "machines",
+#[utoipa::path(delete, path = "/api/v1/machines/{id}/desired/{section}", operation_id = "delete_desired", tag = "machines",
     params(("id" = String, Path, description = "The machine", format = Uuid),
            ("section" = String, Path, description = "The section: calibration …"),
            ("reason" = String, Query, description = "Why: 1 to 500 characters"),

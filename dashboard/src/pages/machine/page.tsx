@@ -8,6 +8,7 @@ import { machineQuery, type EventSearch } from '@/api/queries';
 import type { MachineSummary } from '@/api/types';
 import { EventList } from '@/events/list';
 import { useEvents } from '@/events/use-events';
+import { DesiredPanels } from '@/desired/panel';
 import { Empty, Failure, Loading, StaleNote } from '@/kit/faces';
 import { words } from '@/kit/format';
 import { StatusChip } from '@/kit/status';
@@ -96,6 +97,7 @@ function MachineView({ id }: { id: string }) {
             <Tabs.Panel value="events" className={classes.tab}><MachineEvents id={id} /></Tabs.Panel>
             <Tabs.Panel value="logs" className={classes.tab}><Logs id={id} /></Tabs.Panel>
           </Tabs>
+          <DesiredPanels machine={machine} />
         </div>
         <Facts machine={machine} />
       </div>
