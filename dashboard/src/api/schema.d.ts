@@ -4,6 +4,23 @@
  */
 
 export interface paths {
+    "/api/v1/calibration/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Look at a calibration profile */
+        post: operations["check_calibration"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/events": {
         parameters: {
             query?: never;
@@ -115,7 +132,7 @@ export interface paths {
             cookie?: never;
         };
         /** Show what a machine should become */
-        get: operations["show"];
+        get: operations["desired"];
         put?: never;
         post?: never;
         delete?: never;
@@ -133,10 +150,27 @@ export interface paths {
         };
         get?: never;
         /** Desire a section */
-        put: operations["put"];
+        put: operations["put_desired"];
         post?: never;
         /** Desire a section no more */
-        delete: operations["remove"];
+        delete: operations["delete_desired"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/machines/{id}/desired/{section}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show how a section was desired before */
+        get: operations["desired_history"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -338,6 +372,131 @@ export interface components {
          * @description Names one boot of one machine: changes at every restart of the runtime's host.
          */
         BootId: string;
+        /** @description What is to be said of a calibration profile, without any machine. */
+        CalibrationCheck: {
+            /** @description Whether it is in order. The machine looks at it again, with the limits of its device. */
+            accepted: boolean;
+            /** @description What comes out for values from one end of its input to the other, as pairs; null for several axes, or where it is refused. */
+            curve: number[][] | null;
+            /** @description What is wrong with it: where, and what is accepted there. */
+            refusals: components["schemas"]["ProblemField"][];
+        };
+        /**
+         * @description What is calibrated.
+         * @enum {string}
+         */
+        CalibrationKind: "motor" | "sensor";
+        /** @description How one device is calibrated: stages, one after the other. */
+        CalibrationProfile: {
+            /** @description Who measured it. */
+            author?: string;
+            /** @description How many values belong together: 1 to 6, as an accelerometer has 3. */
+            axes?: number;
+            /** @description Whether what would come out beyond that is cut there. Otherwise a profile that goes beyond is refused. */
+            clamp?: boolean;
+            /** @description What may go in. What lies beyond is taken as the end of this, and said to be beyond. */
+            input: components["schemas"]["CalibrationRange"];
+            /** @description What is calibrated. */
+            kind: components["schemas"]["CalibrationKind"];
+            /** @description When it was measured. */
+            measured_at?: components["schemas"]["Timestamp"];
+            /** @description What a person should know of it: how and with what it was measured. */
+            note?: string;
+            /** @description What may come out: a motor's limits (required there), or what a sensor can mean. */
+            output?: components["schemas"]["CalibrationRange"];
+            /** @description What happens to a value, in this order. None: nothing. */
+            stages?: components["schemas"]["CalibrationStage"][];
+            /** @description The unit of what comes out. */
+            unit: string;
+        };
+        /** @description From here to there, both included. */
+        CalibrationRange: {
+            /**
+             * Format: double
+             * @description The greatest.
+             */
+            max: number;
+            /**
+             * Format: double
+             * @description The least.
+             */
+            min: number;
+        };
+        /** @description What a machine reports of its calibrations. */
+        CalibrationReport: {
+            /** @description Each device that has or had a profile, by name. */
+            devices: components["schemas"]["DeviceCalibration"][];
+        };
+        /**
+         * @description Who decided what is in force.
+         * @enum {string}
+         */
+        CalibrationSource: "local" | "desired";
+        /**
+         * @description One thing that happens to a value. Where a device has several axes, `axis` (from 1) says which one it is about; without it, it
+         *     happens to each of them.
+         */
+        CalibrationStage: {
+            /** @description Times this. */
+            scale: {
+                /** @description Which axis. */
+                axis?: number | null;
+                /**
+                 * Format: double
+                 * @description Not zero.
+                 */
+                factor: number;
+            };
+        } | {
+            /** @description Plus this. */
+            offset: {
+                /**
+                 * Format: double
+                 * @description What is added.
+                 */
+                add: number;
+                /** @description Which axis. */
+                axis?: number | null;
+            };
+        } | {
+            /** @description A polynomial. */
+            polynomial: {
+                /** @description Which axis. */
+                axis?: number | null;
+                /** @description Of x to the power of 0, 1, 2 …: at most 9. */
+                coefficients: number[];
+            };
+        } | {
+            /** @description A table, with straight lines between its points. */
+            table: {
+                /** @description Which axis. */
+                axis?: number | null;
+                /** @description What goes in and what comes out; what goes in grows from each to the next. 2 to 256. */
+                points: number[][];
+            };
+        } | {
+            /** @description What is so near to the centre counts as the centre. */
+            deadband: {
+                /** @description Which axis. */
+                axis?: number | null;
+                /**
+                 * Format: double
+                 * @description The centre.
+                 */
+                center?: number;
+                /**
+                 * Format: double
+                 * @description How near, either way.
+                 */
+                width: number;
+            };
+        } | {
+            /** @description Which axis comes from which: for `[2, -1, 3]` the first is the second as it went in, the second the first turned round. */
+            axis_map: {
+                /** @description For each axis the one that it comes from, from 1; negative: turned round. Each stands once. */
+                from: number[];
+            };
+        };
         /** @description A command that is in the log. */
         CommandTold: {
             /** @description The command. */
@@ -377,6 +536,26 @@ export interface components {
             content: unknown;
             /** @description Why: 1 to 500 characters. */
             reason: string;
+        };
+        /** @description How a section was desired before, newest first. */
+        DesiredHistory: {
+            /** @description Whether these are all that there ever were. */
+            complete: boolean;
+            /** @description At most 50 changes. */
+            items: components["schemas"]["DesiredPast"][];
+        };
+        /** @description One change of a section. */
+        DesiredPast: {
+            /** @description When. */
+            changed_at: components["schemas"]["Timestamp"];
+            /** @description What was desired from then on; null: nothing. */
+            content: unknown;
+            /** @description Who changed it. */
+            issuer: string;
+            /** @description Why. */
+            reason: string;
+            /** @description The version of the whole that it made. */
+            version: components["schemas"]["DesiredVersion"];
         };
         /** @description What of the desired state a machine holds, and how far it is with it. */
         DesiredReport: {
@@ -425,6 +604,26 @@ export interface components {
          * @description One version of what people want a machine to become: grows with every change.
          */
         DesiredVersion: number;
+        /** @description How one device is calibrated. */
+        DeviceCalibration: {
+            /** @description Which device. */
+            device: string;
+            /** @description How what is in force differs from what the server desires, where it does. */
+            drift?: string;
+            /** @description The profile in force, where it is short enough to be told. */
+            profile?: components["schemas"]["CalibrationProfile"];
+            /** @description Since when. */
+            since: components["schemas"]["Timestamp"];
+            /** @description Who decided that. */
+            source: components["schemas"]["CalibrationSource"];
+            /**
+             * Format: int32
+             * @description The version in force; 0: none, values are taken as they are.
+             */
+            version: number;
+            /** @description How many versions the machine holds. */
+            versions: number;
+        };
         /** @description One device. */
         DeviceState: {
             /** @description What it says of itself, or why it cannot be used. */
@@ -1029,6 +1228,8 @@ export interface components {
         RecordNumber: number;
         /** @description The full state a machine reports. The machine owns it; nobody else writes it. */
         ReportedState: {
+            /** @description How its devices are calibrated. */
+            calibration?: components["schemas"]["CalibrationReport"];
             /** @description What software it runs. */
             deployment?: components["schemas"]["Deployment"];
             /** @description What of the desired state it holds, and how far it is with it. */
@@ -1090,6 +1291,11 @@ export interface components {
         Safety: "init" | "operational" | "limited" | "protective_stop" | "estop_latched" | "fault_latched";
         /** @description When the machine last reported each section, in server time; absent for those that it does not report. */
         SectionTimes: {
+            /**
+             * @description How its devices are calibrated.
+             * @default null
+             */
+            calibration: components["schemas"]["Timestamp"];
             /**
              * @description What software it runs.
              * @default null
@@ -1375,6 +1581,66 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    check_calibration: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CalibrationProfile"];
+            };
+        };
+        responses: {
+            /** @description What is to be said of it; nothing changes */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CalibrationCheck"];
+                };
+            };
+            /** @description The request is not understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is no profile */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list: {
         parameters: {
             query?: {
@@ -1758,7 +2024,7 @@ export interface operations {
             };
         };
     };
-    show: {
+    desired: {
         parameters: {
             query?: never;
             header?: never;
@@ -1799,7 +2065,7 @@ export interface operations {
             };
         };
     };
-    put: {
+    put_desired: {
         parameters: {
             query?: never;
             header?: {
@@ -1903,7 +2169,7 @@ export interface operations {
             };
         };
     };
-    remove: {
+    delete_desired: {
         parameters: {
             query: {
                 /** @description Why: 1 to 500 characters */
@@ -1961,6 +2227,58 @@ export interface operations {
             };
             /** @description If-Match is missing */
             428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot do it now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    desired_history: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The machine */
+                id: string;
+                /** @description The section: calibration … */
+                section: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Its last changes, newest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DesiredHistory"];
+                };
+            };
+            /** @description The request is not understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such machine */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
