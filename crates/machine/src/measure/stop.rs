@@ -97,6 +97,8 @@ pub fn run(options: &Options, progress: impl FnMut(u32)) -> Result<Report, Measu
     let (protection, trigger) = hardware(options, &timing)?;
     let mut bench = Bench::start(protection).map_err(system("the safety loop"))?;
     let busy = Busy::start(options.load).map_err(system("a busy process"))?;
+    // Who presses must not be held up between looking at the clock and pressing.
+    let grants = Grants::ask();
     let measured = measure(options, &mut bench, &timing, trigger, progress);
     drop(busy);
     let mut times = measured?;
@@ -116,10 +118,7 @@ pub fn run(options: &Options, progress: impl FnMut(u32)) -> Result<Report, Measu
         load: options.load,
         period_us: u64::try_from(bench.period().as_micros()).unwrap_or(u64::MAX),
         edges: options.edges,
-        // Asked once more on a thread like the loop's: the loop itself has told its log only.
-        grants: std::thread::spawn(|| Grants::ask().to_string())
-            .join()
-            .unwrap_or_else(|_| "not known".to_owned()),
+        grants: grants.to_string(),
         least_us: at(0.0),
         p50_us: at(0.5),
         p99_us: at(0.99),

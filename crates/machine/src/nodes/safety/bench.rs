@@ -20,6 +20,8 @@ const LOOK_EVERY: Duration = Duration::from_micros(500);
 
 /// A loop at work, and who presses its buttons.
 pub(crate) struct Bench {
+    #[cfg(test)]
+    parts: Arc<Parts>,
     panel: Panel,
     period: Duration,
     region: Region,
@@ -56,6 +58,8 @@ impl Bench {
         // Everything is on disk at once.
         told.sample.kept = u64::MAX;
         Ok(Self {
+            #[cfg(test)]
+            parts,
             panel,
             period,
             region: Region::Init,
@@ -86,6 +90,12 @@ impl Bench {
             std::thread::park_timeout(self.period + LOOK_EVERY);
         }
         Ok(true)
+    }
+
+    /// Begins another loop on the same hardware, as the next node would.
+    #[cfg(test)]
+    pub(crate) fn take_over(&self) -> Result<(), crate::supervisor::NodeError> {
+        Turns::new(&self.parts, None).map(drop)
     }
 
     /// Where the machine stands.

@@ -1,7 +1,7 @@
 //! What becomes of the hardware and of presses when one node ends and the next begins.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use muster_metal::{Equipment, MetalError, Protection, Signals};
@@ -10,6 +10,7 @@ use muster_model::vocabulary::{Contact, Safety as Region};
 use muster_reflex::safety::config::Start;
 use muster_runtime::Clock;
 
+use super::bench::Bench as LoopBench;
 use super::turns::{Told, Turns};
 use super::{LoopClock, Parts, Press, Setup};
 use crate::options::SafetyOptions;
@@ -104,6 +105,101 @@ async fn a_node_that_ends_leaves_no_power_behind_and_the_next_one_goes_on() {
     let mut next = Turns::new(&bench.setup.parts, None).unwrap();
     assert_eq!(run(&mut next, 20), Region::Operational);
     assert!(bench.powered());
+}
+
+/// Hardware that can be made to hang, and that counts how often it was read.
+#[derive(Clone, Default)]
+struct Stubborn {
+    drive: Drive,
+    hangs: Arc<AtomicBool>,
+    read: Arc<AtomicU32>,
+}
+
+impl Protection for Stubborn {
+    fn equipment(&self) -> Equipment {
+        self.drive.equipment()
+    }
+
+    fn read(&mut self, now: Duration) -> Signals {
+        self.read.fetch_add(1, Ordering::Relaxed);
+        while self.hangs.load(Ordering::Relaxed) {
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+        self.drive.read(now)
+    }
+
+    fn set_enable(&mut self, on: bool) -> Result<(), MetalError> {
+        self.drive.set_enable(on)
+    }
+}
+
+#[test]
+fn a_loop_on_a_thread_turns_by_itself_and_takes_the_power_when_it_ends() {
+    let hardware = Stubborn::default();
+    let mut bench = LoopBench::start(Box::new(hardware.clone())).unwrap();
+    assert!(bench.bring_to_move(Duration::from_secs(10)).unwrap());
+    assert!(hardware.drive.powered.load(Ordering::Relaxed));
+    let turns = hardware.read.load(Ordering::Relaxed);
+    let began = std::time::Instant::now();
+    while hardware.read.load(Ordering::Relaxed) < turns + 20 {
+        assert!(
+            began.elapsed() < Duration::from_secs(10),
+            "nobody tells it to, and it turns"
+        );
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
+    drop(bench);
+    assert!(!hardware.drive.powered.load(Ordering::Relaxed));
+}
+
+#[test]
+fn a_loop_that_hangs_is_noticed_and_nobody_takes_over() {
+    let hardware = Stubborn::default();
+    let mut bench = LoopBench::start(Box::new(hardware.clone())).unwrap();
+    assert!(bench.bring_to_move(Duration::from_secs(10)).unwrap());
+    hardware.hangs.store(true, Ordering::Relaxed);
+    let began = std::time::Instant::now();
+    let noticed = loop {
+        match bench.look() {
+            Ok(_) => assert!(began.elapsed() < Duration::from_secs(10), "it was not noticed"),
+            Err(error) => break error.to_string(),
+        }
+        std::thread::park_timeout(Duration::from_millis(10));
+    };
+    assert!(noticed.contains("did not turn"), "{noticed}");
+    let refused = bench.take_over().unwrap_err().to_string();
+    assert!(refused.contains("still held"), "{refused}");
+    hardware.hangs.store(false, Ordering::Relaxed);
+}
+
+#[test]
+fn a_turn_allocates_nothing() {
+    let hardware = Drive::default();
+    let options = SafetyOptions {
+        start: Start::Automatic,
+        after_power_cut: Start::Automatic,
+        ..SafetyOptions::default()
+    };
+    let parts = Arc::new(Parts::new(options, Some(Box::new(hardware.clone()))));
+    let mut turns = Turns::new(&parts, None).unwrap();
+    let mut told = Told::default();
+    told.sample.kept = u64::MAX;
+    let mut regions = [Region::Init; 40];
+    let allocated = allocation_counter::measure(|| {
+        for (ms, region) in regions.iter_mut().enumerate() {
+            if ms == 20 {
+                parts.panel.presses().press(Press::Estop);
+            }
+            *region = turns.turn(1_000 * ms as u64, &told).verdict.region;
+        }
+    });
+    assert_eq!(
+        (regions[19], regions[20]),
+        (Region::Operational, Region::EstopLatched)
+    );
+    assert_eq!(allocated.count_total, 0, "{allocated:?}");
+    let seen = allocation_counter::measure(|| drop(std::hint::black_box(vec![1_u8])));
+    assert_eq!(seen.count_total, 1, "what allocates is seen");
 }
 
 #[tokio::test]
