@@ -23,6 +23,7 @@ pub mod recording;
 pub mod replay;
 pub mod store;
 pub mod supervisor;
+mod systemd;
 
 pub use bus::Bus;
 pub use cli::main_with_args;

@@ -32,6 +32,7 @@ use crate::nodes::{
 use crate::options::Options;
 use crate::store::{Store, StoreError, StoreOptions};
 use crate::supervisor::{self, NodeSpec, Placement, Supervisor};
+use crate::systemd;
 
 /// How long the store may take to end.
 const STORE_CLOSE: Duration = Duration::from_secs(1);
@@ -69,10 +70,16 @@ async fn run_on(
         calibrator: prepared.calibrator.clone(),
         board,
     };
+    let shown = prepared.panel.shown();
     tracing::info!(machine_id = %prepared.machine_id, name = %options.name, server = %options.server, "the machine starts");
     prepared.local = Some(local::spec(data.join(local::SOCKET), vec![door]));
     let (supervisor, _bus) = prepared.supervisor(store, &options, metal, clock, Placement::Threads, Tcp)?;
-    let result = supervise(supervisor, store, shutdown).await;
+    let supervised = supervise(supervisor, store, shutdown);
+    let result = tokio::select! {
+        result = supervised => result,
+        never = systemd::tell(shown) => match never {},
+    };
+    systemd::ending();
     tracing::info!("the machine has ended");
     result
 }

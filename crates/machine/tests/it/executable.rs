@@ -176,6 +176,38 @@ fn a_server_that_is_away_is_said_once() {
     assert_eq!(said.matches("the server is away").count(), 1, "{said}");
 }
 
+#[test]
+fn systemd_is_told_when_it_is_ready_that_it_lives_and_that_it_ends() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("notify.sock");
+    let systemd = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    systemd.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let heard = || {
+        let mut bytes = [0; 256];
+        let length = systemd.recv(&mut bytes).unwrap();
+        String::from_utf8_lossy(&bytes[..length]).trim().to_owned()
+    };
+    let child = program()
+        .args(["run", "--server", "ws://127.0.0.1:9", "--data"])
+        .arg(directory.path().join("data"))
+        .env("NOTIFY_SOCKET", &path)
+        .env("WATCHDOG_USEC", "300000")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    assert_eq!(heard(), "READY=1");
+    for _ in 0..3 {
+        assert_eq!(heard(), "WATCHDOG=1");
+    }
+    terminate(&child);
+    let mut last = heard();
+    while last == "WATCHDOG=1" {
+        last = heard();
+    }
+    assert_eq!(last, "STOPPING=1");
+    assert_eq!(end(child, Duration::from_secs(10)).1, Some(0));
+}
+
 /// What somebody beside the machine does, with the code it ends with.
 fn beside(data: &Path, what: &str) -> (String, Option<i32>) {
     let output = program().arg(what).arg("--data").arg(data).output().unwrap();
