@@ -380,7 +380,9 @@ fn read(file: &Path) -> Result<Profile, Failed> {
         return Err(refused(format!("it is longer than {FILE_MAX_BYTES} bytes")));
     }
     let text = std::fs::read_to_string(file).map_err(|error| refused(error.to_string()))?;
-    yaml_serde::from_str(&text).map_err(|error| refused(error.to_string()))
+    // By way of JSON: the stages are written in YAML as they are there.
+    let value: serde_json::Value = yaml_serde::from_str(&text).map_err(|error| refused(error.to_string()))?;
+    serde_json::from_value(value).map_err(|error| refused(error.to_string()))
 }
 
 fn print_json(value: &impl serde::Serialize) -> Result<(), Failed> {

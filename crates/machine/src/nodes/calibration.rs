@@ -237,7 +237,7 @@ impl Node<'_> {
                 let mut book = Book::clone(&self.book);
                 let limits = self.setup.calibrator.limits();
                 let verdicts = book.desire(context.now().wall, &wanted, limits);
-                if !self.keep(context, book, "the server desires it").await? {
+                if !self.keep(context, book, "nothing is desired any more").await? {
                     return Ok(false);
                 }
                 outcome(&verdicts)
@@ -337,10 +337,10 @@ impl Node<'_> {
                 version => format!("version {version}"),
             };
             let who = match self.book.of(device).map(Record::source) {
-                Some(CalibrationSource::Local) | None => "decided at the machine",
-                Some(CalibrationSource::Desired) => "as the server desires",
+                Some(CalibrationSource::Local) | None => format!("decided at the machine: {why}"),
+                Some(CalibrationSource::Desired) => "as the server desires".to_owned(),
             };
-            let text = format!("{device}: {} in place of {}, {who}: {why}", of(new), of(old));
+            let text = format!("{device}: {} in place of {}, {who}", of(new), of(old));
             let text: String = text.chars().take(1_000).collect();
             tracing::info!(%device, version = new, before = old, "calibrated otherwise");
             context.publish(event("calibration.changed", Severity::Info, text));

@@ -276,3 +276,77 @@ fn somebody_beside_the_machine_stops_and_resumes_it() {
         "nobody finds a socket that nobody hears"
     );
 }
+
+/// What `muster-machine calibration` says beside a machine, with the code it ends with.
+fn calibration(data: &Path, line: &[&str]) -> (String, Option<i32>) {
+    let output = program()
+        .arg("calibration")
+        .args(line)
+        .arg("--data")
+        .arg(data)
+        .output()
+        .unwrap();
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    (said.trim().to_owned(), output.status.code())
+}
+
+#[test]
+fn somebody_beside_the_machine_calibrates_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let (data, files) = (directory.path(), tempfile::tempdir().unwrap());
+    let file = |name: &str, factor: f64| {
+        let path = files.path().join(name);
+        let text = format!(
+            "kind: sensor\nunit: V\ninput: {{ min: 0, max: 10 }}\nstages:\n  - offset: {{ add: 1 }}\n  - scale: {{ factor: {factor} }}\n"
+        );
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (good, better, wrong) = (file("good", 2.0), file("better", 3.0), file("wrong", 0.0));
+    let (said, code) = calibration(data, &["check", &wrong]);
+    assert_eq!(code, Some(64), "{said}");
+    assert!(
+        said.contains("stages[1].scale.factor: 0 makes") && said.contains("MST-M020"),
+        "{said}"
+    );
+    assert_eq!(calibration(data, &["list"]).1, Some(69));
+    let child = start(data, "ws://127.0.0.1:9");
+    until_it_stands(data, "probe: operational");
+    let apply = |file: &str| calibration(data, &["apply", "battery.volts", file, "--reason", "measured"]);
+    assert_eq!(apply(&wrong).1, Some(1));
+    assert_eq!(
+        apply(&good),
+        ("battery.volts: version 1 is in force".to_owned(), Some(0))
+    );
+    assert_eq!(
+        apply(&better),
+        ("battery.volts: version 2 is in force".to_owned(), Some(0))
+    );
+    let (said, _) = calibration(data, &["compare", "battery.volts", "1", "2"]);
+    let last: Vec<&str> = said.lines().last().unwrap().split_whitespace().collect();
+    assert_eq!(last, ["10.0000", "22.0000", "33.0000", "11.0000"]);
+    let back = ["rollback", "battery.volts", "--reason", "worse"];
+    assert_eq!(
+        calibration(data, &back),
+        ("battery.volts: version 1 is in force".to_owned(), Some(0))
+    );
+    // The power goes.
+    let mut child = child;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let child = start(data, "ws://127.0.0.1:9");
+    let listed = "battery.volts: version 1, local since";
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !calibration(data, &["list"]).0.starts_with(listed) {
+        assert!(Instant::now() < deadline, "{:?}", calibration(data, &["list"]));
+    }
+    let (said, code) = calibration(data, &["show", "battery.volts"]);
+    assert!(
+        code == Some(0) && said.contains("* 1 ") && said.contains("measured"),
+        "{said}"
+    );
+    let (said, code) = calibration(data, &["follow", "battery.volts", "--reason", "they know"]);
+    assert_eq!(code, Some(1), "{said}");
+    terminate(&child);
+    assert_eq!(end(child, Duration::from_secs(10)).1, Some(0));
+}
