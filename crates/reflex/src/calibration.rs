@@ -428,7 +428,7 @@ impl Record {
                     version => format!("version {version} is in force"),
                 };
                 let reason = format!(
-                    "{stands}, as somebody at the machine decided; version {} is desired",
+                    "{stands}, as somebody at the machine decided; what the server desires is kept as version {}",
                     self.desired
                 );
                 (DesiredStatus::Conflict, Some(reason))

@@ -119,7 +119,7 @@ fn neither_overwrites_the_other_unseen() {
             .drift
             .as_ref()
             .unwrap()
-            .contains("version 2 is desired")
+            .contains("what the server desires is kept as version 2")
     );
     // It is settled here …
     let mut followed = book.clone();
