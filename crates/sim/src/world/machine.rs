@@ -368,7 +368,8 @@ impl World {
 
     /// One after another: what comes while the disk is at work waits.
     fn look_at_offers(&mut self, machine: usize) {
-        while !self.machines[machine].keeping
+        while self.machines[machine].link.is_some()
+            && !self.machines[machine].keeping
             && let Some(desired) = self.machines[machine].offers.pop_front()
         {
             self.offered(machine, &desired);
@@ -398,6 +399,9 @@ impl World {
 
     /// What a machine should become is on its disk.
     fn desired_kept(&mut self, machine: usize, held: HeldDesired) {
+        if self.machines[machine].link.is_none() {
+            return; // The power went with what was written before it: the next start finds it on the disk.
+        }
         let now = self.schedule.now();
         let version = held.version;
         self.note(Some(machine), "desired", &[machine as u64, version.0], || {

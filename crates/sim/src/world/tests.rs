@@ -236,8 +236,8 @@ fn the_judge_notices_a_view_that_is_not_the_fold_of_the_log() {
 
 #[test]
 fn the_judge_notices_what_is_desired_and_never_said_or_counts_too_early() {
-    expect_found(Planted::DesiredNotSaidAgain, Check::Converges, 10);
-    expect_found(Planted::DesiredBeforeKept, Check::DesiredArrives, 40);
+    expect_found(Planted::DesiredNotSaidAgain, Check::Converges, 25);
+    expect_found(Planted::DesiredBeforeKept, Check::DesiredArrives, 55);
 }
 
 #[test]
