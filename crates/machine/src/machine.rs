@@ -327,6 +327,7 @@ impl Prepared {
             },
             calibrations: self.calibrator.in_force(),
         };
+        let in_force = self.calibrator.in_force();
         let threaded = matches!(placement, Placement::Threads);
         let time = if threaded {
             LoopClock::Boot
@@ -342,6 +343,8 @@ impl Prepared {
             ),
             threaded,
             time,
+            actuators: options.wiring.actuators.keys().cloned().collect(),
+            calibrations: self.calibrator.in_force(),
         };
         let desired = desired::Setup {
             machine_id: self.machine_id,
@@ -366,7 +369,7 @@ impl Prepared {
         ]);
         nodes.extend(
             self.board
-                .map(|board| devices::spec(board, time, options.telemetry)),
+                .map(|board| devices::spec(board, time, options.telemetry, in_force.clone())),
         );
         nodes.extend(self.local);
         nodes.extend(options.log_tap.clone().map(logs::spec));

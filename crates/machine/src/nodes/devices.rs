@@ -14,9 +14,11 @@ use muster_model::Severity;
 use muster_model::devices::{ActuatorState, DeviceState, Devices, SensorState};
 use muster_model::vocabulary::Quality;
 use muster_protocol::link::{Telemetry, WireSample};
+use muster_reflex::calibration::Calibrations;
 use muster_reflex::state::Section;
 use muster_runtime::errors::chain;
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use super::safety::LoopClock;
 use crate::message::{Finding, MotionReading, Payload, Source, section};
@@ -142,17 +144,26 @@ pub fn measured_every(wiring: &Wiring) -> Duration {
 }
 
 /// The node that reads sensors; none are read where none are described.
-pub fn spec(board: Arc<Board>, time: LoopClock, options: TelemetryOptions) -> NodeSpec {
+pub fn spec(
+    board: Arc<Board>,
+    time: LoopClock,
+    options: TelemetryOptions,
+    calibrations: InForce,
+) -> NodeSpec {
     NodeSpec::new("devices", &[], move |context| {
-        run(context, board.clone(), time, options)
+        run(context, board.clone(), time, options, calibrations.clone())
     })
 }
+
+/// The calibrations in force.
+pub type InForce = watch::Receiver<Arc<Calibrations>>;
 
 async fn run(
     mut context: NodeContext,
     board: Arc<Board>,
     time: LoopClock,
     options: TelemetryOptions,
+    calibrations: InForce,
 ) -> Result<(), NodeError> {
     let gauges = Wired::gauges(&board.wiring, &board.places, &board.bench);
     let mut read: Vec<Read> = gauges.into_iter().map(|gauge| Read::new(gauge, &board)).collect();
@@ -162,7 +173,7 @@ async fn run(
         let now = time.now();
         let mut silence_changed = false;
         for read in read.iter_mut().filter(|read| read.due <= now) {
-            silence_changed |= read.read(now, &board, &context);
+            silence_changed |= read.read(now, &board, &context, &calibrations);
         }
         if silence_changed {
             say_devices(&context, &board);
@@ -240,9 +251,13 @@ impl Read {
     }
 
     /// Reads it. Whether it went silent, or speaks again.
-    fn read(&mut self, now: Duration, board: &Board, context: &NodeContext) -> bool {
+    fn read(&mut self, now: Duration, board: &Board, context: &NodeContext, in_force: &InForce) -> bool {
         self.due = now + self.gauge.interval;
-        let reading = self.gauge.read(now);
+        let reading = self.gauge.read(now).map(|value| {
+            // What its profile is not made for stays as it was read.
+            let calibrated = in_force.borrow().apply(&self.gauge.name, value);
+            calibrated.map_or(value, |calibrated| calibrated.value)
+        });
         if let Ok(value) = &reading {
             for place in &self.moves {
                 context.publish(Payload::Motion(MotionReading {

@@ -26,9 +26,11 @@ use muster_model::MachineId;
 use muster_model::state::Operation;
 use muster_model::vocabulary::{Mission, Mode, Safety as Region};
 use muster_protocol::link::Command;
+use muster_reflex::calibration::Calibrations;
 use muster_reflex::link::LinkState;
 use muster_reflex::safety::{Asks, Condition, Config, Kept, Measured, Verdict};
 use muster_reflex::state::Section;
+use tokio::sync::watch;
 
 use crate::message::{Payload, Source, event, section, topics};
 use crate::store::{Store, StoreError};
@@ -61,6 +63,10 @@ pub struct Setup {
     pub threaded: bool,
     /// The time by which the loop goes.
     pub time: LoopClock,
+    /// The actuators by their places, and the calibrations that turn what is asked of them into what they are told.
+    pub actuators: Vec<String>,
+    /// What is in force of them.
+    pub calibrations: watch::Receiver<Arc<Calibrations>>,
 }
 
 /// The safety node.
@@ -85,7 +91,7 @@ async fn run(context: NodeContext, setup: Arc<Setup>) -> Result<(), NodeError> {
         setup: &setup,
         config,
         told: Told::default(),
-        control: control::Control::new(&setup.parts.panel),
+        control: control::Control::new(&setup),
         mode: Mode::Idle,
         said: None,
         region: None,

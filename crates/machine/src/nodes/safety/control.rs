@@ -11,7 +11,7 @@ use muster_reflex::safety::{ACTUATORS_MAX, Claims, Command, Refused, Sample, Sta
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
-use super::panel::Panel;
+use super::Setup;
 use super::turns::Turned;
 
 /// Requests that wait for the node.
@@ -88,7 +88,7 @@ impl Asked {
 
 /// What is claimed and commanded at the moment.
 pub(super) struct Control<'a> {
-    panel: &'a Panel,
+    setup: &'a Setup,
     claims: Claims,
     sequence: u64,
     commands: [Option<Command>; ACTUATORS_MAX],
@@ -97,9 +97,9 @@ pub(super) struct Control<'a> {
 }
 
 impl<'a> Control<'a> {
-    pub(super) fn new(panel: &'a Panel) -> Self {
+    pub(super) fn new(setup: &'a Setup) -> Self {
         Self {
-            panel,
+            setup,
             claims: Claims::default(),
             sequence: 0,
             commands: [None; ACTUATORS_MAX],
@@ -109,7 +109,7 @@ impl<'a> Control<'a> {
 
     /// Waits for a request.
     pub(super) async fn asked(&self) -> Option<Asked> {
-        let requests = self.panel.requests();
+        let requests = self.setup.parts.panel.requests();
         loop {
             if let Some(asked) = requests.waiting.lock().pop_front() {
                 return (!asked.is_given_up()).then_some(asked);
@@ -146,6 +146,7 @@ impl<'a> Control<'a> {
                 answer,
             }) => {
                 self.sequence += 1;
+                let value = self.calibrated(place, value);
                 let Some(command) = self.commands.get_mut(place) else {
                     let _ = answer.send(Err(NotDriven::NoSuchActuator));
                     return;
@@ -159,6 +160,18 @@ impl<'a> Control<'a> {
                 // Who asked before and was not answered yet was overtaken.
                 self.waiting[place] = Some(answer);
             }
+        }
+    }
+
+    /// What the actuator is told for this. The gate cuts it to the limits afterwards; what cannot be calibrated is no number, which
+    /// the gate refuses.
+    fn calibrated(&self, place: usize, value: f64) -> f64 {
+        let in_force = self.setup.calibrations.borrow();
+        match self.setup.actuators.get(place) {
+            Some(name) => in_force
+                .apply(name, value)
+                .map_or(f64::NAN, |calibrated| calibrated.value),
+            None => value,
         }
     }
 

@@ -72,6 +72,8 @@ impl Bench {
             parts: Arc::new(Parts::new(options, Some(Box::new(drive.clone())))),
             threaded: false,
             time: LoopClock::Process(Clock::start()),
+            actuators: Vec::new(),
+            calibrations: tokio::sync::watch::channel(Arc::default()).1,
         };
         Self {
             _directory: directory,
