@@ -53,6 +53,11 @@ Examples:
   muster calibration rollback frida cpu-thermal --reason 'worse than before'
   muster calibration rollback frida cpu-thermal --to 4 --reason 'the last good one'")]
     Rollback(RollbackOptions),
+    /// Desire no profile of a device any more: what was decided at the machine counts again, or values are taken as they are
+    #[command(
+        after_help = "Example:\n  muster calibration clear frida cpu-thermal --reason 'the sensor was changed'"
+    )]
+    Clear(ClearOptions),
     /// Show what is in force beside a profile in a file, or beside what is desired: what each makes of the same values
     #[command(after_help = "Example:\n  muster calibration compare frida cpu-thermal new.yaml")]
     Compare(CompareOptions),
@@ -111,6 +116,15 @@ pub struct RollbackOptions {
 }
 
 #[derive(Debug, Args)]
+pub struct ClearOptions {
+    #[command(flatten)]
+    pub device: DeviceOptions,
+
+    #[command(flatten)]
+    pub how: ChangeOptions,
+}
+
+#[derive(Debug, Args)]
 pub struct CompareOptions {
     #[command(flatten)]
     pub device: DeviceOptions,
@@ -133,7 +147,11 @@ pub(super) async fn run(command: CalibrationCommand, session: &mut Session) -> R
                 profile,
                 overrule: options.overrule,
             };
-            set(&found, &options.device.device, entry, &options.how, session).await
+            set(&found, &options.device.device, Some(entry), &options.how, session).await
+        }
+        CalibrationCommand::Clear(options) => {
+            let found = find(session, &options.device.machine, None).await?;
+            set(&found, &options.device.device, None, &options.how, session).await
         }
         CalibrationCommand::Validate { file } => {
             profile_in(&file)?;
@@ -265,11 +283,11 @@ fn profiles(desired: &Desired) -> Result<DesiredCalibrations, OperatorError> {
     })
 }
 
-/// Desires a profile of one device on top of what is desired of the others.
+/// Desires a profile of one device, or none any more, on top of what is desired of the others.
 async fn set(
     found: &Found,
     device: &str,
-    entry: DesiredProfile,
+    entry: Option<DesiredProfile>,
     how: &ChangeOptions,
     session: &mut Session,
 ) -> Result<(), OperatorError> {
@@ -277,7 +295,14 @@ async fn set(
     for _ in 0..ATTEMPTS {
         let seen = session.client.desired(found.id).await?;
         let mut all = profiles(&seen.value)?;
-        let before = all.0.insert(device.to_owned(), entry.clone());
+        let before = match &entry {
+            Some(entry) => all.0.insert(device.to_owned(), entry.clone()),
+            None => all.0.remove(device),
+        };
+        if entry.is_none() && before.is_none() {
+            let what = format!("nothing is desired of {device:?} of {}", found.title());
+            return Err(usage(what, "`muster calibration list` shows what is in force"));
+        }
         if first.as_ref().is_some_and(|first| *first != before) {
             return Err(OperatorError::Conflict {
                 what: format!(
@@ -345,7 +370,7 @@ async fn rollback(options: RollbackOptions, session: &mut Session) -> Result<(),
         profile,
         overrule: options.overrule,
     };
-    set(&found, device, entry, &options.how, session).await
+    set(&found, device, Some(entry), &options.how, session).await
 }
 
 async fn compare(options: CompareOptions, session: &mut Session) -> Result<(), OperatorError> {

@@ -76,6 +76,11 @@ async fn one_device_is_changed_and_the_others_stay() {
     ];
     terminal.run(server.address(), &line).await.expect("success");
     assert_eq!(scales(&server)["a"], json!([4.0, false]));
+    let clear = ["calibration", "clear", "frida", "b", "--reason", "another sensor"];
+    terminal.run(server.address(), &clear).await.expect("success");
+    assert_eq!(scales(&server), json!({ "a": [4.0, false] }));
+    let (report, code) = refused(server.address(), &clear).await;
+    assert_eq!(code, 2, "{report}");
     let line = ["calibration", "rollback", "frida", "c", "--reason", "what"];
     let (report, code) = refused(server.address(), &line).await;
     assert_eq!(code, 2, "{report}");
