@@ -345,6 +345,7 @@ impl Prepared {
             time,
             actuators: options.wiring.actuators.keys().cloned().collect(),
             calibrations: self.calibrator.in_force(),
+            read_every: Duration::from_millis(options.telemetry.interval_ms),
         };
         let desired = desired::Setup {
             machine_id: self.machine_id,

@@ -9,6 +9,7 @@ use muster_metal::wiring::Wiring;
 use muster_model::{BootId, MachineId};
 use muster_protocol::link::compression::DICTIONARY_ID;
 use muster_protocol::link::{CommandKind, PATH};
+use muster_reflex::fence::Fence;
 use muster_reflex::safety::Condition;
 use muster_reflex::safety::config::{Action, Clears, Rule, Start};
 use muster_reflex::{link, state};
@@ -90,6 +91,12 @@ pub struct SafetyOptions {
     pub horizon: Duration,
     /// The failsafe table: at most `RULES_MAX` rows.
     pub rules: Vec<Rule>,
+    /// Below this the battery is low; where a row asks for it.
+    pub battery_low_percent: Option<f64>,
+    /// Above this something is too hot; where a row asks for it.
+    pub too_hot_celsius: Option<f64>,
+    /// Where it may be; where a row asks for it.
+    pub fence: Option<Fence>,
 }
 
 impl Default for SafetyOptions {
@@ -104,6 +111,9 @@ impl Default for SafetyOptions {
             late_after: Duration::from_millis(50),
             horizon: Duration::from_millis(500),
             rules: Vec::new(),
+            battery_low_percent: None,
+            too_hot_celsius: None,
+            fence: None,
         }
     }
 }

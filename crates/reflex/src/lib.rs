@@ -13,6 +13,7 @@
 pub mod calibration;
 pub mod desired;
 mod exact;
+pub mod fence;
 pub mod link;
 pub mod safety;
 pub mod state;

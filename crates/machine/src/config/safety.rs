@@ -105,7 +105,7 @@ pub(super) fn read(settings: &mut Settings, reading: &mut Reading<'_>) {
         limited_to: section.limited_to,
         late_after: Duration::from_millis(section.late_after_ms),
         horizon: Duration::from_millis(section.horizon_ms),
-        rules: std::mem::take(&mut settings.safety.rules),
+        ..std::mem::take(&mut settings.safety)
     };
 }
 

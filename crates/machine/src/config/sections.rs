@@ -1,8 +1,9 @@
 //! The sections of the machine file that have a structure. Source of the design: `docs/decisions/0018-the-machine-file.md`.
 
 use muster_metal::wiring::Device;
+use muster_reflex::fence::Fence;
 use muster_reflex::safety::Condition;
-use muster_reflex::safety::config::Start;
+use muster_reflex::safety::config::{Clears, Rule, Start};
 use muster_runtime::config::{Document, Mistake};
 use serde::Serialize;
 use yaml_serde::Value;
@@ -32,9 +33,14 @@ pub(super) const DOCUMENTS: &[Document<Settings>] = &[
         show: |settings| shown(&safety::Section::of(settings)),
     },
     Document {
+        name: "geofence",
+        read: |settings, reading| settings.safety.fence = reading.whole(),
+        show: |settings| settings.safety.fence.as_ref().and_then(shown),
+    },
+    Document {
         name: "failsafe",
         read: failsafe::read,
-        show: |settings| shown(&failsafe::rows(&settings.safety.rules)),
+        show: |settings| shown(&failsafe::rows(&settings.safety)),
     },
 ];
 
@@ -52,7 +58,35 @@ pub(super) fn mistakes(settings: &Settings) -> Vec<Mistake> {
         path: mistake.path,
         what: mistake.what,
     });
-    wiring.chain(safety::mistakes(settings)).collect()
+    let fence = settings.safety.fence.iter().flat_map(Fence::check);
+    let fence = fence.map(|(path, what)| Mistake {
+        path: std::iter::once("geofence".to_owned()).chain(path).collect(),
+        what,
+    });
+    let mut mistakes: Vec<_> = wiring.chain(safety::mistakes(settings)).chain(fence).collect();
+    let asked = place_of(settings, Condition::OutsideFence);
+    if let Some(place) = asked.filter(|_| settings.safety.fence.is_none()) {
+        mistakes.push(Mistake {
+            path: vec!["failsafe".to_owned(), place.to_string(), "when".to_owned()],
+            what: "there is no `geofence` that it could be outside of".to_owned(),
+        });
+    }
+    mistakes
+}
+
+/// The first row of the failsafe table that asks for this.
+fn place_of(settings: &Settings, condition: Condition) -> Option<usize> {
+    let rules = &settings.safety.rules;
+    rules.iter().position(|rule| rule.when == condition)
+}
+
+/// Rows that wait for a person, for what nobody knows when the machine starts.
+fn unknown_at_first(rule: &Rule) -> bool {
+    /// So long it may take until a position is known.
+    const FIRST_US: u64 = 5_000_000;
+    matches!(rule.when, Condition::OutsideFence | Condition::PositionLost)
+        && rule.clears == Clears::Reset
+        && rule.after_us < FIRST_US
 }
 
 /// What is accepted, and should be looked at again.
@@ -86,6 +120,21 @@ pub(super) fn oddities(settings: &Settings) -> Vec<Mistake> {
             moves && !has(Condition::LinkLost),
             &["failsafe"],
             "something moves, and no row says what happens without a link (`when: link_lost`): it goes on",
+        ),
+        (
+            safety.fence.is_some() && !has(Condition::OutsideFence),
+            &["geofence"],
+            "no row says what happens outside of it (`when: outside_fence`): nothing does",
+        ),
+        (
+            has(Condition::TeleopLost),
+            &["failsafe"],
+            "nobody can hold the machine from afar yet: teleop_lost never holds",
+        ),
+        (
+            safety.rules.iter().any(unknown_at_first),
+            &["failsafe"],
+            "no position is known at the start: with `clears: reset` it waits for a reset each time, unless `after_s` is longer",
         ),
         (
             moves && safety.start == Start::Automatic,

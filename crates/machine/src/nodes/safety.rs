@@ -5,6 +5,7 @@
 //! a resume comes through [`Presses`] from whoever is at the machine.
 
 pub(crate) mod bench;
+mod conditions;
 mod control;
 mod panel;
 pub mod steps;
@@ -35,6 +36,7 @@ use tokio::sync::watch;
 use crate::message::{Payload, Source, event, section, topics};
 use crate::store::{Store, StoreError};
 use crate::supervisor::{NodeContext, NodeError, NodeSpec, OnFailed, Wake};
+use conditions::{Conditions, Heard};
 pub use control::{Driven, NotDriven};
 pub use panel::{Panel, Press, Pressed, Presses, Shown};
 pub use turns::Parts;
@@ -67,11 +69,17 @@ pub struct Setup {
     pub actuators: Vec<String>,
     /// What is in force of them.
     pub calibrations: watch::Receiver<Arc<Calibrations>>,
+    /// How often what the failsafe table may ask for is read.
+    pub read_every: Duration,
 }
 
 /// The safety node.
 pub fn spec(setup: Arc<Setup>) -> NodeSpec {
-    let topics = &[topics::LINK, topics::MODE, topics::STOP, topics::MOTION];
+    let topics: &[&str] = if conditions::are_asked(&setup.parts.options) {
+        conditions::TOPICS
+    } else {
+        &[topics::LINK, topics::MODE, topics::STOP, topics::MOTION]
+    };
     NodeSpec {
         deadline: DEADLINE,
         on_failed: OnFailed::EndMachine,
@@ -92,6 +100,7 @@ async fn run(context: NodeContext, setup: Arc<Setup>) -> Result<(), NodeError> {
         config,
         told: Told::default(),
         control: control::Control::new(&setup),
+        conditions: Conditions::new(&setup.parts.options, setup.read_every),
         mode: Mode::Idle,
         said: None,
         region: None,
@@ -100,6 +109,9 @@ async fn run(context: NodeContext, setup: Arc<Setup>) -> Result<(), NodeError> {
     };
     // Until the link says how it stands there is none, and the time it may be away begins.
     node.tell(Condition::LinkLost, true);
+    for heard in node.conditions.at_first() {
+        node.believe(heard);
+    }
     node.work(works).await
 }
 
@@ -111,6 +123,8 @@ struct Node<'a> {
     config: Config,
     /// What the loop is told.
     told: Told,
+    /// What the failsafe table asks of others.
+    conditions: Conditions,
     /// Who moves the machine from here.
     control: control::Control<'a>,
     mode: Mode,
@@ -199,6 +213,21 @@ impl<'a> Node<'a> {
             Payload::Command(command) => self.stop_from_afar(command),
             _ => {}
         }
+        for heard in self.conditions.hear(payload) {
+            self.believe(heard);
+        }
+    }
+
+    /// Somebody says how a condition stands, and for how long that may be believed.
+    fn believe(&mut self, heard: Heard) {
+        let now_us = self.setup.time.now_us();
+        let us = |duration: Duration| u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        self.told.sample.conditions[heard.condition as usize] = muster_reflex::safety::Told {
+            holds: heard.holds,
+            until_us: heard
+                .believed_for
+                .map_or(u64::MAX, |believed| now_us.saturating_add(us(believed))),
+        };
     }
 
     /// Somebody whose word holds until the next one says how a condition stands.

@@ -15,7 +15,9 @@ use muster_model::Timestamp;
 use muster_model::state::Operation;
 use muster_model::vocabulary::Safety;
 use muster_protocol::link::EventReport;
-use muster_reflex::safety::config::{Action, Start};
+use muster_reflex::fence::Fence;
+use muster_reflex::safety::Condition;
+use muster_reflex::safety::config::{Action, Clears, Rule, Start};
 use muster_runtime::{Clock, Shutdown, Tasks};
 
 use crate::machines::{end, options};
@@ -164,6 +166,94 @@ async fn a_lost_link_does_what_was_configured() {
     bench.until_region(Safety::Operational).await;
     let held = bench.until_region(Safety::ProtectiveStop).await;
     assert_eq!(held.held_by, ["link_lost"]);
+    bench.stop().await;
+}
+
+fn when(when: Condition, action: Action) -> Rule {
+    Rule {
+        when,
+        after_us: 0,
+        action,
+        clears: Clears::WithCondition,
+    }
+}
+
+/// A fence around a place, far enough for a car that drives through the streets there.
+fn around(north: f64, east: f64) -> Fence {
+    let (up, right) = (0.2, 0.3);
+    let fence = Fence {
+        areas: vec![vec![
+            [north - up, east - right],
+            [north - up, east + right],
+            [north + up, east + right],
+            [north + up, east - right],
+        ]],
+        keep_out: Vec::new(),
+        decelerates_m_per_s2: 3.0,
+        reaction_ms: 500,
+        margin_m: 3.0,
+        fresh_ms: 60_000,
+    };
+    assert_eq!(fence.check(), []);
+    fence
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_car_moves_inside_its_fence_and_stands_outside() {
+    let directory = tempfile::tempdir().unwrap();
+    let rules = vec![
+        when(Condition::OutsideFence, Action::ControlledStop),
+        when(Condition::PositionLost, Action::ControlledStop),
+    ];
+    let munich = SafetyOptions {
+        fence: Some(around(48.137, 11.575)),
+        rules: rules.clone(),
+        ..by_itself()
+    };
+    let mut bench = Bench::start(directory.path(), car(), munich).await;
+    bench.until_region(Safety::Operational).await;
+    bench.stop().await;
+
+    let directory = tempfile::tempdir().unwrap();
+    let oslo = SafetyOptions {
+        fence: Some(around(59.913, 10.752)),
+        rules,
+        ..by_itself()
+    };
+    let hardware = car();
+    let mut bench = Bench::start(directory.path(), hardware.clone(), oslo).await;
+    let held = bench
+        .until("held by the fence alone", |operation| {
+            operation.held_by == ["outside_fence"]
+        })
+        .await;
+    assert_eq!(held.safety, Safety::ProtectiveStop);
+    assert!(!hardware.is_enabled());
+    bench.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_low_battery_limits_and_heat_stops_where_rows_say_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let safety = SafetyOptions {
+        // No battery has so much, and nothing is that cold.
+        battery_low_percent: Some(100.1),
+        too_hot_celsius: Some(-40.0),
+        rules: vec![when(Condition::BatteryLow, Action::Limit)],
+        ..by_itself()
+    };
+    let mut bench = Bench::start(directory.path(), car(), safety.clone()).await;
+    bench.until_region(Safety::Limited).await;
+    bench.stop().await;
+
+    let directory = tempfile::tempdir().unwrap();
+    let safety = SafetyOptions {
+        rules: vec![when(Condition::TooHot, Action::PowerOff)],
+        ..safety
+    };
+    let mut bench = Bench::start(directory.path(), car(), safety).await;
+    let held = bench.until_region(Safety::ProtectiveStop).await;
+    assert_eq!(held.held_by, ["too_hot"]);
     bench.stop().await;
 }
 

@@ -59,9 +59,9 @@ fn the_examples_are_accepted_as_they_stand() {
     assert_eq!(
         settings.safety.rules[1],
         Rule {
-            when: Condition::TeleopLost,
-            after_us: 500_000,
-            action: Action::Hold,
+            when: Condition::BatteryLow,
+            after_us: 10_000_000,
+            action: Action::Limit,
             clears: Clears::WithCondition,
         }
     );
@@ -88,7 +88,7 @@ fn what_is_shown_of_an_example_means_the_same() {
     }
     let shown = read(CART).unwrap().show_origins();
     for line in [
-        "  stop_within_ms: 1500  # m.yaml:102",
+        "  stop_within_ms: 1500  # m.yaml:105",
         "    late_after_ms: 50  # default",
     ] {
         assert!(
@@ -211,22 +211,76 @@ fn each_mistake_is_said_where_it_is() {
         "either",
     );
     refused(
-        "    then: hold",
+        "    then: limit",
         "    then: warn\n    clears: reset",
         "failsafe[1].clears",
         "with_condition",
     );
     refused(
-        "    then: hold",
-        "    then: hold\n    until: later",
+        "    then: limit",
+        "    then: limit\n    until: later",
         "failsafe[1].until",
         "accepted are when, after_ms",
     );
     refused(
-        "  - when: teleop_lost",
-        "  - when: teleop_lots",
+        "  - when: battery_low",
+        "  - when: batery_low",
         "failsafe[1].when",
-        "did you mean \"teleop_lost\"?",
+        "did you mean \"battery_low\"?",
+    );
+}
+
+#[test]
+fn thresholds_and_the_fence_are_checked_where_they_stand() {
+    refused("    below: 15", "    below: 101", "failsafe[1].below", "0 to 100");
+    refused(
+        "    below: 15",
+        "    below: 15\n    above: 15",
+        "failsafe[1].above",
+        "only too_hot has it",
+    );
+    refused(
+        "  - when: battery_low\n    below: 15",
+        "  - when: battery_low",
+        "failsafe[1]",
+        "`below` is missing",
+    );
+    refused(
+        "    below: 15",
+        "    below: 15\n    then: warn\n  - when: battery_low\n    below: 16",
+        "failsafe[2].below",
+        "all rows of battery_low share one",
+    );
+    refused(
+        "  decelerates_m_per_s2: 0.8",
+        "  decelerates_m_per_s2: 0",
+        "geofence.decelerates_m_per_s2",
+        "above zero",
+    );
+    refused(
+        "  margin_m: 2.5",
+        "  margin: 2.5",
+        "geofence.margin",
+        "did you mean \"margin_m\"?",
+    );
+    refused(
+        "  fresh_ms: 4000",
+        "  fresh_ms: soon",
+        "geofence.fresh_ms",
+        "a whole number",
+    );
+    refused(", [48.13760, 11.57550]]", "]", "geofence.keep_out[0]", "3 to 64");
+    refused(
+        "[48.13760, 11.57550]",
+        "[11.57550, 148.13760]",
+        "geofence.keep_out[0]",
+        "50000 metres",
+    );
+    let (without, _) = CART.split_once("# Where it may be").unwrap();
+    let error = read(without).unwrap_err().to_string();
+    assert!(
+        error.contains("failsafe[3].when: there is no `geofence`"),
+        "{error}"
     );
 }
 
@@ -246,7 +300,7 @@ fn what_is_odd_is_said_of_what_moves() {
     let text = DESK
         .replace("  estop: button\n", "")
         .replace("explicit", "automatic")
-        .replace("link_lost", "too_hot")
+        .replace("link_lost", "node_lost")
         .replace(
             "relay: {type: simulated_relay}",
             "relay: {type: attribute, path: /sys/x, writable: true}",

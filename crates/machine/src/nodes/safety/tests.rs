@@ -74,6 +74,7 @@ impl Bench {
             time: LoopClock::Process(Clock::start()),
             actuators: Vec::new(),
             calibrations: tokio::sync::watch::channel(Arc::default()).1,
+            read_every: Duration::from_secs(1),
         };
         Self {
             _directory: directory,

@@ -23,7 +23,7 @@ const IDLE_PERIOD: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub struct Parts {
     /// How the machine behaves.
-    options: SafetyOptions,
+    pub(super) options: SafetyOptions,
     /// How people at the machine reach it.
     pub(super) panel: Panel,
     /// The hardware, which the next node gets when this one ends.
