@@ -181,7 +181,7 @@ impl Machine {
     }
 }
 
-/// What calibrations must not pass: what each actuator may be told at most.
+/// What calibrations must respect: what each actuator may be told at most, and what the safety region measures with.
 fn limits_of(wiring: &Wiring) -> Limits {
     let actuators = wiring.actuators.iter().map(|(name, actuator)| {
         let limits = Range {
@@ -190,7 +190,14 @@ fn limits_of(wiring: &Wiring) -> Limits {
         };
         (name.clone(), limits)
     });
-    actuators.collect()
+    let measured = wiring
+        .actuators
+        .values()
+        .filter_map(|actuator| actuator.sensor.clone());
+    Limits {
+        moves: actuators.collect(),
+        guarded: measured.chain(wiring.safety.speed.clone()).collect(),
+    }
 }
 
 async fn supervise(supervisor: Supervisor, store: &Store, shutdown: Shutdown) -> Result<(), MachineError> {

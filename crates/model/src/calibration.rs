@@ -216,7 +216,8 @@ impl std::fmt::Display for Refusal {
 }
 
 impl Profile {
-    /// Looks at all of it, and makes it ready to be applied to a device of these limits, where they are known.
+    /// Looks at all of it, and makes it ready to be applied: to something that moves where limits are given, which it may be told at
+    /// most either way.
     ///
     /// # Errors
     ///

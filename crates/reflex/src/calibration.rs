@@ -9,7 +9,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use muster_model::Timestamp;
@@ -30,8 +30,21 @@ pub const BOOK_MAX_BYTES: usize = 512 * 1024;
 const TOLD_MAX_BYTES: usize = 4 * 1024;
 const TOLD_ALL_MAX_BYTES: usize = 48 * 1024;
 
-/// The limits of each device that has some.
-pub type Limits = BTreeMap<String, Range>;
+/// What the devices of a machine are, as far as a calibration must respect it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Limits {
+    /// What moves something, and what it may be told at most: only a motor's profile is accepted for it.
+    pub moves: BTreeMap<String, Range>,
+    /// What the safety region measures with. Whoever calibrates that can make a machine that moves look still, so nothing but a decision
+    /// at the machine does it.
+    pub guarded: BTreeSet<String>,
+}
+
+impl Limits {
+    fn of(&self, device: &str) -> Option<Range> {
+        self.moves.get(device).copied()
+    }
+}
 
 /// A profile that was kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -127,9 +140,7 @@ impl Book {
         limits: &Limits,
     ) -> Result<u32, Refused> {
         check_device(device).map_err(Refused::Cannot)?;
-        profile
-            .compile(limits.get(device).copied())
-            .map_err(Refused::Profile)?;
+        profile.compile(limits.of(device)).map_err(Refused::Profile)?;
         self.room_for(device)?;
         let record = self.record(device, now);
         let version = record.keep(now, profile, Source::Local, reason);
@@ -167,7 +178,7 @@ impl Book {
             };
             // Its limits may be narrower now than they were then.
             kept.profile
-                .compile(limits.get(device).copied())
+                .compile(limits.of(device))
                 .map_err(Refused::Profile)?;
         }
         record.decide(now, Source::Local, version);
@@ -176,7 +187,8 @@ impl Book {
     }
 
     /// Somebody at the machine gives up what was decided here: what the server desires is in force from now on.
-    pub fn follow(&mut self, now: Timestamp, device: &str) -> Result<u32, Refused> {
+    pub fn follow(&mut self, now: Timestamp, device: &str, limits: &Limits) -> Result<u32, Refused> {
+        not_guarded(device, limits)?;
         let record = self.known(device)?;
         if record.desired == 0 {
             return Err(Refused::Cannot(format!(
@@ -223,13 +235,9 @@ impl Book {
         let before = self.clone();
         let fits = check_device(device)
             .map_err(Refused::Cannot)
+            .and_then(|()| not_guarded(device, limits))
             .and_then(|()| self.room_for(device))
-            .and_then(|()| {
-                entry
-                    .profile
-                    .compile(limits.get(device).copied())
-                    .map_err(Refused::Profile)
-            })
+            .and_then(|()| entry.profile.compile(limits.of(device)).map_err(Refused::Profile))
             .and_then(|_| {
                 let record = self.record(device, now);
                 let version = record.keep(now, entry.profile.clone(), Source::Desired, "");
@@ -262,7 +270,13 @@ impl Book {
             let Some(version) = record.version(record.in_force()) else {
                 continue;
             };
-            match version.profile.compile(limits.get(device).copied()) {
+            if record.source == Source::Desired
+                && let Err(why) = not_guarded(device, limits)
+            {
+                unfit.push((device.clone(), why.to_string()));
+                continue;
+            }
+            match version.profile.compile(limits.of(device)) {
                 Ok(profile) => drop(compiled.insert(device.clone(), Arc::new(profile))),
                 Err(refusals) => unfit.push((device.clone(), list(&refusals))),
             }
@@ -440,6 +454,15 @@ impl Record {
             reason,
         }
     }
+}
+
+/// What the safety region measures with is not calibrated from afar.
+fn not_guarded(device: &str, limits: &Limits) -> Result<(), Refused> {
+    if limits.guarded.contains(device) {
+        let why = "the safety region measures with it: it is calibrated at the machine only";
+        return Err(Refused::Cannot(why.to_owned()));
+    }
+    Ok(())
 }
 
 /// What is said of the whole section, from what is said of its devices: the gravest, with every reason.

@@ -118,7 +118,7 @@ async fn carry_out(door: &Door, device: String, what: &str, wish: Wish) -> Respo
                 "a profile is to be looked at: `profile` is missing",
             );
         };
-        return match profile.compile(door.calibrator.limits().get(&device).copied()) {
+        return match profile.compile(door.calibrator.limits().moves.get(&device).copied()) {
             Ok(_) => json(StatusCode::OK, &Came { in_force: in_force() }),
             Err(refusals) => refused(&Refused::Profile(refusals)),
         };

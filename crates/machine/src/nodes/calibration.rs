@@ -205,7 +205,7 @@ impl Node<'_> {
         let result = match act {
             Act::Apply(profile) => book.apply(now, &device, *profile, &reason, limits),
             Act::RollBack(to) => book.roll_back(now, &device, to, limits),
-            Act::Follow => book.follow(now, &device),
+            Act::Follow => book.follow(now, &device, limits),
         };
         if result.is_ok() {
             if !self.keep(context, book, &reason).await? {

@@ -249,6 +249,10 @@ fn values(profile: &Profile, device: Option<Range>, found: &mut Found) {
 }
 
 fn within_limits(profile: &Profile, device: Option<Range>, axes: &[Interval], found: &mut Found) {
+    if device.is_some() && profile.kind != CalibrationKind::Motor {
+        found.add("kind", "this device moves something: a motor's profile is accepted, which lets it rest when it is told to");
+        return;
+    }
     if let (Some(output), Some(device)) = (profile.output, device) {
         if output.max <= device.min || output.min >= device.max {
             found.add(

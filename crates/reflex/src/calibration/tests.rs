@@ -37,7 +37,7 @@ fn desired(entries: &[(&str, f64, bool)]) -> DesiredCalibrations {
 }
 
 fn none() -> Limits {
-    Limits::new()
+    Limits::default()
 }
 
 /// What a reading of 10 of the device comes out as.
@@ -79,7 +79,7 @@ fn versions_are_applied_and_rolled_back() {
             book.roll_back(at(7), "x", None, &none()),
             "no calibration of a device",
         ),
-        (book.follow(at(7), "t"), "desires nothing"),
+        (book.follow(at(7), "t", &none()), "desires nothing"),
         (
             book.apply(at(7), "t", profile(0.0), "", &none()),
             "stages[0].scale.factor",
@@ -123,7 +123,7 @@ fn neither_overwrites_the_other_unseen() {
     );
     // It is settled here …
     let mut followed = book.clone();
-    followed.follow(at(3), "t").unwrap();
+    followed.follow(at(3), "t", &none()).unwrap();
     assert_eq!(reads(&followed, "t"), 30.0);
     assert_eq!(
         status(&followed.desire(at(4), &desired(&[("t", 3.0, false)]), &none())),
@@ -157,37 +157,108 @@ fn the_same_from_both_sides_is_no_conflict() {
     assert_eq!(book.report().unwrap().devices[0].drift, None);
 }
 
+/// A motor at `m` that may be told so much, either way.
+fn moves(max: f64) -> Limits {
+    Limits {
+        moves: [("m".to_owned(), Range { min: -max, max })].into(),
+        ..Limits::default()
+    }
+}
+
+fn motor(factor: f64) -> DesiredCalibrations {
+    let limits = |max: f64| Range { min: -max, max };
+    let profile = Profile {
+        kind: CalibrationKind::Motor,
+        input: limits(10.0),
+        output: Some(limits(100.0)),
+        ..profile(factor)
+    };
+    let overrule = false;
+    DesiredCalibrations([("m".to_owned(), DesiredProfile { profile, overrule })].into())
+}
+
 #[test]
 fn what_is_refused_leaves_what_was_in_force() {
     let mut book = Book::default();
-    book.desire(at(1), &desired(&[("t", 2.0, false)]), &none());
-    let narrow: Limits = [(
-        "t".to_owned(),
-        Range {
-            min: -100.0,
-            max: 300.0,
-        },
-    )]
-    .into();
-    let verdicts = book.desire(at(2), &desired(&[("t", 9.0, false), ("u", 2.0, false)]), &narrow);
+    assert_eq!(
+        status(&book.desire(at(1), &motor(2.0), &moves(200.0))),
+        DesiredStatus::Applied
+    );
+    let mut both = motor(9.0);
+    both.0.extend(desired(&[("u", 2.0, false)]).0);
+    let verdicts = book.desire(at(2), &both, &moves(50.0));
     assert_eq!(status(&verdicts), DesiredStatus::Refused);
     let reason = outcome(&verdicts).1.unwrap();
-    assert!(reason.starts_with("t: stages: for an input"), "{reason}");
+    assert!(
+        reason.starts_with("m: output: -100 to 100 goes beyond"),
+        "{reason}"
+    );
     assert_eq!(
-        (reads(&book, "t"), reads(&book, "u")),
+        (reads(&book, "m"), reads(&book, "u")),
         (20.0, 20.0),
         "the other one is applied"
     );
     // The device can do more now: the next look applies it.
     assert_eq!(
-        status(&book.desire(at(3), &desired(&[("t", 9.0, false)]), &none())),
+        status(&book.desire(at(3), &both, &moves(200.0))),
         DesiredStatus::Applied
     );
-    assert_eq!(reads(&book, "t"), 90.0);
+    assert_eq!(reads(&book, "m"), 90.0);
     // And less: what was in force is not applied any more, and said.
-    let (in_force, unfit) = book.in_force(&narrow);
-    assert_eq!(in_force.apply("t", 10.0).unwrap().value, 10.0);
+    let (in_force, unfit) = book.in_force(&moves(50.0));
+    assert_eq!(in_force.apply("m", 10.0).unwrap().value, 10.0);
     assert_eq!(unfit.len(), 1);
+}
+
+/// A sensor's profile may let 0 come out as something else: for what moves that would be a motion that nobody asked for.
+#[test]
+fn what_moves_takes_a_motors_profile_only() {
+    let mut book = Book::default();
+    let verdicts = book.desire(at(1), &desired(&[("m", 2.0, true)]), &moves(1e6));
+    assert_eq!(status(&verdicts), DesiredStatus::Refused);
+    assert!(
+        outcome(&verdicts)
+            .1
+            .unwrap()
+            .contains("a motor's profile is accepted")
+    );
+    assert!(book.apply(at(2), "m", profile(2.0), "", &moves(1e6)).is_err());
+    assert_eq!(reads(&book, "m"), 10.0);
+}
+
+/// Else a machine that moves could be made to look still from afar.
+#[test]
+fn what_safety_measures_with_is_calibrated_at_the_machine_only() {
+    let guarded = Limits {
+        guarded: ["speed".to_owned()].into(),
+        ..Limits::default()
+    };
+    let mut book = Book::default();
+    let verdicts = book.desire(at(1), &desired(&[("speed", 0.001, true)]), &guarded);
+    assert_eq!(status(&verdicts), DesiredStatus::Refused);
+    assert!(outcome(&verdicts).1.unwrap().contains("at the machine only"));
+    assert_eq!(reads(&book, "speed"), 10.0);
+    book.apply(at(2), "speed", profile(1.5), "measured", &guarded)
+        .unwrap();
+    let (in_force, unfit) = book.in_force(&guarded);
+    assert_eq!(
+        (in_force.apply("speed", 10.0).unwrap().value, unfit.len()),
+        (15.0, 0)
+    );
+    assert_eq!(
+        status(&book.desire(at(3), &desired(&[("speed", 0.001, true)]), &guarded)),
+        DesiredStatus::Refused
+    );
+    // One that came before the machine was wired like this is not applied any more.
+    let mut before = Book::default();
+    before.desire(at(1), &desired(&[("speed", 0.001, true)]), &none());
+    let (in_force, unfit) = before.in_force(&guarded);
+    assert_eq!(
+        (in_force.apply("speed", 10.0).unwrap().value, unfit.len()),
+        (10.0, 1)
+    );
+    // Nor followed.
+    assert!(before.follow(at(3), "speed", &guarded).is_err());
 }
 
 #[test]
@@ -271,7 +342,7 @@ fn unseen(
                 let _ = book.roll_back(now, &name(device), *to, &none());
             }
             Act::Follow(device) => {
-                let _ = book.follow(now, &name(device));
+                let _ = book.follow(now, &name(device), &none());
             }
             Act::Desire(entries) => {
                 let wanted = DesiredCalibrations(
