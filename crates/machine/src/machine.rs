@@ -14,6 +14,7 @@ use muster_metal::wiring::Wiring;
 use muster_model::state::Identity;
 use muster_model::{BootId, MachineId};
 use muster_reflex::calibration::{Limits, Range};
+use muster_reflex::safety::Condition;
 use muster_runtime::clock::{entropy, new_uuid};
 use muster_runtime::{Clock, Shutdown, Tasks};
 use tokio::sync::watch;
@@ -25,11 +26,12 @@ use crate::local::{self, Door};
 use crate::metals::MetalSource;
 use crate::nodes::calibration::Calibrator;
 use crate::nodes::devices::Board;
+use crate::nodes::resources::calibrated::BATTERY_VOLTS;
 use crate::nodes::safety::{LoopClock, Panel};
 use crate::nodes::{
     calibration, desired, devices, health, logs, recorder, resources, safety, state, telemetry, uplink,
 };
-use crate::options::Options;
+use crate::options::{Options, SafetyOptions};
 use crate::store::{Store, StoreError, StoreOptions};
 use crate::supervisor::{self, NodeSpec, Placement, Supervisor};
 use crate::systemd;
@@ -182,7 +184,7 @@ impl Machine {
 }
 
 /// What calibrations must respect: what each actuator may be told at most, and what the safety region measures with.
-fn limits_of(wiring: &Wiring) -> Limits {
+fn limits_of(wiring: &Wiring, safety: &SafetyOptions) -> Limits {
     let actuators = wiring.actuators.iter().map(|(name, actuator)| {
         let limits = Range {
             min: -actuator.max,
@@ -197,6 +199,14 @@ fn limits_of(wiring: &Wiring) -> Limits {
     Limits {
         moves: actuators.collect(),
         guarded: measured.chain(wiring.safety.speed.clone()).collect(),
+        free: safety
+            .rules
+            .iter()
+            .any(|rule| rule.when == Condition::TooHot)
+            .then(|| {
+                let described = wiring.actuators.keys().chain(wiring.sensors.keys()).cloned();
+                described.chain([BATTERY_VOLTS.to_owned()]).collect()
+            }),
     }
 }
 
@@ -268,7 +278,7 @@ impl Prepared {
             delay_ms,
             protection,
             panel: Panel::default(),
-            calibrator: Calibrator::new(limits_of(&options.wiring)),
+            calibrator: Calibrator::new(limits_of(&options.wiring, &options.safety)),
             board: None,
             recorder,
             local: None,

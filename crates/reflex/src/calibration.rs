@@ -38,6 +38,9 @@ pub struct Limits {
     /// What the safety region measures with. Whoever calibrates that can make a machine that moves look still, so nothing but a decision
     /// at the machine does it.
     pub guarded: BTreeSet<String>,
+    /// Where the safety region goes by temperatures, whose names are not known beforehand: what is none of them, and may be calibrated from
+    /// afar all the same. None: everything that is not guarded.
+    pub free: Option<BTreeSet<String>>,
 }
 
 impl Limits {
@@ -458,7 +461,8 @@ impl Record {
 
 /// What the safety region measures with is not calibrated from afar.
 fn not_guarded(device: &str, limits: &Limits) -> Result<(), Refused> {
-    if limits.guarded.contains(device) {
+    let unfree = |free: &BTreeSet<String>| !free.contains(device);
+    if limits.guarded.contains(device) || limits.free.as_ref().is_some_and(unfree) {
         let why = "the safety region measures with it: it is calibrated at the machine only";
         return Err(Refused::Cannot(why.to_owned()));
     }

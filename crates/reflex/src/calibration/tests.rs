@@ -226,6 +226,29 @@ fn what_moves_takes_a_motors_profile_only() {
     assert_eq!(reads(&book, "m"), 10.0);
 }
 
+/// Where heat stops a machine, nobody far away makes it look cool.
+#[test]
+fn where_heat_counts_only_what_is_no_temperature_is_calibrated_from_afar() {
+    let heat = Limits {
+        free: Some(["battery.volts".to_owned()].into()),
+        ..Limits::default()
+    };
+    let mut book = Book::default();
+    let wanted = desired(&[("cpu-thermal", 0.1, true), ("battery.volts", 2.0, false)]);
+    assert_eq!(
+        status(&book.desire(at(1), &wanted, &heat)),
+        DesiredStatus::Refused
+    );
+    assert_eq!(
+        (reads(&book, "cpu-thermal"), reads(&book, "battery.volts")),
+        (10.0, 20.0)
+    );
+    assert_eq!(
+        book.apply(at(2), "cpu-thermal", profile(1.1), "measured", &heat),
+        Ok(1)
+    );
+}
+
 /// Else a machine that moves could be made to look still from afar.
 #[test]
 fn what_safety_measures_with_is_calibrated_at_the_machine_only() {
