@@ -8,6 +8,8 @@ mod panel;
 mod probe;
 mod recordings;
 mod replay;
+mod services;
+mod workloads;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -75,6 +77,11 @@ enum Command {
     Recordings(recordings::Flags),
     /// Run a recording into the same nodes again, and say what they decide otherwise.
     Replay(replay::Flags),
+    /// What a machine beside you watches.
+    Services(services::Flags),
+    /// What a machine beside you runs for people.
+    #[command(subcommand)]
+    Workloads(workloads::Command),
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 ended in order, 64 configuration not accepted, 70 a node failed for good, \
@@ -135,6 +142,10 @@ impl Flags {
 
 /// Does what the command line says; the first argument is the program's name. The one place that ends the process.
 pub fn main_with_args(args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
+    if crate::keeper::is_meant(&args) {
+        return crate::keeper::main(&args);
+    }
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
@@ -158,6 +169,8 @@ pub fn main_with_args(args: impl IntoIterator<Item = impl Into<OsString> + Clone
         Command::Measure(what) => return measure::run(what),
         Command::Recordings(flags) => return recordings::run(&flags),
         Command::Replay(flags) => return replay::run(&flags),
+        Command::Services(flags) => return services::run(&flags),
+        Command::Workloads(command) => return workloads::run(&command),
     };
     match result {
         Ok(code) => code,
@@ -166,6 +179,11 @@ pub fn main_with_args(args: impl IntoIterator<Item = impl Into<OsString> + Clone
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+fn complain(code: u8, what: &str) -> ExitCode {
+    eprintln!("muster-machine: {what}");
+    ExitCode::from(code)
 }
 
 fn run_command(flags: Flags) -> Result<(), MachineError> {

@@ -10,6 +10,7 @@ mod keys;
 mod recording;
 mod safety;
 mod sections;
+mod workloads;
 
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use muster_metal::wiring::Wiring;
+use muster_model::service::Watch;
+use muster_model::workload::Workloads;
 use muster_runtime::config::{Document, Key, Mistake, Settings as Layered};
 use muster_runtime::logging::Format;
 use tracing::Level;
@@ -71,6 +74,10 @@ pub struct Settings {
     pub safety: SafetyOptions,
     /// Whether and how it records what is said.
     pub recording: Recording,
+    /// What it runs for people.
+    pub workloads: Workloads,
+    /// What it watches.
+    pub watch: Watch,
 }
 
 impl Default for Settings {
@@ -98,6 +105,8 @@ impl Default for Settings {
             wiring: Wiring::default(),
             safety: SafetyOptions::default(),
             recording: Recording::default(),
+            workloads: Workloads::new(),
+            watch: Watch::default(),
         }
     }
 }
@@ -158,6 +167,8 @@ impl Settings {
         options.connect_timeout = settings.connect_timeout;
         options.wiring = settings.wiring.clone();
         options.safety = settings.safety.clone();
+        options.workloads.machine = settings.workloads.clone();
+        options.watch = settings.watch.clone();
         options.link.queue_max = settings.queue_messages;
         options.link.outbox_max = settings.outbox_records;
         options.recording = settings.recording.options(&settings.data);

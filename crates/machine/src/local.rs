@@ -8,6 +8,7 @@
 pub mod calibration;
 pub mod client;
 pub mod devices;
+mod workloads;
 
 use std::convert::Infallible;
 use std::io;
@@ -21,14 +22,16 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use muster_model::service::Services;
 use muster_model::state::Operation;
 use serde::{Deserialize, Serialize};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::nodes::calibration::Calibrator;
 use crate::nodes::devices::Board;
 use crate::nodes::safety::{Panel, Press};
+use crate::nodes::workloads::Desk;
 use crate::supervisor::{NodeContext, NodeError, NodeSpec, Wake};
 
 /// The socket's name in the data directory.
@@ -53,6 +56,10 @@ pub struct Door {
     pub calibrator: Calibrator,
     /// What is connected to it, where something is described.
     pub board: Option<Arc<Board>>,
+    /// How its workloads are reached; a simulated machine has none.
+    pub desk: Option<Desk>,
+    /// How what it watches fares, where something is watched.
+    pub services: Option<watch::Receiver<Services>>,
 }
 
 /// How a machine stands.
@@ -222,12 +229,15 @@ async fn answer(call: &Call<'_>, query: Option<&str>, doors: &[Door]) -> Respons
                 Ok(door) => door,
                 Err(detail) => return refuse(StatusCode::NOT_FOUND, &detail),
             };
-            let answered = devices::answer(call, door).await;
+            let answered = match devices::answer(call, door).await {
+                None => workloads::answer(call, door).await,
+                answered => answered,
+            };
             return answered.unwrap_or_else(|| {
                 refuse(
                     StatusCode::NOT_FOUND,
                     "there are GET /v1/machines, GET /v1/safety, POST /v1/safety/{estop,stop,reset,resume}, GET \
-                     /v1/devices, /v1/claim, /v1/actuators and /v1/contacts",
+                     /v1/devices, /v1/claim, /v1/actuators, /v1/contacts, /v1/services and /v1/workloads",
                 )
             });
         }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use muster_metal::Protection;
 use muster_metal::wired::{Places, Wired};
 use muster_metal::wiring::Wiring;
+use muster_model::service::Services;
 use muster_model::state::Identity;
 use muster_model::{BootId, MachineId};
 use muster_reflex::calibration::{Limits, Range};
@@ -28,8 +29,10 @@ use crate::nodes::calibration::Calibrator;
 use crate::nodes::devices::Board;
 use crate::nodes::resources::calibrated::BATTERY_VOLTS;
 use crate::nodes::safety::{LoopClock, Panel};
+use crate::nodes::workloads::{self, Desk};
 use crate::nodes::{
     calibration, desired, devices, health, logs, recorder, resources, safety, state, telemetry, uplink,
+    watch as services_watch,
 };
 use crate::options::{Options, SafetyOptions};
 use crate::store::{Store, StoreError, StoreOptions};
@@ -66,13 +69,33 @@ async fn run_on(
 ) -> Result<(), MachineError> {
     let mut prepared = Prepared::new(store, &options, &metal, clock).await?;
     let board = prepared.connect(&options);
+    let folder = data.join(workloads::FOLDER);
+    let desk = Desk::new(folder.clone());
+    let (services, shown) = watch::channel(Services::default());
+    let watched = !options.watch.services.is_empty();
     let door = Door {
         name: options.name.clone(),
         panel: prepared.panel.clone(),
         calibrator: prepared.calibrator.clone(),
         board,
+        desk: Some(desk.clone()),
+        services: watched.then_some(shown),
     };
     let shown = prepared.panel.shown();
+    prepared.watch = watched.then(|| {
+        services_watch::spec(Arc::new(services_watch::Setup {
+            watch: options.watch.clone(),
+            places: options.watch_places.clone(),
+            shown: services,
+        }))
+    });
+    prepared.workloads = Some(workloads::spec(Arc::new(workloads::Setup {
+        directory: folder,
+        program: options.workloads.keeper.clone(),
+        machine: options.workloads.machine.clone(),
+        desk,
+        systemd: options.workloads.systemd,
+    })));
     tracing::info!(machine_id = %prepared.machine_id, name = %options.name, server = %options.server, "the machine starts");
     prepared.local = Some(local::spec(data.join(local::SOCKET), vec![door]));
     let (supervisor, _bus) = prepared.supervisor(store, &options, metal, clock, Placement::Threads, Tcp)?;
@@ -239,6 +262,10 @@ struct Prepared {
     recorder: Option<recorder::Setup>,
     /// The node by which people beside the machine reach it; those that share a process share one.
     local: Option<NodeSpec>,
+    /// The node that runs programs; simulated machines have none.
+    workloads: Option<NodeSpec>,
+    /// The node that watches, where something is to be watched.
+    watch: Option<NodeSpec>,
 }
 
 impl Prepared {
@@ -282,6 +309,8 @@ impl Prepared {
             board: None,
             recorder,
             local: None,
+            workloads: None,
+            watch: None,
         })
     }
 
@@ -367,6 +396,7 @@ impl Prepared {
         let desired = desired::Setup {
             machine_id: self.machine_id,
             store: store.clone(),
+            runs_workloads: self.workloads.is_some(),
         };
         let calibration = calibration::Setup {
             machine_id: self.machine_id,
@@ -390,6 +420,8 @@ impl Prepared {
                 .map(|board| devices::spec(board, time, options.telemetry, in_force.clone())),
         );
         nodes.extend(self.local);
+        nodes.extend(self.workloads);
+        nodes.extend(self.watch);
         nodes.extend(options.log_tap.clone().map(logs::spec));
         let nodes = nodes.into_iter().map(|spec| NodeSpec {
             inbox_max: options.inbox_max,

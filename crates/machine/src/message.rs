@@ -104,6 +104,10 @@ pub enum Source {
     Devices,
     /// The recorder.
     Recorder,
+    /// The workloads node.
+    Workloads,
+    /// The watch node.
+    Watch,
 }
 
 /// The name of a section.
@@ -306,6 +310,8 @@ impl Source {
             Self::Calibrated => "calibrated",
             Self::Devices => "devices",
             Self::Recorder => "recorder",
+            Self::Workloads => "workloads",
+            Self::Watch => "watch",
         }
     }
 }
@@ -344,7 +350,7 @@ pub fn sections_of(patch: &StatePatch) -> Vec<Section> {
         identity: Identity, hardware: Hardware, network: Network, platform: Platform, deployment: Deployment,
         operation: Operation, resources: Resources, power: Power, thermal: Thermal, location: Location,
         devices: Devices, nodes: Nodes, health: Health, desired: Desired,
-        calibration: Calibration,
+        calibration: Calibration, workloads: Workloads, services: Services,
     }
     sections
 }
@@ -374,6 +380,8 @@ pub fn put(patch: &mut StatePatch, section: Section) {
         Section::Health(value) => patch.health = Some(value),
         Section::Desired(value) => patch.desired = Some(value),
         Section::Calibration(value) => patch.calibration = Some(value),
+        Section::Workloads(value) => patch.workloads = Some(value),
+        Section::Services(value) => patch.services = Some(value),
     }
 }
 

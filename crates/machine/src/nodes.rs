@@ -11,6 +11,8 @@
 //! - [`telemetry`]: turns readings into measurements to be sent.
 //! - [`logs`]: forwards lines of the log.
 //! - [`recorder`]: records what is said, and keeps what was said when something went wrong.
+//! - [`watch`]: watches what others run.
+//! - [`workloads`]: runs what people want to run.
 
 pub mod calibration;
 pub(crate) mod decides;
@@ -24,6 +26,8 @@ pub mod safety;
 pub mod state;
 pub mod telemetry;
 pub mod uplink;
+pub mod watch;
+pub mod workloads;
 
 /// The name of the health node, whose silence means that health is unknown.
 pub const HEALTH: &str = "health";

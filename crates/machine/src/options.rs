@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use muster_metal::wiring::Wiring;
+use muster_model::service::Watch;
+use muster_model::workload::Workloads;
 use muster_model::{BootId, MachineId};
 use muster_protocol::link::compression::DICTIONARY_ID;
 use muster_protocol::link::{CommandKind, PATH};
@@ -16,6 +19,8 @@ use muster_reflex::{link, state};
 use serde::{Deserialize, Serialize};
 
 use crate::logging::LogTap;
+use crate::nodes::watch::Places;
+use crate::nodes::workloads::Systemd;
 use crate::recording::{self, About};
 use crate::supervisor::RestartPolicy;
 
@@ -54,10 +59,37 @@ pub struct Options {
     pub inbox_max: usize,
     /// The start is put off by up to so long, so that many machines in one process do not start together.
     pub start_jitter: Duration,
+    /// What the machine runs for people by its own file.
+    pub workloads: WorkloadOptions,
+    /// What it watches.
+    pub watch: Watch,
+    /// Where it looks at what it watches.
+    pub watch_places: Places,
     /// Log lines that are sent to the server; none: none are.
     pub log_tap: Option<LogTap>,
     /// How the machine records what is said; none: it does not.
     pub recording: Option<recording::Options>,
+}
+
+/// What a machine runs for people.
+#[derive(Clone, Debug)]
+pub struct WorkloadOptions {
+    /// What its own file wants.
+    pub machine: Workloads,
+    /// The executable that becomes a keeper: the runtime itself, unless it is part of another.
+    pub keeper: PathBuf,
+    /// Where systemd is asked, where it runs.
+    pub systemd: Option<Systemd>,
+}
+
+impl Default for WorkloadOptions {
+    fn default() -> Self {
+        Self {
+            machine: Workloads::new(),
+            keeper: "/proc/self/exe".into(),
+            systemd: Systemd::find(),
+        }
+    }
 }
 
 /// Whether messages are compressed.
@@ -201,6 +233,9 @@ impl Options {
             restart: RestartPolicy::default(),
             inbox_max: crate::bus::INBOX_MAX,
             start_jitter: Duration::ZERO,
+            workloads: WorkloadOptions::default(),
+            watch: Watch::default(),
+            watch_places: Places::default(),
             log_tap: None,
             recording: None,
         }

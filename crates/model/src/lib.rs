@@ -13,6 +13,7 @@ pub mod devices;
 pub mod entry;
 pub mod filter;
 pub mod ids;
+pub mod service;
 pub mod state;
 pub mod status;
 pub mod stop;
@@ -21,6 +22,7 @@ pub mod time;
 pub mod topic;
 pub mod view;
 pub mod vocabulary;
+pub mod workload;
 
 #[cfg(test)]
 mod tests;

@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 use crate::calibration::CalibrationReport;
 use crate::desired::DesiredReport;
 use crate::devices::Devices;
+use crate::service::Services;
 use crate::time::Timestamp;
 use crate::vocabulary::{Authority, Health, Mission, Mode, NodeStatus, Safety, Severity, UpdatePhase};
+use crate::workload::report::WorkloadsReport;
 
 macro_rules! sections {
     ($($(#[$doc:meta])* $field:ident: $section:ty),+ $(,)?) => {
@@ -132,6 +134,10 @@ sections! {
     desired: DesiredReport,
     /// How its devices are calibrated.
     calibration: CalibrationReport,
+    /// What it runs for people.
+    workloads: WorkloadsReport,
+    /// What it watches.
+    services: Services,
 }
 
 /// Keeps "absent" (`None`) apart from "null" (`Some(None)`).

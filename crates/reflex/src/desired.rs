@@ -32,16 +32,16 @@ pub enum Offered {
 pub struct Keeper {
     held: HeldDesired,
     /// Sections that somebody on this machine applies.
-    applied_here: &'static [&'static str],
+    applied_here: Vec<&'static str>,
     outcomes: BTreeMap<String, DesiredOutcome>,
 }
 
 impl Keeper {
     /// With what the disk holds.
-    pub fn new(held: HeldDesired, applied_here: &'static [&'static str]) -> Self {
+    pub fn new(held: HeldDesired, applied_here: impl IntoIterator<Item = &'static &'static str>) -> Self {
         Self {
             held,
-            applied_here,
+            applied_here: applied_here.into_iter().copied().collect(),
             outcomes: BTreeMap::new(),
         }
     }

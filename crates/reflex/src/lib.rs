@@ -5,6 +5,7 @@
 //! - [`link`]: when to connect, what to say, what to keep until the server holds it, which commands to take.
 //! - [`safety`]: what may move, and why not.
 //! - [`state`]: what of the readings is news, and when it is told.
+//! - [`workload`]: which workloads run: started, checked, started again, ended.
 //!
 //! Everything here is pure: `step(now, input)` returns effects, and the caller carries them out. There is no clock, no
 //! randomness, no file and no socket; time and entropy come in with the inputs. The same code runs on a robot, in the
@@ -17,6 +18,7 @@ pub mod fence;
 pub mod link;
 pub mod safety;
 pub mod state;
+pub mod workload;
 
 use muster_model::Timestamp;
 

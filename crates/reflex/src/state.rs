@@ -15,10 +15,12 @@ use muster_model::ReportedState;
 use muster_model::calibration::CalibrationReport;
 use muster_model::desired::DesiredReport;
 use muster_model::devices::Devices;
+use muster_model::service::Services;
 use muster_model::state::{
     Deployment, Hardware, HealthReport, Identity, Location, Network, Nodes, Operation, Platform, Power,
     Resources, Thermal,
 };
+use muster_model::workload::report::WorkloadsReport;
 
 pub use news::Deadbands;
 use serde::{Deserialize, Serialize};
@@ -127,6 +129,8 @@ section_kinds! {
     Health, health: HealthReport, Lifetime::Told, #[doc = "What is wrong with it."];
     Desired, desired: DesiredReport, Lifetime::Told, #[doc = "What of the desired state it holds."];
     Calibration, calibration: CalibrationReport, Lifetime::Told, #[doc = "How its devices are calibrated."];
+    Workloads, workloads: WorkloadsReport, Lifetime::Told, #[doc = "What it runs for people."];
+    Services, services: Services, Lifetime::Told, #[doc = "What it watches."];
 }
 
 impl SectionKind {
@@ -149,14 +153,16 @@ impl SectionKind {
             | Self::Devices
             | Self::Nodes
             | Self::Desired
-            | Self::Calibration => false,
+            | Self::Calibration
+            | Self::Workloads
+            | Self::Services => false,
         }
     }
 
     /// Whether it holds figures that never quite stand still.
     const fn is_measured(self) -> bool {
         match self {
-            Self::Resources | Self::Power | Self::Thermal | Self::Location => true,
+            Self::Resources | Self::Power | Self::Thermal | Self::Location | Self::Workloads => true,
             Self::Identity
             | Self::Hardware
             | Self::Network
@@ -167,7 +173,8 @@ impl SectionKind {
             | Self::Nodes
             | Self::Health
             | Self::Desired
-            | Self::Calibration => false,
+            | Self::Calibration
+            | Self::Services => false,
         }
     }
 }

@@ -160,6 +160,8 @@ pub async fn run(options: FleetOptions, clock: Clock, shutdown: Shutdown) -> Res
         doors.push(Door {
             board: None,
             calibrator: started.calibrator().clone(),
+            desk: None,
+            services: None,
             name: role.name,
             panel: started.panel().clone(),
         });

@@ -799,6 +799,20 @@ export interface components {
             /** @description Why. */
             reason: string;
         };
+        /** @description One thing that a workload asked for. */
+        Grant: {
+            /** @description By what means, or what the kernel said. */
+            detail?: string;
+            /** @description What became of it. */
+            state: components["schemas"]["GrantState"];
+            /** @description What: `memory`, `user`, `seccomp` … */
+            what: string;
+        };
+        /**
+         * @description What became of something that a workload asked for.
+         * @enum {string}
+         */
+        GrantState: "granted" | "not_permitted" | "not_present";
         /** @description What the machine is made of. */
         Hardware: {
             /** @description Processor architecture: `x86_64`, `aarch64` … */
@@ -1256,8 +1270,12 @@ export interface components {
             power?: components["schemas"]["Power"];
             /** @description Processor, memory and disks. */
             resources?: components["schemas"]["Resources"];
+            /** @description What it watches. */
+            services?: components["schemas"]["Services"];
             /** @description Temperatures. */
             thermal?: components["schemas"]["Thermal"];
+            /** @description What it runs for people. */
+            workloads?: components["schemas"]["WorkloadsReport"];
         };
         /** @description Processor, memory and disks. */
         Resources: {
@@ -1362,10 +1380,20 @@ export interface components {
              */
             resources: components["schemas"]["Timestamp"];
             /**
+             * @description What it watches.
+             * @default null
+             */
+            services: components["schemas"]["Timestamp"];
+            /**
              * @description Temperatures.
              * @default null
              */
             thermal: components["schemas"]["Timestamp"];
+            /**
+             * @description What it runs for people.
+             * @default null
+             */
+            workloads: components["schemas"]["Timestamp"];
         };
         /** @description Something that is measured. */
         SensorState: {
@@ -1388,6 +1416,36 @@ export interface components {
             points: components["schemas"]["Point"][];
             /** @description Its unit as a person reads it; empty where it has none. */
             unit: string;
+        };
+        /**
+         * @description What a watched service is.
+         * @enum {string}
+         */
+        ServiceKind: "systemd" | "process" | "ros";
+        /** @description How one watched service fares. */
+        ServiceReport: {
+            /** @description What else is known: the unit's own words, the process's number, why nobody can be asked. */
+            detail?: string;
+            /** @description What it is. */
+            kind: components["schemas"]["ServiceKind"];
+            /** @description The name it is shown under. */
+            name: string;
+            /** @description Whether something is wrong with the machine when it is not there. */
+            required: boolean;
+            /** @description Since when, as far as the machine saw it, by its wall clock. */
+            since: components["schemas"]["Timestamp"];
+            /** @description How it fares. */
+            state: components["schemas"]["ServiceState"];
+        };
+        /**
+         * @description How a watched service fares.
+         * @enum {string}
+         */
+        ServiceState: "running" | "changing" | "stopped" | "failed" | "missing" | "unknown";
+        /** @description The watched services of a machine. */
+        Services: {
+            /** @description One line a service, by name. */
+            services: components["schemas"]["ServiceReport"][];
         };
         /**
          * Format: int64
@@ -1572,6 +1630,68 @@ export interface components {
          * @enum {string}
          */
         UpdatePhase: "idle" | "offered" | "fetching" | "verified" | "waiting" | "installing" | "probation" | "confirmed" | "rolled_back";
+        /**
+         * @description What a workload is.
+         * @enum {string}
+         */
+        WorkloadKind: "native" | "container";
+        /**
+         * @description How a workload fares.
+         * @enum {string}
+         */
+        WorkloadPhase: "pending" | "starting" | "running" | "healthy" | "unhealthy" | "backoff" | "stopping" | "stopped" | "failed";
+        /** @description How one workload fares. */
+        WorkloadReport: {
+            /** @description The other source wants something else under this name, and did not get it. */
+            conflict?: boolean;
+            /**
+             * Format: double
+             * @description Processor time in hundredths of one processor, averaged since the reading before.
+             */
+            cpu_percent?: number;
+            /** @description What it asked for, and what became of it. */
+            granted?: components["schemas"]["Grant"][];
+            /** @description What it is. */
+            kind: components["schemas"]["WorkloadKind"];
+            /** @description How it ended last: `exit 1`, `signal 9 (out of memory)` … */
+            last_exit?: string;
+            /**
+             * Format: int64
+             * @description Memory in use, where it is counted.
+             */
+            memory_bytes?: number;
+            /** @description Its name. */
+            name: string;
+            /** @description How it fares. */
+            phase: components["schemas"]["WorkloadPhase"];
+            /** @description Why, for a person, where that is not plain. */
+            reason?: string;
+            /**
+             * Format: int32
+             * @description How often it was started again since the runtime began.
+             */
+            restarts: number;
+            /** @description What keeps it: `own`, `systemd`, `podman`. */
+            runner?: string;
+            /** @description Since when, by the machine's wall clock. */
+            since: components["schemas"]["Timestamp"];
+            /** @description Who wants it. */
+            source: components["schemas"]["WorkloadSource"];
+            /** @description Of which definition what runs is; of the wanted one, if nothing runs. */
+            version: string;
+        };
+        /**
+         * @description Who wants a workload.
+         * @enum {string}
+         */
+        WorkloadSource: "machine" | "fleet";
+        /** @description The workloads of a machine. */
+        WorkloadsReport: {
+            /** @description What the fleet wants and the machine does not accept, for a person. */
+            refused?: string;
+            /** @description One line a workload, by name. */
+            workloads: components["schemas"]["WorkloadReport"][];
+        };
     };
     responses: never;
     parameters: never;

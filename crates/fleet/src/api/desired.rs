@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use muster_brain::shard::{DesiredChange, DesiredError};
 use muster_model::desired::{DesiredStatus, check_content, check_name};
 use muster_model::entry::JsonText;
+use muster_model::workload::{Workloads, check_all};
 use muster_model::{DesiredState, DesiredVersion, LogPosition, MachineEntry, MachineId, MachineView};
 use muster_protocol::api::{
     self, DESIRED_REASON_MAX_CHARS, Desired, DesiredHistory, DesiredPast, DesiredSection, Problem,
@@ -83,6 +84,7 @@ pub async fn put(
 fn check_meaning(section: &str, content: &serde_json::Value) -> Result<(), ApiError> {
     let wrong = match section {
         muster_model::calibration::SECTION => super::calibration::wrong_in(content),
+        "workloads" => wrong_in_workloads(content),
         _ => return Ok(()),
     };
     if wrong.is_empty() {
@@ -95,6 +97,19 @@ fn check_meaning(section: &str, content: &serde_json::Value) -> Result<(), ApiEr
         detail: field.detail,
     });
     Err(ApiError::bad_body_fields(fields.collect()))
+}
+
+fn wrong_in_workloads(content: &serde_json::Value) -> Vec<ProblemField> {
+    let read: Result<Workloads, _> = serde_json::from_value(content.clone());
+    let error = match read {
+        Ok(workloads) => check_all(&workloads).err().map(|error| error.to_string()),
+        Err(error) => Some(error.to_string()),
+    };
+    let field = |detail| ProblemField {
+        at: String::new(),
+        detail,
+    };
+    error.map(field).into_iter().collect()
 }
 
 /// Show how a section was desired before

@@ -7,7 +7,7 @@ use muster_runtime::logging::Format;
 use tracing::Level;
 use tracing_subscriber::EnvFilter;
 
-use super::{Settings, recording};
+use super::{Settings, recording, workloads};
 use crate::options::{Compression, ServerUrlError};
 
 /// A key that sets a threshold of the same name.
@@ -243,6 +243,8 @@ pub(super) const KEYS: &[Key<Settings>] = &[
     recording::KEPT_MAX,
     recording::INCLUDE,
     recording::EXCLUDE,
+    workloads::INTERVAL_S,
+    workloads::ROSBRIDGE,
 ];
 
 fn word(text: &str) -> Result<String, Option<String>> {

@@ -8,7 +8,7 @@ use muster_runtime::config::{Document, Mistake};
 use serde::Serialize;
 use yaml_serde::Value;
 
-use super::{Settings, failsafe, safety};
+use super::{Settings, failsafe, safety, workloads};
 
 /// Every section, in the order they are shown.
 pub(super) const DOCUMENTS: &[Document<Settings>] = &[
@@ -42,6 +42,16 @@ pub(super) const DOCUMENTS: &[Document<Settings>] = &[
         read: failsafe::read,
         show: |settings| shown(&failsafe::rows(&settings.safety)),
     },
+    Document {
+        name: "workloads",
+        read: workloads::read_workloads,
+        show: |settings| shown(&settings.workloads),
+    },
+    Document {
+        name: "services",
+        read: workloads::read_services,
+        show: |settings| shown(&settings.watch.services),
+    },
 ];
 
 /// What of a section is in force; none of one that is empty.
@@ -71,6 +81,7 @@ pub(super) fn mistakes(settings: &Settings) -> Vec<Mistake> {
             what: "there is no `geofence` that it could be outside of".to_owned(),
         });
     }
+    mistakes.extend(workloads::mistakes(settings));
     mistakes
 }
 

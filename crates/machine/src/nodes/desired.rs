@@ -21,6 +21,9 @@ use crate::supervisor::{NodeContext, NodeError, NodeSpec, Wake};
 /// Sections that a node of this runtime applies. Any other is refused here.
 pub const APPLIED: &[&str] = &[muster_model::calibration::SECTION];
 
+/// Sections that only a machine applies which runs programs: a simulated one does not.
+pub const APPLIED_BY_RUNNING: &[&str] = &[super::workloads::SECTION];
+
 /// What the node works with.
 #[derive(Debug)]
 pub struct Setup {
@@ -28,6 +31,8 @@ pub struct Setup {
     pub machine_id: MachineId,
     /// Where it is kept.
     pub store: Store,
+    /// Whether the machine runs programs.
+    pub runs_workloads: bool,
 }
 
 /// The desired node.
@@ -42,8 +47,13 @@ async fn run(mut context: NodeContext, setup: Arc<Setup>) -> Result<(), NodeErro
         return Ok(());
     };
     let kept = kept.map_err(|error| broken(&error))?;
+    let also = if setup.runs_workloads {
+        APPLIED_BY_RUNNING
+    } else {
+        &[]
+    };
     let mut node = Node {
-        keeper: Keeper::new(held_in(kept.as_deref()), APPLIED),
+        keeper: Keeper::new(held_in(kept.as_deref()), APPLIED.iter().chain(also)),
         unusable: None,
         told: None,
         found: Vec::new(),

@@ -110,7 +110,7 @@ impl Book {
                 let fresh = Standing {
                     severity: finding.severity,
                     message: finding.message.clone(),
-                    told_elsewhere: *source == Source::Nodes,
+                    told_elsewhere: matches!(source, Source::Nodes | Source::Workloads | Source::Watch),
                 };
                 let key = (finding.kind.clone(), finding.subject.clone());
                 let standing = now.entry(key).or_insert_with(|| fresh.clone());

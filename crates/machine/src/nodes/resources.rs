@@ -204,7 +204,9 @@ impl Reader {
                 | SectionKind::Nodes
                 | SectionKind::Health
                 | SectionKind::Desired
-                | SectionKind::Calibration => {}
+                | SectionKind::Calibration
+                | SectionKind::Workloads
+                | SectionKind::Services => {}
             }
         }
         if patch != StatePatch::default() {

@@ -211,6 +211,8 @@ async fn whoever_is_beside_the_machine_looks_checks_and_changes() {
     let directory = tempfile::tempdir().unwrap();
     let world = World::start(directory.path(), options("ws://127.0.0.1:9")).await;
     let door = Door {
+        desk: None,
+        services: None,
         board: None,
         calibrator: world.machine.calibrator().clone(),
         name: "probe".to_owned(),

@@ -16,6 +16,8 @@ mod safety;
     reason = "shared with the examples, which use less of it"
 )]
 mod server;
+mod services;
 mod store;
 mod uplink;
 mod wired;
+mod workloads;

@@ -301,6 +301,8 @@ async fn several_machines_share_a_socket_and_are_told_apart() {
     let door = |name: &str| Door {
         board: None,
         calibrator: bench.machine.calibrator().clone(),
+        desk: None,
+        services: None,
         name: name.to_owned(),
         panel: bench.machine.panel().clone(),
     };

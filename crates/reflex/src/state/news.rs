@@ -2,6 +2,7 @@
 
 use muster_model::ReportedState;
 use muster_model::state::{Location, Power, Resources, Thermal};
+use muster_model::workload::report::WorkloadsReport;
 use serde::{Deserialize, Serialize};
 
 use super::SectionKind;
@@ -21,6 +22,8 @@ pub struct Deadbands {
     pub celsius: f64,
     /// A place, in metres.
     pub metres: f64,
+    /// What a workload uses: memory, as a share of what was told.
+    pub workload_share: f64,
 }
 
 impl Default for Deadbands {
@@ -32,6 +35,7 @@ impl Default for Deadbands {
             battery_points: 1.0,
             celsius: 3.0,
             metres: 25.0,
+            workload_share: 0.2,
         }
     }
 }
@@ -77,11 +81,40 @@ pub(super) fn judge(
         SectionKind::Health => compare!(health, |_, _| News::Pressing),
         SectionKind::Desired => compare!(desired, |_, _| News::Pressing),
         SectionKind::Calibration => compare!(calibration, |_, _| News::Pressing),
+        SectionKind::Services => compare!(services, |_, _| News::Pressing),
+        SectionKind::Workloads => compare!(workloads, |told, read| workloads(bands, told, read)),
         SectionKind::Resources => compare!(resources, |told, read| resources(bands, told, read)),
         SectionKind::Power => compare!(power, |told, read| power(bands, told, read)),
         SectionKind::Thermal => compare!(thermal, |told, read| thermal(bands, told, read)),
         SectionKind::Location => compare!(location, |told, read| location(bands, told, read)),
     }
+}
+
+/// What a workload uses moves all the time; anything else about it is worth telling at once.
+fn workloads(bands: &Deadbands, told: &WorkloadsReport, read: &WorkloadsReport) -> News {
+    let without_figures = |report: &WorkloadsReport| {
+        let mut report = report.clone();
+        for workload in &mut report.workloads {
+            (workload.memory_bytes, workload.cpu_percent) = (None, None);
+        }
+        report
+    };
+    if without_figures(told) != without_figures(read) {
+        return News::Pressing;
+    }
+    let pairs = told.workloads.iter().zip(&read.workloads);
+    let news = pairs.into_iter().any(|(told, read)| {
+        let cpu = match (told.cpu_percent, read.cpu_percent) {
+            (Some(told), Some(read)) => moved(told, read, bands.cpu_points),
+            (told, read) => told.is_some() != read.is_some(),
+        };
+        let memory = match (told.memory_bytes, read.memory_bytes) {
+            (Some(told), Some(read)) => told.abs_diff(read) as f64 > told as f64 * bands.workload_share,
+            (told, read) => told.is_some() != read.is_some(),
+        };
+        cpu || memory
+    });
+    when(news)
 }
 
 fn moved(told: f64, read: f64, band: f64) -> bool {

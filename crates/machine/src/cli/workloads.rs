@@ -1,0 +1,204 @@
+//! `muster-machine workloads`: what a machine beside you runs.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand, ValueEnum};
+use http::Method;
+use muster_model::workload::report::{GrantState, WorkloadPhase, WorkloadReport, WorkloadsReport};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::local::client::{Ask, LocalError, ask};
+use crate::nodes::workloads::LogLine;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// List what runs, and how it fares
+    List(Where),
+    /// Show one with what it was granted
+    Show(Which),
+    /// Show what one printed last
+    Logs {
+        #[command(flatten)]
+        which: Which,
+        /// How many lines
+        #[arg(long, default_value_t = 50)]
+        lines: usize,
+    },
+    /// End one and start it anew
+    Restart(Which),
+    /// Stop one; it stays stopped, also when the runtime begins anew, until it is started
+    Stop(Which),
+    /// Start one that was stopped or failed
+    Start(Which),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Where {
+    /// The machine's data directory
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "/var/lib/muster-machine",
+        env = "MUSTER__DATA"
+    )]
+    data: PathBuf,
+    /// For people or for programs
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 the workload does not run, 64 no such workload, 69 no machine runs there, \
+                        71 refused by the operating system."
+)]
+pub(super) struct Which {
+    /// The workload's name
+    name: String,
+    #[command(flatten)]
+    place: Where,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+enum Output {
+    Text,
+    Json,
+}
+
+pub(super) fn run(command: &Command) -> ExitCode {
+    match command {
+        Command::List(place) => said(get(place, ""), place, |report: &WorkloadsReport| {
+            print!("{}", table(report));
+            ExitCode::SUCCESS
+        }),
+        Command::Show(which) => one(which, &Method::GET, ""),
+        Command::Logs { which, lines } => {
+            let path = format!("/{}/logs/{lines}", which.name);
+            said(get(&which.place, &path), &which.place, |lines: &Vec<LogLine>| {
+                for line in lines {
+                    let at = line.at.map_or(String::new(), |at| format!("{at} "));
+                    println!("{at}{}", line.message);
+                }
+                ExitCode::SUCCESS
+            })
+        }
+        Command::Restart(which) => one(which, &Method::POST, "/restart"),
+        Command::Stop(which) => one(which, &Method::POST, "/stop"),
+        Command::Start(which) => one(which, &Method::POST, "/start"),
+    }
+}
+
+fn one(which: &Which, method: &Method, what: &str) -> ExitCode {
+    let answer = asked(
+        &which.place.data,
+        method,
+        &format!("/v1/workloads/{}{what}", which.name),
+    );
+    said(answer, &which.place, |report: &WorkloadReport| {
+        print!("{}", described(report));
+        ExitCode::from(u8::from(report.phase == WorkloadPhase::Failed))
+    })
+}
+
+fn get<T: DeserializeOwned>(place: &Where, path: &str) -> Result<T, LocalError> {
+    asked(&place.data, &Method::GET, &format!("/v1/workloads{path}"))
+}
+
+fn asked<T: DeserializeOwned>(data: &Path, method: &Method, path: &str) -> Result<T, LocalError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| LocalError::Unreachable(error.to_string()))?;
+    let question = Ask {
+        method,
+        path,
+        machine: None,
+        body: None,
+    };
+    runtime.block_on(ask(data, question))
+}
+
+fn said<T: Serialize>(
+    answer: Result<T, LocalError>,
+    place: &Where,
+    text: impl FnOnce(&T) -> ExitCode,
+) -> ExitCode {
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(error @ LocalError::NotRunning { .. }) => {
+            return super::complain(69, &format!("{error} [MST-M011]"));
+        }
+        Err(error @ LocalError::Unreachable(_)) => {
+            return super::complain(71, &format!("{error} [MST-M011]"));
+        }
+        Err(error @ LocalError::Refused(_)) => return super::complain(64, &format!("{error} [MST-M030]")),
+    };
+    if place.output == Output::Text {
+        return text(&answer);
+    }
+    match serde_json::to_string_pretty(&answer) {
+        Ok(json) => println!("{json}"),
+        Err(error) => return super::complain(70, &error.to_string()),
+    }
+    ExitCode::SUCCESS
+}
+
+fn table(report: &WorkloadsReport) -> String {
+    let mut text = String::new();
+    if report.workloads.is_empty() {
+        text.push_str("no workloads\n");
+    }
+    for workload in &report.workloads {
+        let reason = workload
+            .reason
+            .as_ref()
+            .map_or(String::new(), |reason| format!("  {reason}"));
+        text.push_str(&format!(
+            "{:20} {:9} {:10} restarts {:<3} {:>9} {:>7}{reason}\n",
+            workload.name,
+            workload.kind,
+            workload.phase,
+            workload.restarts,
+            workload.memory_bytes.map_or(String::new(), |bytes| format!(
+                "{:.1} MiB",
+                bytes as f64 / 1_048_576.0
+            )),
+            workload
+                .cpu_percent
+                .map_or(String::new(), |percent| format!("{percent:.1} %")),
+        ));
+    }
+    if let Some(refused) = &report.refused {
+        text.push_str(&format!("the fleet's workloads are not accepted: {refused}\n"));
+    }
+    text
+}
+
+fn described(report: &WorkloadReport) -> String {
+    let mut text = format!("{}: {}", report.name, report.phase);
+    if let Some(reason) = &report.reason {
+        text.push_str(&format!(" ({reason})"));
+    }
+    text.push_str(&format!(
+        "\n  kind {}, version {}, wanted by the {}\n  since {}, started again {} times\n",
+        report.kind, report.version, report.source, report.since, report.restarts
+    ));
+    if report.conflict {
+        text.push_str("  conflict: the fleet wants another definition under this name, and did not get it\n");
+    }
+    if let Some(exit) = &report.last_exit {
+        text.push_str(&format!("  last ended: {exit}\n"));
+    }
+    if let Some(runner) = &report.runner {
+        text.push_str(&format!("  kept by: {runner}\n"));
+    }
+    for grant in &report.granted {
+        let mark = match grant.state {
+            GrantState::Granted => "granted",
+            GrantState::NotPermitted => "NOT PERMITTED",
+            GrantState::NotPresent => "NOT PRESENT",
+        };
+        text.push_str(&format!("  {}: {mark}, {}\n", grant.what, grant.detail));
+    }
+    text
+}
