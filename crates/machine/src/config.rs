@@ -15,6 +15,7 @@ mod workloads;
 #[cfg(test)]
 mod tests;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -72,6 +73,8 @@ pub struct Settings {
     pub wiring: Wiring,
     /// How the safety region behaves, with the failsafe table.
     pub safety: SafetyOptions,
+    /// Where Foxglove's app finds what is said, live; none: nowhere.
+    pub foxglove: Option<SocketAddr>,
     /// Whether and how it records what is said.
     pub recording: Recording,
     /// What it runs for people.
@@ -104,6 +107,7 @@ impl Default for Settings {
             connect_timeout: Duration::from_secs(10),
             wiring: Wiring::default(),
             safety: SafetyOptions::default(),
+            foxglove: None,
             recording: Recording::default(),
             workloads: Workloads::new(),
             watch: Watch::default(),
@@ -171,6 +175,7 @@ impl Settings {
         options.watch = settings.watch.clone();
         options.link.queue_max = settings.queue_messages;
         options.link.outbox_max = settings.outbox_records;
+        options.foxglove = settings.foxglove;
         options.recording = settings.recording.options(&settings.data);
         options
     }

@@ -31,8 +31,8 @@ use crate::nodes::resources::calibrated::BATTERY_VOLTS;
 use crate::nodes::safety::{LoopClock, Panel};
 use crate::nodes::workloads::{self, Desk};
 use crate::nodes::{
-    calibration, desired, devices, health, logs, recorder, resources, safety, state, telemetry, uplink,
-    watch as services_watch,
+    calibration, desired, devices, foxglove, health, logs, recorder, resources, safety, state, telemetry,
+    uplink, watch as services_watch,
 };
 use crate::options::{Options, SafetyOptions};
 use crate::store::{Store, StoreError, StoreOptions};
@@ -418,6 +418,11 @@ impl Prepared {
         nodes.extend(
             self.board
                 .map(|board| devices::spec(board, time, options.telemetry, in_force.clone())),
+        );
+        nodes.extend(
+            options
+                .foxglove
+                .map(|listen| foxglove::spec(listen, options.name.clone())),
         );
         nodes.extend(self.local);
         nodes.extend(self.workloads);

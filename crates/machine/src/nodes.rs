@@ -10,6 +10,7 @@
 //! - [`devices`]: reads what is connected to the machine.
 //! - [`telemetry`]: turns readings into measurements to be sent.
 //! - [`logs`]: forwards lines of the log.
+//! - [`foxglove`]: shows the bus to whoever watches live.
 //! - [`recorder`]: records what is said, and keeps what was said when something went wrong.
 //! - [`watch`]: watches what others run.
 //! - [`workloads`]: runs what people want to run.
@@ -18,6 +19,7 @@ pub mod calibration;
 pub(crate) mod decides;
 pub mod desired;
 pub mod devices;
+pub mod foxglove;
 pub mod health;
 pub mod logs;
 pub mod recorder;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -69,6 +70,8 @@ pub struct Options {
     pub log_tap: Option<LogTap>,
     /// How the machine records what is said; none: it does not.
     pub recording: Option<recording::Options>,
+    /// Where Foxglove's app finds the machine's bus; none: nowhere.
+    pub foxglove: Option<SocketAddr>,
 }
 
 /// What a machine runs for people.
@@ -238,6 +241,7 @@ impl Options {
             watch_places: Places::default(),
             log_tap: None,
             recording: None,
+            foxglove: None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! Every key, with what is accepted for it.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use muster_runtime::config::{Key, some_text, whole};
@@ -230,6 +231,30 @@ pub(super) const KEYS: &[Key<Settings>] = &[
             Ok(())
         },
         get: |settings| Some(settings.connect_timeout.as_secs().to_string()),
+    },
+    Key {
+        path: "foxglove.listen",
+        accepted: "off, or an address of this computer like 127.0.0.1:8765 (others come with machine identity)",
+        set: |settings, text| {
+            settings.foxglove = match text {
+                "off" | "false" => None,
+                _ => {
+                    let address: SocketAddr = text.parse().map_err(|_| None)?;
+                    Some(address)
+                        .filter(|address| address.ip().is_loopback())
+                        .ok_or(None)?
+                        .into()
+                }
+            };
+            Ok(())
+        },
+        get: |settings| {
+            Some(
+                settings
+                    .foxglove
+                    .map_or_else(|| "off".to_owned(), |address| address.to_string()),
+            )
+        },
     },
     recording::ENABLED,
     recording::DIRECTORY,

@@ -5,6 +5,7 @@ mod bus;
 mod calibration;
 mod desired;
 mod executable;
+mod foxglove;
 mod lives;
 mod machines;
 mod recorder;
