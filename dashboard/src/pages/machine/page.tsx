@@ -18,6 +18,7 @@ import type { Batch } from '@/live/messages';
 import { useConnectionFace, useLive } from '@/live/use-live';
 import { LastStop, StopMachine } from '@/stop/panel';
 import { useMoment } from '@/time/use-moment';
+import { Workloads } from '@/workloads/panel';
 import { Facts } from './facts';
 import { Labels } from './labels';
 import { Logs } from './logs';
@@ -82,6 +83,7 @@ function MachineView({ id }: { id: string }) {
       <LastStop machine={summary} />
       <Regions machine={machine} />
       <Problems machine={machine} />
+      <Workloads machine={machine} />
       <div className={classes.columns}>
         <div className={classes.wide}>
           <Plots id={id} span={search.span} onSpan={(span) => void navigate({ search: (previous) => ({ ...previous, span }), replace: true })} />
