@@ -3,6 +3,7 @@
 mod calibration;
 mod config;
 mod devices;
+mod faults;
 mod measure;
 mod panel;
 mod probe;
@@ -73,6 +74,8 @@ enum Command {
     /// Measure what this machine can promise.
     #[command(subcommand)]
     Measure(measure::What),
+    /// Put a fault into a simulated machine, show which stand, take them out.
+    Fault(faults::Flags),
     /// What the machine recorded: list it, look into it, keep it.
     Recordings(recordings::Flags),
     /// Run a recording into the same nodes again, and say what they decide otherwise.
@@ -171,6 +174,7 @@ pub fn main_with_args(args: impl IntoIterator<Item = impl Into<OsString> + Clone
         Command::Replay(flags) => return replay::run(&flags),
         Command::Services(flags) => return services::run(&flags),
         Command::Workloads(command) => return workloads::run(&command),
+        Command::Fault(flags) => return faults::run(&flags),
     };
     match result {
         Ok(code) => code,

@@ -8,6 +8,7 @@
 pub mod calibration;
 pub mod client;
 pub mod devices;
+mod faults;
 mod workloads;
 
 use std::convert::Infallible;
@@ -30,6 +31,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::nodes::calibration::Calibrator;
 use crate::nodes::devices::Board;
+use crate::nodes::faults::Desk as FaultDesk;
 use crate::nodes::safety::{Panel, Press};
 use crate::nodes::workloads::Desk;
 use crate::supervisor::{NodeContext, NodeError, NodeSpec, Wake};
@@ -60,6 +62,8 @@ pub struct Door {
     pub desk: Option<Desk>,
     /// How what it watches fares, where something is watched.
     pub services: Option<watch::Receiver<Services>>,
+    /// Where faults are put in, where it is simulated.
+    pub faults: Option<Arc<FaultDesk>>,
 }
 
 /// How a machine stands.
@@ -214,6 +218,9 @@ async fn answer(call: &Call<'_>, query: Option<&str>, doors: &[Door]) -> Respons
     if path == "/v1/machines" && call.method == Method::GET {
         let standing: Vec<_> = doors.iter().map(standing).collect();
         return json(StatusCode::OK, &standing);
+    }
+    if let Some(answer) = faults::answer(call.method, path, query, doors) {
+        return answer;
     }
     let press = match (call.method, path) {
         (&Method::GET, "/v1/safety") => None,

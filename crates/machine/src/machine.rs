@@ -31,8 +31,8 @@ use crate::nodes::resources::calibrated::BATTERY_VOLTS;
 use crate::nodes::safety::{LoopClock, Panel};
 use crate::nodes::workloads::{self, Desk};
 use crate::nodes::{
-    calibration, desired, devices, foxglove, health, logs, recorder, resources, safety, state, telemetry,
-    uplink, watch as services_watch,
+    calibration, desired, devices, faults, foxglove, health, logs, recorder, resources, safety, state,
+    telemetry, uplink, watch as services_watch,
 };
 use crate::options::{Options, SafetyOptions};
 use crate::store::{Store, StoreError, StoreOptions};
@@ -77,6 +77,7 @@ async fn run_on(
         name: options.name.clone(),
         panel: prepared.panel.clone(),
         calibrator: prepared.calibrator.clone(),
+        faults: prepared.faults.clone(),
         board,
         desk: Some(desk.clone()),
         services: watched.then_some(shown),
@@ -126,6 +127,7 @@ pub struct Machine {
     id: MachineId,
     panel: Panel,
     calibrator: Calibrator,
+    faults: Option<Arc<faults::Desk>>,
     bus: Bus,
     shutdown: Shutdown,
     ended: watch::Receiver<Option<Result<(), Arc<MachineError>>>>,
@@ -152,6 +154,7 @@ impl Machine {
         let prepared = Prepared::new(store, &options, &metal, *clock).await?;
         let (id, panel) = (prepared.machine_id, prepared.panel.clone());
         let calibrator = prepared.calibrator.clone();
+        let faults = prepared.faults.clone();
         let placement = Placement::Shared(tasks.clone());
         let (supervisor, bus) = prepared.supervisor(store, &options, metal, *clock, placement, dial)?;
         let shutdown = tasks.shutdown().child();
@@ -165,6 +168,7 @@ impl Machine {
             id,
             panel,
             calibrator,
+            faults,
             bus,
             shutdown,
             ended,
@@ -184,6 +188,11 @@ impl Machine {
     /// Its calibrations.
     pub fn calibrator(&self) -> &Calibrator {
         &self.calibrator
+    }
+
+    /// Where faults are put into it; nothing where it is real.
+    pub fn faults(&self) -> Option<&Arc<faults::Desk>> {
+        self.faults.as_ref()
     }
 
     /// Its bus, to listen to.
@@ -256,6 +265,8 @@ struct Prepared {
     protection: Option<Box<dyn Protection>>,
     panel: Panel,
     calibrator: Calibrator,
+    /// Where faults are put in, where the hardware is simulated.
+    faults: Option<Arc<faults::Desk>>,
     /// What is connected, where something is described.
     board: Option<Arc<Board>>,
     /// What the recorder works with, where there is one.
@@ -279,9 +290,9 @@ impl Prepared {
             Some(id) => id,
             None => store.identity(MachineId::from_uuid(new_uuid(&clock)?)).await?,
         };
-        let (facts, protection) = match metal.take() {
-            Some(mut metal) => (Some(metal.facts()), metal.protection()),
-            None => (None, None),
+        let (facts, protection, faults) = match metal.take() {
+            Some(mut metal) => (Some(metal.facts()), metal.protection(), metal.faults()),
+            None => (None, None, None),
         };
         let boot_id = match facts {
             Some(Ok(facts)) => facts.platform.boot_id,
@@ -306,6 +317,7 @@ impl Prepared {
             protection,
             panel: Panel::default(),
             calibrator: Calibrator::new(limits_of(&options.wiring, &options.safety)),
+            faults: faults.map(|faults| Arc::new(faults::Desk::new(faults))),
             board: None,
             recorder,
             local: None,
@@ -356,7 +368,7 @@ impl Prepared {
             dial: Arc::new(dial),
             server: options.server.clone(),
             connect_timeout: options.connect_timeout,
-            link: options.link_options(),
+            link: options.link_options(self.faults.is_some()),
             machine_id: self.machine_id,
             boot_id: self.boot_id,
             store: store.clone(),
@@ -424,6 +436,7 @@ impl Prepared {
                 .foxglove
                 .map(|listen| foxglove::spec(listen, options.name.clone())),
         );
+        nodes.extend(self.faults.map(faults::spec));
         nodes.extend(self.local);
         nodes.extend(self.workloads);
         nodes.extend(self.watch);

@@ -108,6 +108,10 @@ pub enum Source {
     Workloads,
     /// The watch node.
     Watch,
+    /// How safety is set up.
+    SafetySetup,
+    /// The simulation.
+    Simulation,
 }
 
 /// The name of a section.
@@ -202,6 +206,8 @@ pub mod topics {
     pub const STATE: &str = "state";
     /// Commands of one kind are under `command.<kind>`.
     pub const IDENTIFY: &str = "command.identify";
+    /// Faults to be put into a simulated machine.
+    pub const FAULT: &str = "command.fault";
     /// Remote stops.
     pub const STOP: &str = "command.stop";
     /// What the machine is doing.
@@ -312,6 +318,8 @@ impl Source {
             Self::Recorder => "recorder",
             Self::Workloads => "workloads",
             Self::Watch => "watch",
+            Self::SafetySetup => "safety-setup",
+            Self::Simulation => "simulation",
         }
     }
 }
@@ -350,7 +358,7 @@ pub fn sections_of(patch: &StatePatch) -> Vec<Section> {
         identity: Identity, hardware: Hardware, network: Network, platform: Platform, deployment: Deployment,
         operation: Operation, resources: Resources, power: Power, thermal: Thermal, location: Location,
         devices: Devices, nodes: Nodes, health: Health, desired: Desired,
-        calibration: Calibration, workloads: Workloads, services: Services,
+        calibration: Calibration, workloads: Workloads, services: Services, safety: Safety, simulation: Simulation,
     }
     sections
 }
@@ -382,6 +390,8 @@ pub fn put(patch: &mut StatePatch, section: Section) {
         Section::Calibration(value) => patch.calibration = Some(value),
         Section::Workloads(value) => patch.workloads = Some(value),
         Section::Services(value) => patch.services = Some(value),
+        Section::Safety(value) => patch.safety = Some(value),
+        Section::Simulation(value) => patch.simulation = Some(value),
     }
 }
 

@@ -9,6 +9,7 @@
 //! - [`resources`]: reads the hardware.
 //! - [`devices`]: reads what is connected to the machine.
 //! - [`telemetry`]: turns readings into measurements to be sent.
+//! - [`faults`]: puts faults into a simulated machine.
 //! - [`logs`]: forwards lines of the log.
 //! - [`foxglove`]: shows the bus to whoever watches live.
 //! - [`recorder`]: records what is said, and keeps what was said when something went wrong.
@@ -19,6 +20,7 @@ pub mod calibration;
 pub(crate) mod decides;
 pub mod desired;
 pub mod devices;
+pub mod faults;
 pub mod foxglove;
 pub mod health;
 pub mod logs;

@@ -270,9 +270,13 @@ impl Options {
     }
 
     /// The link's options with what this runtime can be commanded to do, and the dictionaries it wants to use.
-    pub(crate) fn link_options(&self) -> link::Options {
+    pub(crate) fn link_options(&self, is_simulated: bool) -> link::Options {
+        let mut commands = vec![CommandKind::Identify, CommandKind::Stop];
+        if is_simulated {
+            commands.push(CommandKind::Fault);
+        }
         link::Options {
-            commands: vec![CommandKind::Identify, CommandKind::Stop],
+            commands,
             dictionaries: match self.compression {
                 Compression::Auto => vec![DICTIONARY_ID],
                 Compression::Off => Vec::new(),

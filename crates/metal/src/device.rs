@@ -3,8 +3,10 @@
 //! A family that a machine does not have reads as `None`. A reading that fails is an error that says what failed;
 //! no value is ever made up for it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use muster_model::simulation::{SimulatedFault, StandingFault};
 use muster_model::state::{Hardware, Location, Network, Platform, Power, Problem, Resources, Thermal};
 use muster_model::vocabulary::{Health, Mode, Severity};
 use uuid::Uuid;
@@ -87,6 +89,24 @@ pub trait Metal: Board + Computer + Supply + Thermometers + Positioning + Activi
     fn protection(&mut self) -> Option<Box<dyn Protection>> {
         None
     }
+
+    /// The way to put faults into it; `None` for everything that is real.
+    fn faults(&self) -> Option<Arc<dyn Faults>> {
+        None
+    }
+}
+
+/// Faults that somebody puts into simulated hardware. They change what it does and measures, and nothing else: no latch is
+/// cleared by it, and nothing is let go.
+pub trait Faults: Send + Sync {
+    /// What can be put into it.
+    fn possible(&self) -> &'static [SimulatedFault];
+    /// Puts a fault in, for so many seconds or until it is cleared; false where it is not possible.
+    fn inject(&self, fault: SimulatedFault, for_s: Option<u32>) -> bool;
+    /// Takes a fault out, or all of them.
+    fn clear(&self, fault: Option<SimulatedFault>);
+    /// Those that stand.
+    fn standing(&self) -> Vec<StandingFault>;
 }
 
 /// How healthy a machine with these problems is: an error or worse means that it does not do its job.

@@ -20,7 +20,7 @@ pub mod wired;
 pub mod wiring;
 
 pub use device::{
-    Activity, Board, Computer, Facts, Metal, Positioning, Supply, Thermometers, Traffic, health_level,
+    Activity, Board, Computer, Facts, Faults, Metal, Positioning, Supply, Thermometers, Traffic, health_level,
 };
 pub use error::MetalError;
 pub use linux::{LinuxMachine, LinuxRoots};

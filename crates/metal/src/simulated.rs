@@ -10,6 +10,7 @@ mod computer;
 mod facts;
 mod faults;
 mod heat;
+mod injected;
 mod lekiwi;
 mod place;
 mod random;
@@ -23,6 +24,7 @@ mod tests;
 use std::time::Duration;
 
 use muster_model::Timestamp;
+use muster_model::simulation::SimulatedFault;
 use muster_model::state::{Location, ThermalZone};
 use muster_model::vocabulary::Mode;
 use serde::{Deserialize, Serialize};
@@ -30,6 +32,7 @@ use serde::{Deserialize, Serialize};
 use self::car::Car;
 use self::computer::Computer as OnBoard;
 use self::faults::Faults;
+use self::injected::{Drive, Injected};
 use self::lekiwi::Lekiwi;
 use self::random::Random;
 use crate::MetalError;
@@ -105,6 +108,8 @@ pub struct SimulatedMachine {
     last_now: Option<Duration>,
     /// Whether what moves has power. Nor is this: it goes with whoever gives it.
     enabled: bool,
+    /// What somebody put in.
+    injected: Injected,
 }
 
 /// Physics moves in steps of this length.
@@ -160,6 +165,12 @@ struct Around {
     fault: Option<FaultKind>,
     /// Whether what moves has power.
     enabled: bool,
+    /// How the drive behaves.
+    drive: Drive,
+    /// Whether the computer is heated from outside.
+    heated: bool,
+    /// Whether the supply collapsed.
+    brown_out: bool,
 }
 
 impl SimulatedMachine {
@@ -188,6 +199,7 @@ impl SimulatedMachine {
             state,
             last_now: None,
             enabled: true,
+            injected: Injected::default(),
         }
     }
 
@@ -205,6 +217,7 @@ impl SimulatedMachine {
             state: snapshot.state,
             last_now: None,
             enabled: true,
+            injected: Injected::default(),
         })
     }
 
@@ -245,7 +258,7 @@ impl SimulatedMachine {
         let slept = ticks.saturating_sub(LONGEST_CATCH_UP_TICKS);
         self.state.ticks = self.state.ticks.saturating_add(slept);
         for _ in slept..ticks {
-            self.state.tick(&self.options, self.enabled);
+            self.state.tick(&self.options, self.enabled, &self.injected);
         }
     }
 
@@ -265,7 +278,7 @@ impl SimulatedMachine {
 }
 
 impl State {
-    fn tick(&mut self, options: &SimulatedOptions, enabled: bool) {
+    fn tick(&mut self, options: &SimulatedOptions, enabled: bool, injected: &Injected) {
         self.ticks = self.ticks.saturating_add(1);
         if self.ticks.is_multiple_of(TICKS_PER_MINUTE) {
             let millis = i64::try_from(self.ticks.saturating_mul(TICK_MS)).unwrap_or(i64::MAX);
@@ -279,7 +292,10 @@ impl State {
             // Halls and racks are heated in winter and follow a warm day a little.
             indoor_celsius: 21.0 + (self.outdoor_celsius - 15.0).max(0.0) * 0.4,
             fault: self.faults.standing(),
-            enabled,
+            enabled: injected.powered(enabled),
+            drive: injected.drive(),
+            heated: injected.has(SimulatedFault::BoardOverheated),
+            brown_out: injected.has(SimulatedFault::BrownOut),
         };
         let moving = match &mut self.body {
             Body::Car(car) => {

@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 use crate::calibration::CalibrationReport;
 use crate::desired::DesiredReport;
 use crate::devices::Devices;
+use crate::safety::SafetyReport;
 use crate::service::Services;
+use crate::simulation::Simulation;
 use crate::time::Timestamp;
 use crate::vocabulary::{Authority, Health, Mission, Mode, NodeStatus, Safety, Severity, UpdatePhase};
 use crate::workload::report::WorkloadsReport;
@@ -138,6 +140,10 @@ sections! {
     workloads: WorkloadsReport,
     /// What it watches.
     services: Services,
+    /// How its safety is set up.
+    safety: SafetyReport,
+    /// The simulation that it lives in. A machine without this is real.
+    simulation: Simulation,
 }
 
 /// Keeps "absent" (`None`) apart from "null" (`Some(None)`).

@@ -23,7 +23,7 @@ mod tests;
 use muster_model::{MachineId, RecordNumber, SequenceNumber, SessionNumber, Timestamp};
 
 pub use bucket::TokenBucket;
-pub use command::{ARGUMENTS_MAX_BYTES, ArgumentsError, CommandKind};
+pub use command::{ARGUMENTS_MAX_BYTES, ArgumentsError, CommandKind, FAULT_MAX_S, FaultArguments};
 pub use decode::{DecodeError, Decoder, EVENT_MESSAGE_MAX_CHARS, Minor, RefusedRecord};
 pub use encode::encode;
 pub use limits::Limits;

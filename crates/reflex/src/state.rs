@@ -15,7 +15,9 @@ use muster_model::ReportedState;
 use muster_model::calibration::CalibrationReport;
 use muster_model::desired::DesiredReport;
 use muster_model::devices::Devices;
+use muster_model::safety::SafetyReport;
 use muster_model::service::Services;
+use muster_model::simulation::Simulation;
 use muster_model::state::{
     Deployment, Hardware, HealthReport, Identity, Location, Network, Nodes, Operation, Platform, Power,
     Resources, Thermal,
@@ -131,6 +133,8 @@ section_kinds! {
     Calibration, calibration: CalibrationReport, Lifetime::Told, #[doc = "How its devices are calibrated."];
     Workloads, workloads: WorkloadsReport, Lifetime::Told, #[doc = "What it runs for people."];
     Services, services: Services, Lifetime::Told, #[doc = "What it watches."];
+    Safety, safety: SafetyReport, Lifetime::Told, #[doc = "How its safety is set up."];
+    Simulation, simulation: Simulation, Lifetime::Told, #[doc = "The simulation that it lives in."];
 }
 
 impl SectionKind {
@@ -155,7 +159,9 @@ impl SectionKind {
             | Self::Desired
             | Self::Calibration
             | Self::Workloads
-            | Self::Services => false,
+            | Self::Services
+            | Self::Safety
+            | Self::Simulation => false,
         }
     }
 
@@ -174,7 +180,9 @@ impl SectionKind {
             | Self::Health
             | Self::Desired
             | Self::Calibration
-            | Self::Services => false,
+            | Self::Services
+            | Self::Safety
+            | Self::Simulation => false,
         }
     }
 }

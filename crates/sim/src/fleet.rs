@@ -3,6 +3,7 @@
 //! Who they are follows from the seed alone, and what they lived through is kept, so that a fleet that is started again
 //! is the same fleet. Begin with [`run`].
 
+mod cable;
 mod cast;
 mod kept;
 
@@ -18,6 +19,7 @@ use muster_model::Timestamp;
 use muster_reflex::safety::config::{Action, Start};
 use muster_runtime::{Clock, Shutdown, Tasks};
 
+pub use cable::Cable;
 pub use cast::Role;
 
 /// Without a link for so long, what moves comes to rest until there is one again.
@@ -152,7 +154,9 @@ pub async fn run(options: FleetOptions, clock: Clock, shutdown: Shutdown) -> Res
         machine.machine_id = Some(role.id);
         machine.start_jitter = options.start_within;
         machine.safety = safety();
-        let started = Machine::start(&shared, machine, MetalSource::single(Box::new(metal))).await;
+        let cable = Cable(metal.clone());
+        let metal = MetalSource::single(Box::new(metal));
+        let started = Machine::start_through(&shared, machine, metal, cable).await;
         let started = started.map_err(|source| FleetError::Machine {
             name: role.name.clone(),
             source: Box::new(source),
@@ -162,6 +166,7 @@ pub async fn run(options: FleetOptions, clock: Clock, shutdown: Shutdown) -> Res
             calibrator: started.calibrator().clone(),
             desk: None,
             services: None,
+            faults: started.faults().cloned(),
             name: role.name,
             panel: started.panel().clone(),
         });

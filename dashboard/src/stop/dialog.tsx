@@ -75,7 +75,7 @@ export function StopDialog({ target, whom, action, opened, onClose, onSent, sent
               }
             }}
           />
-          {send.error !== null && <p className={classes.refused} role="alert">Nothing was stopped. {failure(send.error)}</p>}
+          {send.error !== null && <p className={classes.refused} role="alert">{failure(send.error)}</p>}
           <div className={classes.buttons}>
             <Button variant="default" onClick={close}>Cancel</Button>
             <Button type="submit" className={classes.danger} leftSection={<StopIcon />} loading={send.isPending} disabled={empty}>{action}</Button>
@@ -86,7 +86,11 @@ export function StopDialog({ target, whom, action, opened, onClose, onSent, sent
   );
 }
 
+const TOLD_WITHOUT_RECORD = 'MST-A033';
+
 function failure(error: Error): string {
-  if (error instanceof ApiError && error.unreachable) return 'The fleet server cannot be reached: go to the machine.';
-  return error.message;
+  if (error instanceof ApiError && error.unreachable) return 'Whether anything was stopped is not known: the fleet server cannot be reached. Go to the machine.';
+  // The machine was told; only the record of it is missing.
+  if (error instanceof ApiError && error.problem.code === TOLD_WITHOUT_RECORD) return `${error.problem.title}. ${error.message}`;
+  return `Nothing was stopped. ${error.message}`;
 }

@@ -35,6 +35,12 @@ pub const fn rules(kind: CommandKind) -> Option<Rules> {
             lifetime_max_s: 600,
             waits: false,
         }),
+        // It is for whoever watches now.
+        CommandKind::Fault => Some(Rules {
+            lifetime_s: 30,
+            lifetime_max_s: 600,
+            waits: false,
+        }),
         CommandKind::Stop
         | CommandKind::MissionAssign
         | CommandKind::MissionPause

@@ -206,7 +206,9 @@ impl Reader {
                 | SectionKind::Desired
                 | SectionKind::Calibration
                 | SectionKind::Workloads
-                | SectionKind::Services => {}
+                | SectionKind::Services
+                | SectionKind::Safety
+                | SectionKind::Simulation => {}
             }
         }
         if patch != StatePatch::default() {

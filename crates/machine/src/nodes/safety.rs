@@ -8,6 +8,7 @@ pub(crate) mod bench;
 mod conditions;
 mod control;
 mod panel;
+mod report;
 pub mod steps;
 mod tape;
 mod thread;
@@ -107,6 +108,9 @@ async fn run(context: NodeContext, setup: Arc<Setup>) -> Result<(), NodeError> {
         shown: (Asks::default(), u64::MAX),
         writing: None,
     };
+    let setup_section = section(Section::Safety(Some(Arc::new(report::report(&config)))));
+    node.context
+        .publish(Payload::Sections(Source::SafetySetup, setup_section));
     // Until the link says how it stands there is none, and the time it may be away begins.
     node.tell(Condition::LinkLost, true);
     for heard in node.conditions.at_first() {

@@ -1,5 +1,7 @@
 //! The safety node with a simulated machine below it: buttons, power, latches, and the way back.
 
+mod faults;
+
 use std::time::Duration;
 
 use muster_machine::bus::Inbox;
@@ -299,6 +301,7 @@ async fn several_machines_share_a_socket_and_are_told_apart() {
     let mut bench = Bench::start(directory.path(), car(), by_itself()).await;
     bench.until_region(Safety::Operational).await;
     let door = |name: &str| Door {
+        faults: None,
         board: None,
         calibrator: bench.machine.calibrator().clone(),
         desk: None,

@@ -9,7 +9,7 @@ use super::heat::{Heat, HeatPath};
 use super::place::Site;
 use super::random::Random;
 use super::streets::{Crossing, Reached, Way};
-use super::{Around, FaultKind, location, zone};
+use super::{Around, Drive, FaultKind, location, zone};
 use crate::device::problem;
 
 const PACK: Pack = Pack {
@@ -33,6 +33,10 @@ const REGENERATION: f64 = 0.6;
 const ACCELERATION_M_PER_S2: f64 = 1.5;
 const BRAKING_M_PER_S2: f64 = 2.0;
 const HARDEST_BRAKING_M_PER_S2: f64 = 4.0;
+/// How a drive that does not do what it is told speeds up, and how fast it gets.
+const RUNAWAY_M_PER_S2: f64 = 6.0;
+const TOO_FAST_M_PER_S: f64 = 26.0;
+const FASTEST_M_PER_S: f64 = 45.0;
 const DRIVING_ELECTRONICS_WATTS: f64 = 350.0;
 const STANDING_ELECTRONICS_WATTS: f64 = 45.0;
 
@@ -149,6 +153,9 @@ impl Car {
 
     fn drive(&mut self, around: &Around, random: &mut Random, seconds: f64) {
         let blocks = around.site.blocks();
+        if around.drive != Drive::AsTold && around.enabled && !self.charging() {
+            return self.run_away(around, random, seconds);
+        }
         match &mut self.doing {
             Doing::Driving => self.roll(around, random, seconds),
             // Without power nothing is set off on; what is charging charges on.
@@ -209,6 +216,21 @@ impl Car {
                 self.arrive(random);
             }
         }
+    }
+
+    /// The drive does not do what it is told: along the street, past lights and corners.
+    fn run_away(&mut self, around: &Around, random: &mut Random, seconds: f64) {
+        if self.way.arrived() {
+            self.way.set_off(None, around.site.blocks(), random);
+        }
+        self.doing = Doing::Driving;
+        let most = match around.drive {
+            Drive::TooFast => TOO_FAST_M_PER_S,
+            Drive::Away | Drive::AsTold => FASTEST_M_PER_S,
+        };
+        self.speed_m_per_s = (self.speed_m_per_s + RUNAWAY_M_PER_S2 * seconds).min(most);
+        self.way
+            .advance(self.speed_m_per_s * seconds, around.site.blocks(), random);
     }
 
     fn arrive(&mut self, random: &mut Random) {
@@ -311,7 +333,7 @@ impl Car {
             self.cabin.celsius,
         ];
         numbers.iter().all(|number| number.is_finite())
-            && (0.0..=20.0).contains(&self.speed_m_per_s)
+            && (0.0..=FASTEST_M_PER_S).contains(&self.speed_m_per_s)
             && (0.0..=1.0).contains(&self.battery.charge)
             && self.way.ahead.within(site.blocks())
             && self.way.destination.within(site.blocks())

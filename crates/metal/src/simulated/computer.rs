@@ -11,6 +11,10 @@ use super::{Around, FaultKind};
 use crate::device::{Traffic, df_percent, problem, rounded};
 use crate::limits;
 
+/// Heated from outside it comes this close to melting, about so fast.
+const HEATED_CELSIUS: f64 = 108.0;
+const HEATED_WITHIN_S: f64 = 6.0;
+
 /// What a kind of computer is like.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Build {
@@ -161,6 +165,11 @@ impl Computer {
         let build = Build::of(profile);
         self.work(build, asked, around.fault, random, seconds);
         self.warm(build, around_celsius, around.fault, seconds);
+        if around.heated {
+            self.heat.celsius += (HEATED_CELSIUS - self.heat.celsius) * (seconds / HEATED_WITHIN_S).min(1.0);
+        }
+        // A computer that gets too little power does less.
+        self.throttled |= around.brown_out;
         self.fill_disk(around.fault, seconds);
         let rate = |(idle, work): (f64, f64), uneven: f64| (idle + work * self.load) * uneven * seconds;
         let uneven = random.between(0.6, 1.4);

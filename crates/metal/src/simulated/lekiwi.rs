@@ -10,7 +10,7 @@ use super::battery::{Battery, Pack};
 use super::heat::{Heat, HeatPath};
 use super::place::Site;
 use super::random::Random;
-use super::{Around, FaultKind, location, zone};
+use super::{Around, Drive, FaultKind, location, zone};
 use crate::device::problem;
 
 /// Three cells: 12 V.
@@ -27,6 +27,10 @@ const RESCUE_BELOW: f64 = 0.02;
 const HALL_M: (f64, f64) = (18.0, 10.0);
 const DOCK: (f64, f64) = (0.0, 0.0);
 const TOP_M_PER_S: f64 = 0.45;
+/// How a drive that does not do what it is told speeds up, and how fast it gets.
+const RUNAWAY_M_PER_S2: f64 = 1.5;
+const TOO_FAST_M_PER_S: f64 = 1.0;
+const FASTEST_M_PER_S: f64 = 2.0;
 const ACCELERATION_M_PER_S2: f64 = 0.3;
 const UNPOWERED_BRAKING_M_PER_S2: f64 = 0.8;
 const TURN_RADIANS_PER_S: f64 = 1.0;
@@ -105,6 +109,8 @@ impl Lekiwi {
             self.speed_m_per_s = 0.0;
         } else if !around.enabled {
             self.roll_out(seconds);
+        } else if around.drive != Drive::AsTold && self.doing != Doing::Charging {
+            self.run_away(around.drive, random, seconds);
         } else {
             self.act(random, seconds);
         }
@@ -186,6 +192,32 @@ impl Lekiwi {
         self.place.0 += east / remaining_m * metres;
         self.place.1 += north / remaining_m * metres;
         false
+    }
+
+    /// The drive does not do what it is told: straight on, and past where it should stop.
+    fn run_away(&mut self, drive: Drive, random: &mut Random, seconds: f64) {
+        let most = match drive {
+            Drive::TooFast => TOO_FAST_M_PER_S,
+            Drive::Away | Drive::AsTold => FASTEST_M_PER_S,
+        };
+        self.speed_m_per_s = (self.speed_m_per_s + RUNAWAY_M_PER_S2 * seconds).min(most);
+        let to = match self.doing {
+            Doing::Driving { to }
+                if (to.0 - self.place.0).hypot(to.1 - self.place.1) > self.speed_m_per_s =>
+            {
+                to
+            }
+            _ => somewhere(random),
+        };
+        self.doing = Doing::Driving { to };
+        let (east, north) = (to.0 - self.place.0, to.1 - self.place.1);
+        let remaining_m = east.hypot(north);
+        if remaining_m > 0.0 {
+            self.heading = east.atan2(north).rem_euclid(std::f64::consts::TAU);
+            let metres = (self.speed_m_per_s * seconds).min(remaining_m);
+            self.place.0 += east / remaining_m * metres;
+            self.place.1 += north / remaining_m * metres;
+        }
     }
 
     /// Without power its wheels brake by themselves.
@@ -294,7 +326,7 @@ impl Lekiwi {
             && self.hall.1.abs() <= 5_000.0
             && in_hall(self.place)
             && heads_inside
-            && (0.0..=TOP_M_PER_S).contains(&self.speed_m_per_s)
+            && (0.0..=FASTEST_M_PER_S).contains(&self.speed_m_per_s)
             && (0.0..=1.0).contains(&self.battery.charge)
     }
 }

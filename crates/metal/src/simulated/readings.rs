@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use muster_model::simulation::SimulatedFault;
 use muster_model::state::{Location, Network, Power, Problem, Resources, Thermal};
 use muster_model::vocabulary::{Mode, Severity};
 
@@ -11,6 +12,9 @@ use crate::device::{
     Activity, Board, Computer, Facts, Metal, Positioning, Supply, Thermometers, Traffic, problem, worst_first,
 };
 
+/// What is left of the voltage when the supply collapses.
+const BROWN_OUT_VOLTS: f64 = 0.55;
+
 impl Metal for SimulatedMachine {
     fn advance_to(&mut self, now: Duration) {
         let last = *self.last_now.get_or_insert(now);
@@ -18,6 +22,7 @@ impl Metal for SimulatedMachine {
             self.advance(now - last);
             self.last_now = Some(now);
         }
+        self.injected.expire(now);
     }
 }
 
@@ -52,11 +57,20 @@ impl Computer for SimulatedMachine {
 impl Supply for SimulatedMachine {
     fn power(&mut self) -> Result<Option<Power>, MetalError> {
         self.heard(FaultKind::PowerSensorSilent, "power")?;
-        Ok(match &self.state.body {
+        let power = match &self.state.body {
             Body::Car(car) => Some(car.power()),
             Body::Lekiwi(lekiwi) => Some(lekiwi.power()),
             Body::Pi => None,
-        })
+        };
+        if !self.injected.has(SimulatedFault::BrownOut) {
+            return Ok(power);
+        }
+        Ok(power.map(|power| Power {
+            volts: power
+                .volts
+                .map(|volts| crate::device::rounded(volts * BROWN_OUT_VOLTS, 100.0)),
+            ..power
+        }))
     }
 }
 
@@ -92,7 +106,7 @@ impl Activity for SimulatedMachine {
     fn mode(&mut self) -> Result<Mode, MetalError> {
         let held = |mode: Mode| match mode {
             // On its way, but it has no power.
-            Mode::Driving | Mode::Working if !self.enabled => Mode::Idle,
+            Mode::Driving | Mode::Working if !self.injected.powered(self.enabled) => Mode::Idle,
             mode => mode,
         };
         Ok(match &self.state.body {
@@ -126,6 +140,10 @@ impl Activity for SimulatedMachine {
             )
             | None => None,
         };
+        if self.injected.has(SimulatedFault::BrownOut) {
+            let message = "The supply collapsed: the voltage is far too low".to_owned();
+            problems.push(problem("power.low", Severity::Critical, message));
+        }
         if let Some(sensor) = silent {
             let message = format!("The {sensor} sensor gives no reading");
             problems.push(problem("sensor.silent", Severity::Warning, message));

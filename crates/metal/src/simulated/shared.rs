@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use muster_model::Mode;
+use muster_model::simulation::SimulatedFault;
 use muster_model::state::{Location, Network, Power, Problem, Resources, Thermal};
 use muster_model::vocabulary::Contact;
 
@@ -11,8 +12,8 @@ use crate::wiring::ACTUATORS_MAX;
 
 use super::{Body, Profile, SimulatedMachine, SimulatedSnapshot, TICK_MS};
 use crate::{
-    Activity, Board, Computer, Equipment, Facts, Metal, MetalError, Positioning, Protection, Signals, Supply,
-    Thermometers, Traffic,
+    Activity, Board, Computer, Equipment, Facts, Faults, Metal, MetalError, Positioning, Protection, Signals,
+    Supply, Thermometers, Traffic,
 };
 
 /// The hardware of one simulated machine. Clones are the same hardware.
@@ -45,23 +46,39 @@ impl SharedMachine {
         self.get().enabled
     }
 
+    /// Whether its cable to the server is pulled.
+    pub fn is_cut(&self) -> bool {
+        self.get().injected.has(SimulatedFault::LinkLost)
+    }
+
     /// How fast it moves.
     pub fn speed_m_per_s(&self) -> f64 {
         self.get().speed_m_per_s()
     }
 
     /// Physics holds no half-done work that a panic elsewhere could leave behind.
-    fn get(&self) -> MutexGuard<'_, SimulatedMachine> {
+    pub(super) fn get(&self) -> MutexGuard<'_, SimulatedMachine> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl SimulatedMachine {
-    fn speed_m_per_s(&self) -> f64 {
+    pub(super) fn speed_m_per_s(&self) -> f64 {
         match &self.state.body {
             Body::Car(car) => car.speed_m_per_s(),
             Body::Lekiwi(lekiwi) => lekiwi.speed_m_per_s(),
             Body::Pi => 0.0,
+        }
+    }
+
+    /// What the speedometer shows; nothing while it is silent.
+    fn measured_m_per_s(&self) -> Option<f64> {
+        if self.injected.has(SimulatedFault::SpeedSilent) {
+            None
+        } else if self.injected.has(SimulatedFault::SpeedFrozen) {
+            Some(self.injected.frozen_m_per_s)
+        } else {
+            Some(self.speed_m_per_s())
         }
     }
 }
@@ -92,15 +109,24 @@ impl Protection for Contactor {
         machine.advance_to(now);
         let contact = |opened: bool| if opened { Contact::Open } else { Contact::Closed };
         Signals {
-            estop: contact(machine.state.panel.estop_pressed),
-            tamper: contact(machine.state.panel.case_open),
-            speed_m_per_s: Some(machine.speed_m_per_s()),
+            estop: contact(
+                machine.state.panel.estop_pressed || machine.injected.has(SimulatedFault::EstopPressed),
+            ),
+            tamper: contact(machine.state.panel.case_open || machine.injected.has(SimulatedFault::CaseOpen)),
+            speed_m_per_s: machine.measured_m_per_s(),
         }
     }
 
     fn set_enable(&mut self, on: bool) -> Result<(), MetalError> {
-        self.0.get().enabled = on;
-        Ok(())
+        let mut machine = self.0.get();
+        machine.enabled = on;
+        // Its own contact says whether it follows.
+        if machine.injected.powered(on) == on {
+            Ok(())
+        } else {
+            let device = "the contactor of the drive".to_owned();
+            Err(MetalError::NotFollowed { device })
+        }
     }
 }
 
@@ -161,6 +187,10 @@ impl Activity for SharedMachine {
 impl Metal for SharedMachine {
     fn advance_to(&mut self, now: Duration) {
         self.get().advance_to(now);
+    }
+
+    fn faults(&self) -> Option<Arc<dyn Faults>> {
+        Some(Arc::new(self.clone()))
     }
 
     fn protection(&mut self) -> Option<Box<dyn Protection>> {

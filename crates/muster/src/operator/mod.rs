@@ -34,6 +34,7 @@ mod command;
 mod completions;
 mod error;
 mod events;
+mod fault;
 mod find;
 mod machine;
 mod machines;
@@ -86,6 +87,8 @@ pub enum OperatorCommand {
     Stop(stop::StopOptions),
     /// Give a machine a command, and wait for its answer
     Command(command::CommandOptions),
+    /// Put a fault into a simulated machine, or take it out
+    Fault(fault::FaultOptions),
 }
 
 /// Carries out a command and says on standard error why it could not. A reader that went away is not an error.
@@ -118,5 +121,6 @@ async fn carry_out(command: OperatorCommand, session: &mut Session) -> Result<()
         OperatorCommand::Calibration(command) => calibration::run(command, session).await,
         OperatorCommand::Stop(options) => stop::run(options, session).await,
         OperatorCommand::Command(options) => command::run(options, session).await,
+        OperatorCommand::Fault(options) => fault::run(options, session).await,
     }
 }

@@ -3,6 +3,7 @@
 //! Who may give which, for how long and what is said again is decided by the fleet (`muster_brain::shard`).
 
 use muster_model::entry::JsonText;
+use muster_model::simulation::SimulatedFault;
 use serde::{Deserialize, Serialize};
 
 use super::Priority;
@@ -56,6 +57,9 @@ pub enum CommandKind {
     /// End the recording.
     #[serde(rename = "record.stop")]
     RecordStop,
+    /// Put a fault into a simulated machine, or take it out. No real machine does that.
+    #[serde(rename = "fault")]
+    Fault,
 }
 
 impl CommandKind {
@@ -75,6 +79,7 @@ impl CommandKind {
         Self::DiagnosticsRun,
         Self::RecordStart,
         Self::RecordStop,
+        Self::Fault,
     ];
 
     /// The word on the wire, in the log and in the API.
@@ -94,6 +99,7 @@ impl CommandKind {
             Self::DiagnosticsRun => "diagnostics.run",
             Self::RecordStart => "record.start",
             Self::RecordStop => "record.stop",
+            Self::Fault => "fault",
         }
     }
 
@@ -111,7 +117,9 @@ impl CommandKind {
             | Self::TeleopGrant
             | Self::TeleopRevoke
             | Self::ModeSet => Priority::High,
-            Self::MissionAssign | Self::MissionResume | Self::Identify | Self::Reboot => Priority::Normal,
+            Self::MissionAssign | Self::MissionResume | Self::Identify | Self::Reboot | Self::Fault => {
+                Priority::Normal
+            }
             Self::LogsTail | Self::DiagnosticsRun | Self::RecordStart | Self::RecordStop => Priority::Low,
         }
     }
@@ -128,6 +136,7 @@ impl CommandKind {
                 None => Ok(()),
                 Some(_) => Err(ArgumentsError::Unwanted),
             },
+            Self::Fault => FaultArguments::read(arguments).map(|_| ()),
             // Nobody gives these yet: what they take comes with them.
             Self::MissionAssign
             | Self::MissionPause
@@ -145,6 +154,44 @@ impl CommandKind {
     }
 }
 
+/// Longest time that a fault is put in for, in seconds.
+pub const FAULT_MAX_S: u32 = 3_600;
+
+/// What the command `fault` takes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FaultArguments {
+    /// Which fault. Absent with `clear`: all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<SimulatedFault>,
+    /// Whether it is taken out instead of put in.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub clear: bool,
+    /// For how long, in seconds: 1 to 3,600. Absent: until it is cleared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub for_s: Option<u32>,
+}
+
+impl FaultArguments {
+    /// Reads and checks them.
+    pub fn read(arguments: Option<&JsonText>) -> Result<Self, ArgumentsError> {
+        let wrong = |why: &str| ArgumentsError::Wrong(why.to_owned());
+        let text =
+            arguments.ok_or_else(|| wrong("say which: {\"fault\": \"runaway_motor\", \"for_s\": 30}"))?;
+        let read: Self = serde_json::from_str(text.0.get()).map_err(|error| wrong(&error.to_string()))?;
+        if read.fault.is_none() && !read.clear {
+            return Err(wrong("fault: say which one, or clear"));
+        }
+        match read.for_s {
+            Some(_) if read.clear => Err(wrong("for_s: what is taken out has no time")),
+            Some(seconds) if !(1..=FAULT_MAX_S).contains(&seconds) => Err(wrong(&format!(
+                "for_s: {seconds}: 1 to {FAULT_MAX_S} are accepted"
+            ))),
+            Some(_) | None => Ok(read),
+        }
+    }
+}
+
 impl std::fmt::Display for CommandKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(self.as_str())
@@ -157,6 +204,9 @@ pub enum ArgumentsError {
     /// There are some, and the kind takes none.
     #[error("commands of this kind take none")]
     Unwanted,
+    /// They are not what the kind takes.
+    #[error("{0}")]
+    Wrong(String),
     /// There is no room for so many.
     #[error("{0} bytes long: at most {ARGUMENTS_MAX_BYTES} are accepted")]
     TooLong(usize),

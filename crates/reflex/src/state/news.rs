@@ -83,6 +83,8 @@ pub(super) fn judge(
         SectionKind::Calibration => compare!(calibration, |_, _| News::Pressing),
         SectionKind::Services => compare!(services, |_, _| News::Pressing),
         SectionKind::Workloads => compare!(workloads, |told, read| workloads(bands, told, read)),
+        SectionKind::Safety => compare!(safety, |_, _| News::Pressing),
+        SectionKind::Simulation => compare!(simulation, |_, _| News::Pressing),
         SectionKind::Resources => compare!(resources, |told, read| resources(bands, told, read)),
         SectionKind::Power => compare!(power, |told, read| power(bands, told, read)),
         SectionKind::Thermal => compare!(thermal, |told, read| thermal(bands, told, read)),

@@ -16,6 +16,8 @@ import { Age } from '@/kit/times';
 import { useTitle } from '@/kit/use-title';
 import type { Batch } from '@/live/messages';
 import { useConnectionFace, useLive } from '@/live/use-live';
+import { SafetyPanel } from '@/safety/panel';
+import { SimulationPanel } from '@/safety/simulation';
 import { LastStop, StopMachine } from '@/stop/panel';
 import { useMoment } from '@/time/use-moment';
 import { Workloads } from '@/workloads/panel';
@@ -84,6 +86,8 @@ function MachineView({ id }: { id: string }) {
       <Regions machine={machine} />
       <Problems machine={machine} />
       <Workloads machine={machine} />
+      <SafetyPanel machine={machine} />
+      <SimulationPanel machine={machine} />
       <div className={classes.columns}>
         <div className={classes.wide}>
           <Plots id={id} span={search.span} onSpan={(span) => void navigate({ search: (previous) => ({ ...previous, span }), replace: true })} />

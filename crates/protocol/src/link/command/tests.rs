@@ -33,3 +33,27 @@ fn arguments_are_refused_where_none_are_taken_and_where_they_are_too_long() {
     let error = CommandKind::Reboot.check(Some(&long(ARGUMENTS_MAX_BYTES + 1)));
     assert!(matches!(error, Err(ArgumentsError::TooLong(4_097))));
 }
+
+#[test]
+fn faults_are_read_or_refused_with_the_reason() {
+    let read = |text: &str| FaultArguments::read(Some(&json(text))).map_err(|error| error.to_string());
+    let runaway = FaultArguments {
+        fault: Some(SimulatedFault::RunawayMotor),
+        clear: false,
+        for_s: Some(30),
+    };
+    assert_eq!(read(r#"{"fault":"runaway_motor","for_s":30}"#), Ok(runaway));
+    assert!(read(r#"{"clear":true}"#).is_ok());
+    for (text, says) in [
+        (r#"{"fault":"explode"}"#, "unknown variant"),
+        (r#"{"fault":"link_lost","for_s":0}"#, "1 to 3600"),
+        (r#"{"fault":"link_lost","for_s":3601}"#, "1 to 3600"),
+        (r#"{"clear":true,"for_s":1}"#, "no time"),
+        ("{}", "say which one"),
+        (r#"{"fault":"link_lost","resume":true}"#, "unknown field"),
+    ] {
+        let error = read(text).expect_err(text);
+        assert!(error.contains(says), "{text}: {error}");
+    }
+    assert!(CommandKind::Fault.check(None).is_err());
+}
