@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { parseArgs } from 'node:util';
 import { WebSocketServer } from 'ws';
+import { Commands } from './commands.mjs';
 import { check, Desires } from './desired.mjs';
 import { filterError, matchesFilter, sortRows } from './query.mjs';
 import { SEVERITIES, World } from './world.mjs';
@@ -26,6 +27,7 @@ const { values: options } = parseArgs({
 const world = new World(Number(options.machines));
 const rate = Number(options.rate);
 const desires = new Desires();
+const commands = new Commands();
 
 /** What goes wrong on purpose: `{fail: 'prefix', status}` and `{delay_ms}`. */
 const trouble = { fail: null, status: 500, delay_ms: 0 };
@@ -105,6 +107,8 @@ async function answer(request, path, query) {
   switch (found[2]) {
     case undefined: {
       const machine = world.machine(index, moment(query, 'at', Date.now()), query.has('at'));
+      machine.accepts = commands.list(found[1]).accepts;
+      Object.assign(machine.reported, commands.reported(found[1], machine.summary.kind));
       if (!query.has('at')) Object.assign(machine.reported, desires.reported(found[1], Date.now()));
       return machine;
     }
@@ -116,6 +120,11 @@ async function answer(request, path, query) {
       return world.telemetry(index, moment(query, 'from', to - 900_000), to, Number(query.get('points') ?? 300), query.get('metrics')?.split(',') ?? null);
     case 'logs': return world.logs(index, to, query.has('cursor') ? Number(query.get('cursor')) : undefined, limited(query), query.get('severity'));
     case 'stop': return stop({ machines: [found[1]], ...JSON.parse(await bodyOf(request)) });
+    case 'commands': {
+      if (request.method === 'GET') return commands.list(found[1]);
+      const { summary } = world.machine(index, Date.now(), false);
+      return commands.give(found[1], summary.name, JSON.parse(await bodyOf(request)), Date.now());
+    }
     case 'labels':
     case 'display-name': return edit(request, index, found[2]);
     default: throw new Refused(404, 'No such page', `There is nothing at /api/v1/${path}.`, 'MST-A004');

@@ -50,7 +50,7 @@ pub fn described() -> OpenApiRouter<GatewayState> {
         .routes(routes!(calibration::check))
         .routes(routes!(stop::one))
         .routes(routes!(stop::several))
-        .routes(routes!(commands::list, commands::give))
+        .routes(routes!(commands::commands, commands::give_command))
         .routes(routes!(events::list))
         .routes(routes!(fleet::summary))
         .routes(routes!(fleet::timeline))

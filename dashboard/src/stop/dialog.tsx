@@ -89,7 +89,7 @@ export function StopDialog({ target, whom, action, opened, onClose, onSent, sent
 const TOLD_WITHOUT_RECORD = 'MST-A033';
 
 function failure(error: Error): string {
-  if (error instanceof ApiError && error.unreachable) return 'Whether anything was stopped is not known: the fleet server cannot be reached. Go to the machine.';
+  if (error instanceof ApiError && error.unreachable) return 'The fleet server cannot be reached, and whether anything was stopped is not known: go to the machine.';
   // The machine was told; only the record of it is missing.
   if (error instanceof ApiError && error.problem.code === TOLD_WITHOUT_RECORD) return `${error.problem.title}. ${error.message}`;
   return `Nothing was stopped. ${error.message}`;

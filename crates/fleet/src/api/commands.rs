@@ -23,7 +23,7 @@ use crate::gateway::GatewayState;
     (status = 400, description = "The id is not understood", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "There is no such machine", body = Problem, content_type = "application/problem+json"),
 ))]
-pub async fn list(
+pub async fn commands(
     State(state): State<GatewayState>,
     MachinePath(id): MachinePath,
 ) -> Result<Json<MachineCommands>, ApiError> {
@@ -51,7 +51,7 @@ pub async fn list(
     (status = 422, description = "The kind, its arguments, the reason or the time is wrong", body = Problem, content_type = "application/problem+json"),
     (status = 503, description = "The store cannot do it now", body = Problem, content_type = "application/problem+json"),
 ))]
-pub async fn give(
+pub async fn give_command(
     State(state): State<GatewayState>,
     MachinePath(id): MachinePath,
     Body(body): Body<GiveCommand>,

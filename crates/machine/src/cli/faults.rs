@@ -82,6 +82,7 @@ async fn asked(flags: &Flags) -> Result<Simulation, LocalError> {
         method: &method,
         path: &path,
         machine: flags.machine.as_deref(),
+        body: None,
     };
     ask(&flags.data, asked).await
 }

@@ -213,6 +213,7 @@ async fn whoever_is_beside_the_machine_looks_checks_and_changes() {
     let door = Door {
         desk: None,
         services: None,
+        faults: None,
         board: None,
         calibrator: world.machine.calibrator().clone(),
         name: "probe".to_owned(),

@@ -19,6 +19,7 @@ pub(super) fn render(machine: &Machine, session: &Session) -> String {
     head(machine, &mut page, session);
     health(machine, &mut page);
     operation(machine, &mut page);
+    safety(machine, &mut page);
     last_stop(machine, &mut page, session);
     desired(machine, &mut page);
     power_and_heat(machine, &mut page);
@@ -139,6 +140,68 @@ fn health(machine: &Machine, page: &mut Page) {
         let paint = crate::operator::text::severity_paint(problem.severity);
         let text = format!("{} ({})", problem.message, problem.kind);
         page.painted_fact(problem.severity.as_str(), text, paint);
+    }
+}
+
+/// How its safety is set up, and which simulated faults stand.
+fn safety(machine: &Machine, page: &mut Page) {
+    if let Some(safety) = &machine.reported.safety {
+        page.section("Safety");
+        let limit = safety.speed_max.map(|speed| format!("{speed} m/s"));
+        page.fact("greatest speed", limit.as_deref().unwrap_or("no limit"));
+        page.fact("stops within", format!("{} ms", safety.stop_within_ms));
+        page.fact(
+            "motion",
+            if safety.measures_motion {
+                "measured"
+            } else {
+                "not measured"
+            },
+        );
+        let circuits = [
+            (safety.estop_circuit, "emergency stop"),
+            (safety.tamper_circuit, "case"),
+        ];
+        let circuits: Vec<&str> = circuits
+            .iter()
+            .filter(|(there, _)| *there)
+            .map(|(_, name)| *name)
+            .collect();
+        page.fact(
+            "circuits",
+            if circuits.is_empty() {
+                "none".to_owned()
+            } else {
+                circuits.join(", ")
+            },
+        );
+        page.fact("on estop", &safety.on_estop);
+        page.fact(
+            "start",
+            format!("{}; after a power cut {}", safety.start, safety.after_power_cut),
+        );
+        for row in &safety.failsafe {
+            let text = format!(
+                "{} after {} ms: {}, clears {}",
+                row.when, row.after_ms, row.action, row.clears
+            );
+            page.fact("failsafe", text);
+        }
+    }
+    if let Some(simulation) = &machine.reported.simulation {
+        let standing: Vec<&str> = simulation
+            .faults
+            .iter()
+            .map(|standing| standing.fault.as_str())
+            .collect();
+        page.fact(
+            "simulated faults",
+            if standing.is_empty() {
+                "none".to_owned()
+            } else {
+                standing.join(", ")
+            },
+        );
     }
 }
 
