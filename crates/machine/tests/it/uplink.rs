@@ -82,7 +82,7 @@ fn outcomes(server: &Server, id: &str) -> Vec<(Outcome, Option<String>)> {
 }
 
 /// Sections that a simulated robot has no reason to report.
-const NOT_HERE: &[&str] = &["devices", "desired", "calibration", "workloads", "services"];
+const NOT_HERE: &[&str] = &["devices", "desired", "calibration", "simulation", "workloads", "services"];
 
 fn lacks(state: &ReportedState) -> Vec<&'static str> {
     let json = serde_json::to_value(state).unwrap();
@@ -101,7 +101,7 @@ async fn a_machine_reports_itself_in_order_and_without_holes() {
                 && events(server, "runtime.started") == 1
                 && lacks(&state).iter().all(|section| NOT_HERE.contains(section))
                 && state.nodes.as_ref().is_some_and(|nodes| {
-                    nodes.nodes.len() == 9
+                    nodes.nodes.len() == 8
                         && nodes.nodes.iter().all(|node| node.status == NodeStatus::Running)
                 })
         })
