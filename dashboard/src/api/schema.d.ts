@@ -114,10 +114,10 @@ export interface paths {
             cookie?: never;
         };
         /** Recent commands of one machine */
-        get: operations["list"];
+        get: operations["commands"];
         put?: never;
         /** Give one machine a command */
-        post: operations["give"];
+        post: operations["give_command"];
         delete?: never;
         options?: never;
         head?: never;
@@ -711,6 +711,20 @@ export interface components {
              */
             searched_to: components["schemas"]["Timestamp"];
         };
+        /** @description A row of the failsafe table. */
+        FailsafeRow: {
+            /** @description This is done: `warn`, `limit`, `hold`, `controlled_stop` or `power_off`. */
+            action: string;
+            /**
+             * Format: int64
+             * @description For so long, in milliseconds.
+             */
+            after_ms: number;
+            /** @description Until this: `with_condition`, `acknowledged` or `reset`. */
+            clears: string;
+            /** @description When this holds: `link_lost`, `too_hot` … */
+            when: string;
+        };
         /** @description The fleet in figures. */
         FleetSummary: {
             /** @description The moment this speaks of. */
@@ -1270,8 +1284,12 @@ export interface components {
             power?: components["schemas"]["Power"];
             /** @description Processor, memory and disks. */
             resources?: components["schemas"]["Resources"];
+            /** @description How its safety is set up. */
+            safety?: components["schemas"]["SafetyReport"];
             /** @description What it watches. */
             services?: components["schemas"]["Services"];
+            /** @description The simulation that it lives in. A machine without this is real. */
+            simulation?: components["schemas"]["Simulation"];
             /** @description Temperatures. */
             thermal?: components["schemas"]["Thermal"];
             /** @description What it runs for people. */
@@ -1307,6 +1325,38 @@ export interface components {
          * @enum {string}
          */
         Safety: "init" | "operational" | "limited" | "protective_stop" | "estop_latched" | "fault_latched";
+        /** @description How the safety of a machine is set up. */
+        SafetyReport: {
+            /** @description How it starts when nobody knows how it ended: the same words. */
+            after_power_cut: string;
+            /** @description Whether emergency stop buttons are wired to it. */
+            estop_circuit: boolean;
+            /** @description The failsafe table. */
+            failsafe: components["schemas"]["FailsafeRow"][];
+            /**
+             * Format: double
+             * @description What of its limits is left while it is limited: 0 to 1.
+             */
+            limited_to: number;
+            /** @description Whether it is measured how fast it moves. */
+            measures_motion: boolean;
+            /** @description What an emergency stop does: `power_off` or `controlled_stop`. */
+            on_estop: string;
+            /**
+             * Format: double
+             * @description What it may not exceed; absent where nothing limits it.
+             */
+            speed_max?: number;
+            /** @description How it starts: `explicit` (somebody at the machine resumes it) or `automatic`. */
+            start: string;
+            /**
+             * Format: int64
+             * @description How long a controlled stop may take, in milliseconds.
+             */
+            stop_within_ms: number;
+            /** @description Whether a contact at its case is. */
+            tamper_circuit: boolean;
+        };
         /** @description When the machine last reported each section, in server time; absent for those that it does not report. */
         SectionTimes: {
             /**
@@ -1380,10 +1430,20 @@ export interface components {
              */
             resources: components["schemas"]["Timestamp"];
             /**
+             * @description How its safety is set up.
+             * @default null
+             */
+            safety: components["schemas"]["Timestamp"];
+            /**
              * @description What it watches.
              * @default null
              */
             services: components["schemas"]["Timestamp"];
+            /**
+             * @description The simulation that it lives in. A machine without this is real.
+             * @default null
+             */
+            simulation: components["schemas"]["Timestamp"];
             /**
              * @description Temperatures.
              * @default null
@@ -1457,6 +1517,28 @@ export interface components {
          * @enum {string}
          */
         Severity: "debug" | "info" | "warning" | "error" | "critical";
+        /**
+         * @description A fault of a simulated machine. What follows from it is physics, and what the machine makes of that.
+         * @enum {string}
+         */
+        SimulatedFault: "over_speed" | "runaway_motor" | "relay_stuck_on" | "relay_stuck_off" | "brown_out" | "board_overheated" | "speed_silent" | "speed_frozen" | "estop_pressed" | "case_open" | "link_lost";
+        /** @description The simulation that a machine lives in. A machine without this section is real. */
+        Simulation: {
+            /** @description Those that stand. */
+            faults: components["schemas"]["StandingFault"][];
+            /** @description The faults that can be put into it. */
+            possible: components["schemas"]["SimulatedFault"][];
+        };
+        /** @description A fault that stands. */
+        StandingFault: {
+            /** @description Which one. */
+            fault: components["schemas"]["SimulatedFault"];
+            /**
+             * Format: int32
+             * @description For how long it was put in, in seconds; absent where it stands until it is cleared.
+             */
+            for_s?: number;
+        };
         /**
          * Format: int64
          * @description One version of a machine's reported state: grows by one with every report.
@@ -2013,7 +2095,7 @@ export interface operations {
             };
         };
     };
-    list: {
+    commands: {
         parameters: {
             query?: never;
             header?: never;
@@ -2054,7 +2136,7 @@ export interface operations {
             };
         };
     };
-    give: {
+    give_command: {
         parameters: {
             query?: never;
             header?: never;
