@@ -82,7 +82,14 @@ fn outcomes(server: &Server, id: &str) -> Vec<(Outcome, Option<String>)> {
 }
 
 /// Sections that a simulated robot has no reason to report.
-const NOT_HERE: &[&str] = &["devices", "desired", "calibration", "simulation", "workloads", "services"];
+const NOT_HERE: &[&str] = &[
+    "devices",
+    "desired",
+    "calibration",
+    "simulation",
+    "workloads",
+    "services",
+];
 
 fn lacks(state: &ReportedState) -> Vec<&'static str> {
     let json = serde_json::to_value(state).unwrap();
