@@ -85,9 +85,9 @@ function MachineView({ id }: { id: string }) {
       <LastStop machine={summary} />
       <Regions machine={machine} />
       <Problems machine={machine} />
-      <Workloads machine={machine} />
       <SafetyPanel machine={machine} />
       <SimulationPanel machine={machine} />
+      <Workloads machine={machine} />
       <div className={classes.columns}>
         <div className={classes.wide}>
           <Plots id={id} span={search.span} onSpan={(span) => void navigate({ search: (previous) => ({ ...previous, span }), replace: true })} />
