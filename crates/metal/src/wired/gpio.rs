@@ -69,13 +69,19 @@ impl Line {
         if *active_low {
             builder.as_active_low();
         }
-        let request = builder
-            .request()
-            .map_err(|error| why(&path, &refused(&error)) + &format!(" (line {line})"))?;
+        let mut wakes = wakes && !is_output;
+        let mut request = builder.request();
+        if wakes && request.as_ref().is_err_and(|error| has_no_edges(&refused(error))) {
+            // A chip without interrupts, such as an expander on a bus: its level is found at the next period.
+            wakes = false;
+            builder.with_edge_detection(None::<EdgeDetection>);
+            request = builder.request();
+        }
+        let request = request.map_err(|error| why(&path, &refused(&error)) + &format!(" (line {line})"))?;
         Ok(Self {
             request,
             is_output,
-            wakes: wakes && !is_output,
+            wakes,
         })
     }
 
@@ -141,8 +147,37 @@ fn chip_path(chip: &str, places: &Places) -> Opened<PathBuf> {
 /// The system's own error where there is one, so that its kind is known.
 fn refused(error: &gpiocdev::Error) -> io::Error {
     match error {
-        gpiocdev::Error::Os(errno) => io::Error::from_raw_os_error(errno.0),
-        gpiocdev::Error::Uapi(_, gpiocdev_error) => io::Error::other(gpiocdev_error.to_string()),
+        gpiocdev::Error::Os(errno) | gpiocdev::Error::Uapi(_, gpiocdev_uapi::Error::Os(errno)) => {
+            io::Error::from_raw_os_error(errno.0)
+        }
         other => io::Error::other(other.to_string()),
+    }
+}
+
+/// What the kernel says of a line whose chip raises no interrupt for it.
+fn has_no_edges(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let codes = [Errno::NODEV, Errno::NXIO, Errno::OPNOTSUPP];
+    error
+        .raw_os_error()
+        .is_some_and(|code| codes.iter().any(|errno| errno.raw_os_error() == code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wired::parts::is_gone;
+
+    #[test]
+    fn what_the_kernel_refuses_keeps_its_kind() {
+        let refused_with = |code: i32| {
+            let errno = gpiocdev_uapi::Error::Os(gpiocdev_uapi::Errno(code));
+            refused(&gpiocdev::Error::Uapi(gpiocdev::UapiCall::GetLine, errno))
+        };
+        let gone = refused_with(rustix::io::Errno::NODEV.raw_os_error());
+        assert!(is_gone(&gone) && has_no_edges(&gone), "{gone}");
+        let taken = refused_with(rustix::io::Errno::BUSY.raw_os_error());
+        assert_eq!(taken.kind(), io::ErrorKind::ResourceBusy);
+        assert!(!is_gone(&taken) && !has_no_edges(&taken), "{taken}");
     }
 }
