@@ -210,11 +210,7 @@ impl Worker {
             if stop {
                 return;
             }
-            due += period;
-            if due <= now {
-                // What was missed is not made up for.
-                due = now + period;
-            }
+            due = due_after(due, now, period);
             let wait = due.saturating_sub(boot_time());
             // Interrupted or not: the next turn looks at everything.
             let _ = poll(&mut awaited, Some(&timespec(wait)));
@@ -242,6 +238,17 @@ impl Worker {
         }
         self.shared.turns.fetch_add(1, Ordering::Release);
     }
+}
+
+/// When the next turn is due after one at `now`. What woke the loop before its time does not put off the turn that was due: or whoever
+/// wakes it often would keep it from looking at what has no edges.
+fn due_after(due: Duration, now: Duration, period: Duration) -> Duration {
+    if now < due {
+        return due;
+    }
+    let next = due + period;
+    // What was missed is not made up for.
+    if next <= now { now + period } else { next }
 }
 
 /// Whether a turn tells the node nothing that the one before did not: what actuators do on their way is none of its business.
@@ -281,4 +288,34 @@ fn touch_stack() {
     let mut bytes = [0u8; STACK_TOUCHED];
     bytes.fill(1);
     std::hint::black_box(&bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn what_wakes_the_loop_early_does_not_put_off_the_turn_that_is_due() {
+        let mut due = ms(100);
+        for now in 91..100 {
+            due = due_after(due, ms(now), ms(10));
+        }
+        assert_eq!(due, ms(100));
+    }
+
+    #[test]
+    fn turns_keep_their_rate_and_what_was_missed_is_not_made_up_for() {
+        assert_eq!(due_after(ms(100), ms(100), ms(10)), ms(110));
+        assert_eq!(
+            due_after(ms(100), ms(103), ms(10)),
+            ms(110),
+            "late by less than a period"
+        );
+        assert_eq!(due_after(ms(100), ms(110), ms(10)), ms(120));
+        assert_eq!(due_after(ms(100), ms(500), ms(10)), ms(510));
+    }
 }
