@@ -9,6 +9,7 @@ import type { MachineSummary } from '@/api/types';
 import { EventList } from '@/events/list';
 import { useEvents } from '@/events/use-events';
 import { DesiredPanels } from '@/desired/panel';
+import { DevicesPanel } from '@/devices/panel';
 import { Empty, Failure, Loading, StaleNote } from '@/kit/faces';
 import { words } from '@/kit/format';
 import { StatusChip } from '@/kit/status';
@@ -103,6 +104,7 @@ function MachineView({ id }: { id: string }) {
             <Tabs.Panel value="events" className={classes.tab}><MachineEvents id={id} /></Tabs.Panel>
             <Tabs.Panel value="logs" className={classes.tab}><Logs id={id} /></Tabs.Panel>
           </Tabs>
+          <DevicesPanel machine={machine} />
           <DesiredPanels machine={machine} />
         </div>
         <Facts machine={machine} />

@@ -21,6 +21,7 @@ pub(super) fn render(machine: &Machine, session: &Session) -> String {
     operation(machine, &mut page);
     safety(machine, &mut page);
     last_stop(machine, &mut page, session);
+    devices(machine, &mut page);
     desired(machine, &mut page);
     power_and_heat(machine, &mut page);
     resources(machine, &mut page);
@@ -127,6 +128,35 @@ fn desired(machine: &Machine, page: &mut Page) {
             None => String::new(),
         };
         page.painted_fact(&section.name, format!("{sign} {}{why}", section.status), paint);
+    }
+}
+
+fn devices(machine: &Machine, page: &mut Page) {
+    let Some(connected) = &machine.reported.devices else {
+        return;
+    };
+    page.section("Devices");
+    for device in &connected.devices {
+        let text = format!("{}: {}", device.kind, device.detail);
+        if device.usable {
+            page.fact(&device.name, text);
+        } else {
+            page.painted_fact(&device.name, format!("! {text}"), Paint::Bad);
+        }
+    }
+    for sensor in &connected.sensors {
+        let says = match &sensor.silent {
+            Some(why) => format!("no readings: {why}"),
+            None => format!("telemetry sensor.{}", sensor.name),
+        };
+        page.fact(&sensor.name, format!("sensor on {} in {}; {says}", sensor.device, sensor.unit));
+    }
+    for actuator in &connected.actuators {
+        let text = format!(
+            "actuator on {}, at most {} {}",
+            actuator.device, actuator.max, actuator.unit
+        );
+        page.fact(&actuator.name, text);
     }
 }
 
