@@ -9,6 +9,7 @@ pub mod calibration;
 pub mod client;
 pub mod devices;
 mod faults;
+pub mod recordings;
 mod workloads;
 
 use std::convert::Infallible;
@@ -32,6 +33,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::nodes::calibration::Calibrator;
 use crate::nodes::devices::Board;
 use crate::nodes::faults::Desk as FaultDesk;
+use crate::nodes::recorder;
 use crate::nodes::safety::{Panel, Press};
 use crate::nodes::workloads::Desk;
 use crate::supervisor::{NodeContext, NodeError, NodeSpec, Wake};
@@ -62,6 +64,8 @@ pub struct Door {
     pub desk: Option<Desk>,
     /// How what it watches fares, where something is watched.
     pub services: Option<watch::Receiver<Services>>,
+    /// Where its recorder is found, where it records.
+    pub recorder: Option<recorder::Desk>,
     /// Where faults are put in, where it is simulated.
     pub faults: Option<Arc<FaultDesk>>,
 }
@@ -236,6 +240,9 @@ async fn answer(call: &Call<'_>, query: Option<&str>, doors: &[Door]) -> Respons
                 Ok(door) => door,
                 Err(detail) => return refuse(StatusCode::NOT_FOUND, &detail),
             };
+            if let Some(answer) = recordings::answer(call, door) {
+                return answer;
+            }
             let answered = match devices::answer(call, door).await {
                 None => workloads::answer(call, door).await,
                 answered => answered,

@@ -80,6 +80,7 @@ async fn run_on(
         faults: prepared.faults.clone(),
         board,
         desk: Some(desk.clone()),
+        recorder: prepared.recorder.as_ref().map(|recorder| recorder.desk.clone()),
         services: watched.then_some(shown),
     };
     let shown = prepared.panel.shown();

@@ -162,6 +162,7 @@ pub async fn run(options: FleetOptions, clock: Clock, shutdown: Shutdown) -> Res
             source: Box::new(source),
         })?;
         doors.push(Door {
+            recorder: None,
             board: None,
             calibrator: started.calibrator().clone(),
             desk: None,

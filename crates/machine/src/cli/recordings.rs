@@ -4,13 +4,17 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
+use http::Method;
 use muster_model::Timestamp;
 use muster_runtime::Clock;
 use muster_runtime::errors::chain;
 use serde::Serialize;
 
-use crate::config::Config;
+use super::panel::{complain, refused, runtime};
+use crate::config::{Config, Settings};
 use crate::error::MachineError;
+use crate::local::client::{Ask, ask};
+use crate::local::recordings::Marked;
 use crate::recording::RecordingError;
 use crate::recording::folder::{self, Shown};
 use crate::recording::reader::{End, Reader};
@@ -46,6 +50,11 @@ enum What {
     Show {
         /// Its file.
         file: String,
+    },
+    /// Keep the minutes around now: something happened that the machine does not know of.
+    Mark {
+        /// Why, for whoever looks at it later
+        why: String,
     },
     /// Keep a recording until somebody removes it.
     Keep {
@@ -97,6 +106,7 @@ pub(super) fn run(flags: &Flags) -> ExitCode {
         }
     };
     let done = match &flags.what {
+        What::Mark { why } => return mark(flags, why),
         What::List => list(&directory, flags.output),
         What::Show { file } => show(&directory, file, flags.output),
         What::Keep { file, why } => {
@@ -117,15 +127,50 @@ pub(super) fn run(flags: &Flags) -> ExitCode {
     }
 }
 
+/// Asks the machine that runs: only it knows the minutes that are not over yet.
+fn mark(flags: &Flags, why: &str) -> ExitCode {
+    let data = match settings(flags) {
+        Ok(settings) => settings.data,
+        Err(error) => {
+            return complain(
+                error.exit_code(),
+                &format!("{} [{}]", chain(&error), error.code()),
+            );
+        }
+    };
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(code) => return code,
+    };
+    let body = serde_json::json!({ "why": why }).to_string();
+    let asked = Ask {
+        method: &Method::POST,
+        path: "/v1/recordings/mark",
+        machine: None,
+        body: Some(body),
+    };
+    match runtime.block_on(ask::<Marked>(&data, asked)) {
+        Ok(marked) => {
+            println!("the minutes around {} will be kept", marked.at);
+            ExitCode::SUCCESS
+        }
+        Err(error) => refused(&error),
+    }
+}
+
 fn directory(flags: &Flags) -> Result<PathBuf, MachineError> {
     if let Some(directory) = &flags.directory {
         return Ok(directory.clone());
     }
+    let settings = settings(flags)?;
+    Ok(settings.recording.directory(&settings.data))
+}
+
+fn settings(flags: &Flags) -> Result<Settings, MachineError> {
     let data = flags.data.clone().map(|data| ("data", data));
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let settings = Config::load(flags.config.as_deref(), environment, data)?.settings;
-    Ok(settings.recording.directory(&settings.data))
+    Ok(Config::load(flags.config.as_deref(), environment, data)?.settings)
 }
 
 fn list(directory: &Path, output: Output) -> Result<(), RecordingError> {

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 
 use crate::bus::Delivery;
 use crate::message::{Finding, Message, Payload, Source, event};
-use crate::recording::recorder::{Moment, News, Order, Recorder, Status};
+use crate::recording::recorder::{Moment, News, Order, Recorder};
 use crate::recording::{About, Options};
 use crate::supervisor::{NodeContext, NodeError, NodeSpec, Wake};
 
@@ -96,7 +96,6 @@ struct Node<'a> {
 /// What was told of the thread.
 #[derive(Default)]
 struct Told {
-    version: Option<u64>,
     dropped: u64,
     dropped_ms: Option<u64>,
     findings: Option<Vec<Finding>>,
@@ -198,20 +197,13 @@ impl Node<'_> {
             .told
             .dropped_ms
             .is_some_and(|at| at + DROPPED_FOR_MS > now_ms);
-        let version = self.recorder.version();
         let findings = findings(self.recorder.paused(), dropping);
         if self.told.findings.as_ref() != Some(&findings) {
             self.told.findings = Some(findings.clone());
             self.context
                 .publish(Payload::Findings(Source::Recorder, findings));
         }
-        if self.told.version != Some(version) {
-            self.told.version = Some(version);
-            self.tell(&self.recorder.status());
-        }
     }
-
-    fn tell(&self, _status: &Status) {}
 }
 
 fn region_of(patch: &StatePatch) -> Option<(Region, String)> {

@@ -211,6 +211,7 @@ async fn whoever_is_beside_the_machine_looks_checks_and_changes() {
     let directory = tempfile::tempdir().unwrap();
     let world = World::start(directory.path(), options("ws://127.0.0.1:9")).await;
     let door = Door {
+        recorder: None,
         desk: None,
         services: None,
         faults: None,

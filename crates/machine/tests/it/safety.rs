@@ -301,6 +301,7 @@ async fn several_machines_share_a_socket_and_are_told_apart() {
     let mut bench = Bench::start(directory.path(), car(), by_itself()).await;
     bench.until_region(Safety::Operational).await;
     let door = |name: &str| Door {
+        recorder: None,
         faults: None,
         board: None,
         calibrator: bench.machine.calibrator().clone(),

@@ -149,7 +149,10 @@ fn devices(machine: &Machine, page: &mut Page) {
             Some(why) => format!("no readings: {why}"),
             None => format!("telemetry sensor.{}", sensor.name),
         };
-        page.fact(&sensor.name, format!("sensor on {} in {}; {says}", sensor.device, sensor.unit));
+        page.fact(
+            &sensor.name,
+            format!("sensor on {} in {}; {says}", sensor.device, sensor.unit),
+        );
     }
     for actuator in &connected.actuators {
         let text = format!(
