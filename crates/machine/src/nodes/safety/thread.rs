@@ -258,6 +258,16 @@ fn is_same(before: &Turned, now: &Turned) -> bool {
     if before.sample.asks != now.sample.asks {
         return false;
     }
+    // So does who commanded something, also where the gate says the same of it as of the command before.
+    let stamps = |turned: &Turned| {
+        turned
+            .sample
+            .commands
+            .map(|command| command.map(|command| command.stamp))
+    };
+    if stamps(before) != stamps(now) {
+        return false;
+    }
     (
         a.region, a.causes, a.standing, a.action, a.still, a.holder, a.keep,
     ) == (
@@ -292,6 +302,9 @@ fn touch_stack() {
 
 #[cfg(test)]
 mod tests {
+    use muster_model::vocabulary::Authority;
+    use muster_reflex::safety::{Command, Config, Safety, Sample, Stamp};
+
     use super::*;
 
     const fn ms(ms: u64) -> Duration {
@@ -317,5 +330,32 @@ mod tests {
         );
         assert_eq!(due_after(ms(100), ms(110), ms(10)), ms(120));
         assert_eq!(due_after(ms(100), ms(500), ms(10)), ms(510));
+    }
+
+    #[test]
+    fn each_command_is_news_also_where_the_gate_says_the_same_of_it() {
+        let command = |sequence| Command {
+            value: 1.0,
+            stamp: Stamp {
+                authority: Authority::LocalManual,
+                sequence,
+                deadline_us: 400_000,
+            },
+        };
+        let turned = |sequence| {
+            let mut sample = Sample::default();
+            let verdict = Safety::new(Config::default(), None).step(1, &sample);
+            sample.commands[0] = Some(command(sequence));
+            Turned {
+                now_us: 1,
+                sample,
+                verdict,
+            }
+        };
+        assert!(is_same(&turned(1), &turned(1)));
+        assert!(
+            !is_same(&turned(1), &turned(2)),
+            "who sent the second waits for an answer"
+        );
     }
 }
