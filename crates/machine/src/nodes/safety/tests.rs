@@ -155,6 +155,50 @@ fn a_loop_on_a_thread_turns_by_itself_and_takes_the_power_when_it_ends() {
     assert!(!hardware.drive.powered.load(Ordering::Relaxed));
 }
 
+/// Hardware whose waker is gone: a chip that was pulled out.
+struct PulledOut {
+    hardware: Stubborn,
+    waker: std::os::unix::net::UnixStream,
+}
+
+impl Protection for PulledOut {
+    fn equipment(&self) -> Equipment {
+        self.hardware.equipment()
+    }
+
+    fn read(&mut self, now: Duration) -> Signals {
+        self.hardware.read(now)
+    }
+
+    fn set_enable(&mut self, on: bool) -> Result<(), MetalError> {
+        self.hardware.set_enable(on)
+    }
+
+    fn wakers(&self) -> Vec<std::os::fd::BorrowedFd<'_>> {
+        vec![std::os::fd::AsFd::as_fd(&self.waker)]
+    }
+}
+
+#[test]
+fn a_chip_that_was_pulled_out_does_not_keep_the_loop_busy() {
+    let hardware = Stubborn::default();
+    let (waker, other_end) = std::os::unix::net::UnixStream::pair().unwrap();
+    drop(other_end);
+    let pulled_out = PulledOut {
+        hardware: hardware.clone(),
+        waker,
+    };
+    let _bench = LoopBench::start(Box::new(pulled_out)).unwrap();
+    let began = std::time::Instant::now();
+    while began.elapsed() < Duration::from_millis(300) {
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+    // Its period is a millisecond; one that spins turns many thousand times.
+    let turns = hardware.read.load(Ordering::Relaxed);
+    let most = u32::try_from(began.elapsed().as_millis()).unwrap() + 10;
+    assert!(turns <= most, "{turns} turns, {most} at most");
+}
+
 #[test]
 fn a_loop_that_hangs_is_noticed_and_nobody_takes_over() {
     let hardware = Stubborn::default();

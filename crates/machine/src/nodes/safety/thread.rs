@@ -25,6 +25,8 @@ const TURNS_WAITING: usize = 128;
 const HANGS_AFTER: Duration = Duration::from_millis(1_500);
 /// How long the last turn may take.
 const ENDS_WITHIN: Duration = Duration::from_millis(500);
+/// What a waker says that is not there any more.
+const GONE: PollFlags = PollFlags::ERR.union(PollFlags::HUP).union(PollFlags::NVAL);
 /// So much of the stack is touched before the first turn, so that it is there.
 const STACK_TOUCHED: usize = 64 * 1024;
 const STACK_BYTES: usize = 256 * 1024;
@@ -214,6 +216,9 @@ impl Worker {
             let wait = due.saturating_sub(boot_time());
             // Interrupted or not: the next turn looks at everything.
             let _ = poll(&mut awaited, Some(&timespec(wait)));
+            // What was pulled out is ready for ever, and would keep a thread busy that goes before all others: it wakes nobody any
+            // more, and is looked at in each turn.
+            awaited.retain(|waker| !waker.revents().intersects(GONE));
             drain(&shared.poke);
         }
     }
