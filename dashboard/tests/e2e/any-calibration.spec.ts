@@ -17,7 +17,8 @@ for (const scheme of ['light', 'dark'] as const) {
       await page.goto(`/machines/${id}`);
       const panel = page.getByRole('region', { name: 'Calibration' });
       await expect(panel).toContainText('values are taken as they are');
-      const dialog = page.getByRole('dialog');
+      // The one on top: the dialog before may still be fading away.
+      const dialog = page.getByRole('dialog').last();
 
       const apply = async (add: number, reason: string) => {
         await dialog.getByRole('textbox', { name: 'Profile' }).fill(profile(add));
