@@ -40,8 +40,9 @@ describe("the API", () => {
     }
     const known = {
       uuids: [machine.id, machine.id, machine.id, randomUUID(), "00000000-0000-0000-0000-000000000000"],
-      properties: { kind: ["identify", "identify", "identify", "stop", "resume"] },
+      properties: { kind: ["identify", "identify", "identify", "stop", "resume", "sensor", "sensor"], content: [{}, {}, {}, { x: 1 }, []] },
       parameters: {
+        section: ["calibration", "workloads", "nonsense"],
         filter: ["kind=host", "battery<20 status=ok", "name~fri", "label.line=3", "frida", "-kind=car", "cpu>50", "seen>10"],
         sort: ["name", "-name", "battery", "-cpu", "status", "seen"],
         cursor: cursors,

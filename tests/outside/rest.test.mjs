@@ -194,9 +194,9 @@ describe("remote stop", () => {
     const verbs = Object.entries(document.paths).flatMap(([path, item]) => Object.keys(item).map((method) => `${method} ${path}`));
     const changes = verbs.filter((verb) => !verb.startsWith("get "));
     assert.deepEqual(changes.toSorted(), [
-      "delete /api/v1/machines/{id}/display-name", "delete /api/v1/machines/{id}/labels",
-      "post /api/v1/machines/{id}/commands", "post /api/v1/machines/{id}/stop", "post /api/v1/stop",
-      "put /api/v1/machines/{id}/display-name", "put /api/v1/machines/{id}/labels",
+      "delete /api/v1/machines/{id}/desired/{section}", "delete /api/v1/machines/{id}/display-name", "delete /api/v1/machines/{id}/labels",
+      "post /api/v1/calibration/check", "post /api/v1/machines/{id}/commands", "post /api/v1/machines/{id}/stop", "post /api/v1/stop",
+      "put /api/v1/machines/{id}/desired/{section}", "put /api/v1/machines/{id}/display-name", "put /api/v1/machines/{id}/labels",
     ]);
   });
 
