@@ -1,5 +1,5 @@
 // The REST API under requests made up from its own document. `MUSTER_FUZZ_SEED` repeats a run, `MUSTER_FUZZ_REQUESTS` makes it
-// longer: 3,000 requests in the suite, as many as you like by hand.
+// longer: 6,000 requests in the suite, as many as you like by hand.
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
@@ -11,7 +11,7 @@ import { Machine, payloads } from "./lib/machine.mjs";
 import { Server } from "./lib/server.mjs";
 
 const seed = Number(process.env.MUSTER_FUZZ_SEED ?? newSeed());
-const rounds = Number(process.env.MUSTER_FUZZ_REQUESTS ?? 3_000);
+const rounds = Number(process.env.MUSTER_FUZZ_REQUESTS ?? 6_000);
 
 const told = ({ index, made, fault }) => `request ${index} of seed ${seed}: ${JSON.stringify(made)}\n  → ${fault}`;
 
@@ -40,9 +40,9 @@ describe("the API", () => {
     }
     const known = {
       uuids: [machine.id, machine.id, machine.id, randomUUID(), "00000000-0000-0000-0000-000000000000"],
-      properties: { kind: ["identify", "identify", "identify", "stop", "resume", "sensor", "sensor"], content: [{}, {}, {}, { x: 1 }, []] },
+      properties: { kind: ["identify", "identify", "identify", "stop", "resume", "sensor", "sensor"], content: [{}, {}, {}, {}, {}, { x: 1 }] },
       parameters: {
-        section: ["calibration", "workloads", "nonsense"],
+        section: ["calibration", "calibration", "workloads", "nonsense"],
         filter: ["kind=host", "battery<20 status=ok", "name~fri", "label.line=3", "frida", "-kind=car", "cpu>50", "seen>10"],
         sort: ["name", "-name", "battery", "-cpu", "status", "seen"],
         cursor: cursors,

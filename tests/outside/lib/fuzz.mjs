@@ -130,7 +130,7 @@ export class Maker {
   parameter(parameter) {
     const { chance, known } = this;
     const of = known.parameters?.[parameter.name];
-    if (of !== undefined && chance.chance(0.5)) return chance.one(of);
+    if (of !== undefined && chance.chance(0.8)) return chance.one(of);
     if (chance.chance(0.5)) return String(this.valid(parameter.schema ?? {}));
     return chance.one(HOSTILE);
   }
@@ -157,9 +157,11 @@ export function request(operation, maker) {
   let path = operation.path;
   const query = [];
   for (const parameter of operation.parameters) {
-    const needed = parameter.required || chance.chance(0.35);
+    // Without the version most changes are refused before anything else is looked at.
+    const needed = parameter.required || chance.chance(parameter.in === "header" ? 0.7 : 0.35);
     if (parameter.in === "path") {
-      const value = chance.chance(0.75) ? chance.one(maker.known.uuids) : maker.parameter(parameter);
+      const fitting = maker.known.parameters?.[parameter.name] ?? maker.known.uuids;
+      const value = chance.chance(0.75) ? chance.one(fitting) : maker.parameter(parameter);
       // Dots would make it another path before it is sent.
       path = path.replace(`{${parameter.name}}`, () => encodeURIComponent(value).replace(/^\.+$/, "%2e") || "%20");
     } else if (parameter.in === "query" && (needed ? chance.chance(0.97) : false)) {
