@@ -256,6 +256,20 @@ async fn what_makes_no_sense_is_refused_in_words() {
                 "there are: button, lid",
             ),
             (&Method::PUT, "/v1/devices", "", "GET /v1/devices"),
+            (
+                &Method::POST,
+                "/v1/recordings/mark",
+                r#"{"why": " "}"#,
+                "1 to 200",
+            ),
+            (&Method::GET, "/v1/recordings/mark", "", "POST is accepted"),
+            // Machines in tests have no recorder.
+            (
+                &Method::POST,
+                "/v1/recordings/mark",
+                r#"{"why": "it rattles"}"#,
+                "does not record",
+            ),
         ] {
             let refused = desk.ask::<serde_json::Value>(method, path, Some(body)).await;
             let refused = refused.unwrap_err().to_string();
