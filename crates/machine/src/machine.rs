@@ -129,6 +129,7 @@ pub struct Machine {
     panel: Panel,
     calibrator: Calibrator,
     faults: Option<Arc<faults::Desk>>,
+    recorder: Option<recorder::Desk>,
     bus: Bus,
     shutdown: Shutdown,
     ended: watch::Receiver<Option<Result<(), Arc<MachineError>>>>,
@@ -156,6 +157,7 @@ impl Machine {
         let (id, panel) = (prepared.machine_id, prepared.panel.clone());
         let calibrator = prepared.calibrator.clone();
         let faults = prepared.faults.clone();
+        let recorder = prepared.recorder.as_ref().map(|recorder| recorder.desk.clone());
         let placement = Placement::Shared(tasks.clone());
         let (supervisor, bus) = prepared.supervisor(store, &options, metal, *clock, placement, dial)?;
         let shutdown = tasks.shutdown().child();
@@ -170,6 +172,7 @@ impl Machine {
             panel,
             calibrator,
             faults,
+            recorder,
             bus,
             shutdown,
             ended,
@@ -194,6 +197,11 @@ impl Machine {
     /// Where faults are put into it; nothing where it is real.
     pub fn faults(&self) -> Option<&Arc<faults::Desk>> {
         self.faults.as_ref()
+    }
+
+    /// Where its recorder is found; nothing where it does not record.
+    pub fn recorder(&self) -> Option<&recorder::Desk> {
+        self.recorder.as_ref()
     }
 
     /// Its bus, to listen to.

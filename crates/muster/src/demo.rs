@@ -12,7 +12,7 @@ use clap::Args;
 use muster_fleet::{Options, Server};
 use muster_machine::ServerUrl;
 use muster_runtime::{Clock, OnEnd, Shutdown, Tasks};
-use muster_sim::fleet::FleetOptions;
+use muster_sim::fleet::{FleetOptions, RECORDINGS, check_record};
 use tokio::process::{Child, Command};
 
 use crate::logging::LogOptions;
@@ -40,16 +40,31 @@ pub(crate) struct DemoOptions {
     /// Where all chance comes from: another seed is another fleet
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// A simulated machine that records what it does, once for each; none: no machine
+    #[arg(long, value_name = "NAME", default_value = RECORDED)]
+    record: Vec<String>,
     #[command(flatten)]
     log: LogOptions,
 }
 
+/// Who records, unless somebody else is named: the first robot, which is in every fleet.
+const RECORDED: &str = "ada";
+/// What is said where nobody shall.
+const NOBODY: &str = "none";
 /// Most simulated machines beside the server in one process.
 const MACHINES_MAX: usize = 20_000;
 /// How long this computer's machine may take to end.
 const STOP_WITHIN: Duration = Duration::from_secs(6);
 /// Pause before this computer's machine is started again.
 const START_AGAIN_AFTER: Duration = Duration::from_secs(2);
+
+impl DemoOptions {
+    /// Who records.
+    fn recorded(&self) -> Vec<String> {
+        let nobody = self.machines == 0 || self.record == [NOBODY];
+        if nobody { Vec::new() } else { self.record.clone() }
+    }
+}
 
 /// Runs the demo until it is asked to end.
 pub(crate) fn run(options: DemoOptions) -> ExitCode {
@@ -62,6 +77,9 @@ pub(crate) fn run(options: DemoOptions) -> ExitCode {
             options.machines
         );
         return ExitCode::from(EXIT_CONFIGURATION);
+    }
+    if let Err(error) = check_record(options.seed, options.machines, &options.recorded()) {
+        return fail(error.code(), &error, EXIT_CONFIGURATION);
     }
     raise_open_files(options.machines * 2);
     block_on(async move {
@@ -116,6 +134,7 @@ async fn demo(options: DemoOptions, shutdown: Shutdown) -> ExitCode {
             server: url,
             data: options.data.join("sim"),
             start_within: Duration::from_millis(1_500),
+            record: options.recorded(),
         };
         let simulated = muster_sim::fleet::run(fleet, clock, shutdown.clone());
         tasks.spawn("simulated fleet", OnEnd::ShutDown, async move {
@@ -202,6 +221,7 @@ fn announce(options: &DemoOptions, address: SocketAddr, admin: Option<SocketAddr
   API         http://{address}/docs.html
   Metrics     {admin}
   Data        {data}
+  Recordings  {recordings}
 
   Server      {fleet}
   Machines    this computer, as it really is, in a process of its own
@@ -217,9 +237,22 @@ Try, in another terminal:
 (`muster` is this executable; from the sources: cargo run --release -- status)
 Ctrl-C ends all of it.",
         data = options.data.display(),
+        recordings = recordings(options),
         machines = options.machines,
         seed = options.seed,
     );
+}
+
+/// Where recordings are, and of whom.
+fn recordings(options: &DemoOptions) -> String {
+    let host = options.data.join("host").join(RECORDINGS);
+    let host = format!("{} (this computer)", host.display());
+    let recorded = options.recorded();
+    if recorded.is_empty() {
+        return host;
+    }
+    let simulated = options.data.join("sim").join(RECORDINGS);
+    format!("{host}, {} ({})", simulated.display(), recorded.join(", "))
 }
 
 /// Keeps this computer's machine running in a process of its own.

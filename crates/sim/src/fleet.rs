@@ -7,13 +7,16 @@ mod cable;
 mod cast;
 mod kept;
 
+#[cfg(test)]
+mod tests;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use muster_machine::local::{self, Door};
 use muster_machine::options::SafetyOptions;
 use muster_machine::store::{StoreError, StoreOptions};
-use muster_machine::{Machine, MachineError, MetalSource, Options, ServerUrl, SharedParts, Store};
+use muster_machine::{Machine, MachineError, MetalSource, Options, ServerUrl, SharedParts, Store, recording};
 use muster_metal::simulated::{SharedMachine, SimulatedMachine, SimulatedOptions};
 use muster_model::Timestamp;
 use muster_reflex::safety::config::{Action, Start};
@@ -26,6 +29,12 @@ pub use cast::Role;
 const LINK_LOST_AFTER: Duration = Duration::from_secs(120);
 /// How long the machines have to end in order.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
+/// Most machines of a fleet that record.
+pub const RECORDED_MAX: usize = 8;
+/// Where they do: a directory of each, by its host name, in this one of the fleet's data directory.
+pub const RECORDINGS: &str = "recordings";
+/// Most bytes of one machine's recordings: several of them share a disk.
+const RECORDED_BYTES_MAX: u64 = 64 << 20;
 
 /// Which fleet.
 #[derive(Clone, Debug)]
@@ -40,11 +49,19 @@ pub struct FleetOptions {
     pub data: PathBuf,
     /// The machines start within this time, not all at once.
     pub start_within: Duration,
+    /// Those of them that record what is said on their buses: at most [`RECORDED_MAX`].
+    pub record: Vec<String>,
 }
 
 /// Why a fleet did not run.
 #[derive(Debug, thiserror::Error)]
 pub enum FleetError {
+    /// Who shall record is not in the fleet.
+    #[error("no machine of this fleet is called {0:?}, so it cannot record")]
+    NotThere(String),
+    /// Too many shall record.
+    #[error("{0} machines shall record: at most {RECORDED_MAX} of a simulated fleet do")]
+    TooManyRecord(usize),
     /// Its store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -77,6 +94,7 @@ impl FleetError {
             Self::Store(error) => error.code(),
             Self::Machine { source, .. } => source.code(),
             Self::Kept { .. } => "MST-X001",
+            Self::NotThere(_) | Self::TooManyRecord(_) => "MST-X002",
         }
     }
 }
@@ -117,8 +135,30 @@ fn safety() -> SafetyOptions {
     }
 }
 
+/// Looks whether those that shall record are in the fleet, and are not too many: each has a thread and files of its own.
+pub fn check_record(seed: u64, machines: usize, record: &[String]) -> Result<(), FleetError> {
+    if record.len() > RECORDED_MAX {
+        return Err(FleetError::TooManyRecord(record.len()));
+    }
+    let cast = cast::cast(seed, machines);
+    let is_there = |name: &&String| cast.iter().any(|role| role.name == **name);
+    match record.iter().find(|name| !is_there(name)) {
+        Some(name) => Err(FleetError::NotThere(name.clone())),
+        None => Ok(()),
+    }
+}
+
+/// As a real machine records, in less room.
+fn recording(directory: PathBuf) -> recording::Options {
+    recording::Options {
+        bytes_max: RECORDED_BYTES_MAX,
+        ..recording::Options::new(directory)
+    }
+}
+
 /// Runs the fleet until it is asked to end.
 pub async fn run(options: FleetOptions, clock: Clock, shutdown: Shutdown) -> Result<(), FleetError> {
+    check_record(options.seed, options.machines, &options.record)?;
     let store = Store::open(&options.data, StoreOptions::default())?;
     let tasks = Tasks::new(shutdown.clone());
     let shared = SharedParts {
@@ -154,6 +194,10 @@ pub async fn run(options: FleetOptions, clock: Clock, shutdown: Shutdown) -> Res
         machine.machine_id = Some(role.id);
         machine.start_jitter = options.start_within;
         machine.safety = safety();
+        machine.recording = options
+            .record
+            .contains(&role.name)
+            .then(|| recording(options.data.join(RECORDINGS).join(&role.hostname)));
         let cable = Cable(metal.clone());
         let metal = MetalSource::single(Box::new(metal));
         let started = Machine::start_through(&shared, machine, metal, cable).await;
@@ -162,7 +206,7 @@ pub async fn run(options: FleetOptions, clock: Clock, shutdown: Shutdown) -> Res
             source: Box::new(source),
         })?;
         doors.push(Door {
-            recorder: None,
+            recorder: started.recorder().cloned(),
             board: None,
             calibrator: started.calibrator().clone(),
             desk: None,

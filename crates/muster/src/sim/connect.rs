@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use muster_machine::ServerUrl;
 use muster_runtime::{Clock, Shutdown};
-use muster_sim::fleet::{FleetOptions, run as run_fleet};
+use muster_sim::fleet::{FleetOptions, check_record, run as run_fleet};
 
 use crate::logging::LogOptions;
 use crate::rundown::{EXIT_CONFIGURATION, EXIT_DATA, block_on, fail};
@@ -34,6 +34,9 @@ pub(crate) struct ConnectOptions {
     /// The machines start within so many seconds, not all at once
     #[arg(long, value_name = "S", default_value_t = 2.0)]
     start_within: f64,
+    /// A machine that records what it does, once for each; the others do not
+    #[arg(long, value_name = "NAME")]
+    record: Vec<String>,
     #[command(flatten)]
     log: LogOptions,
 }
@@ -70,12 +73,16 @@ pub(super) fn run(options: ConnectOptions) -> ExitCode {
         );
         return ExitCode::from(EXIT_CONFIGURATION);
     }
+    if let Err(error) = check_record(options.seed, options.machines, &options.record) {
+        return fail(error.code(), &error, EXIT_CONFIGURATION);
+    }
     let fleet = FleetOptions {
         machines: options.machines,
         seed: options.seed,
         server,
         data: options.data,
         start_within: Duration::from_secs_f64(options.start_within),
+        record: options.record,
     };
     eprintln!(
         "Running {} simulated machines (seed {}) against {}",
