@@ -3,6 +3,7 @@ import { Button, Modal, TextInput } from '@mantine/core';
 import { useState } from 'react';
 import type { Desired, Machine } from '@/api/types';
 import { AttentionIcon, EditIcon, PlusIcon } from '@/kit/icons';
+import panel from '@/kit/panel.module.css';
 import { Age } from '@/kit/times';
 import { useMoment } from '@/time/use-moment';
 import classes from './desired.module.css';
@@ -28,18 +29,18 @@ export function Calibrations({ machine, desired, etag }: CalibrationsProps) {
   if (past && devices.length === 0) return null;
   const stop = () => setEditing(null);
   return (
-    <section className={classes.panel} aria-label="Calibration">
-      <div className={classes.head}>
+    <section className={panel.panel} aria-label="Calibration">
+      <div className={panel.head}>
         <h2>Calibration</h2>
         {devices.length === 0 && <span className="muted">none: values are taken as they are</span>}
-        <span className={classes.spacer} />
+        <span className={panel.spacer} />
         {!past && desired !== undefined && (
           <Button variant="default" size="xs" leftSection={<PlusIcon size={14} />} onClick={() => setNaming('')}>Calibrate a device</Button>
         )}
       </div>
       {devices.length > 0 && (
-        <div className={classes.scroll}>
-          <table className={classes.table}>
+        <div className={panel.scroll}>
+          <table className={panel.table}>
             <thead><tr><th>Device</th><th>In force</th><th>Decided</th><th>Versions</th><th><span className="sr-only">Change</span></th></tr></thead>
             <tbody>
               {devices.map((row) => (

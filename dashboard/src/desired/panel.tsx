@@ -4,6 +4,7 @@ import { desiredQuery } from '@/api/desired';
 import type { Machine } from '@/api/types';
 import { StaleNote } from '@/kit/faces';
 import { words } from '@/kit/format';
+import panel from '@/kit/panel.module.css';
 import { Age } from '@/kit/times';
 import { useMoment } from '@/time/use-moment';
 import { Calibrations } from './calibration';
@@ -20,8 +21,8 @@ export function DesiredPanels({ machine }: { machine: Machine }) {
     <>
       {query.isError && !past && <StaleNote>What is desired could not be asked for: {query.error.message}</StaleNote>}
       {desired !== undefined && desired.version > 0 && (
-        <section className={classes.panel} aria-label="Desired state">
-          <div className={classes.head}>
+        <section className={panel.panel} aria-label="Desired state">
+          <div className={panel.head}>
             <h2>Desired state</h2>
             <span className="muted">
               version {desired.version}
@@ -29,8 +30,8 @@ export function DesiredPanels({ machine }: { machine: Machine }) {
             </span>
           </div>
           {desired.sections.length > 0 && (
-            <div className={classes.scroll}>
-              <table className={classes.table}>
+            <div className={panel.scroll}>
+              <table className={panel.table}>
                 <thead><tr><th>Section</th><th>Status</th><th>Version</th><th>Changed</th><th>Why</th></tr></thead>
                 <tbody>
                   {desired.sections.map((section) => (

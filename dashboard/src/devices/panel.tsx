@@ -1,6 +1,7 @@
 /** What is connected to a machine: its devices, what they measure, and what they move. Shown where the machine file describes any. */
 import type { Machine } from '@/api/types';
 import { AttentionIcon } from '@/kit/icons';
+import panel from '@/kit/panel.module.css';
 import classes from './devices.module.css';
 
 export function DevicesPanel({ machine }: { machine: Machine }) {
@@ -9,10 +10,10 @@ export function DevicesPanel({ machine }: { machine: Machine }) {
   const sensors = connected.sensors ?? [];
   const actuators = connected.actuators ?? [];
   return (
-    <section className={classes.panel} aria-label="Devices">
+    <section className={panel.panel} aria-label="Devices">
       <h2>Devices</h2>
-      <div className={classes.scroll}>
-        <table className={classes.table}>
+      <div className={panel.scroll}>
+        <table className={panel.table}>
           <thead><tr><th>Device</th><th>Type</th><th>What it says</th></tr></thead>
           <tbody>
             {connected.devices.map((device) => (
@@ -25,7 +26,7 @@ export function DevicesPanel({ machine }: { machine: Machine }) {
           </tbody>
         </table>
         {sensors.length > 0 && (
-          <table className={classes.table}>
+          <table className={panel.table}>
             <thead><tr><th>Sensor</th><th>On</th><th>Unit</th><th>Readings</th></tr></thead>
             <tbody>
               {sensors.map((sensor) => (
@@ -40,7 +41,7 @@ export function DevicesPanel({ machine }: { machine: Machine }) {
           </table>
         )}
         {actuators.length > 0 && (
-          <table className={classes.table}>
+          <table className={panel.table}>
             <thead><tr><th>Actuator</th><th>On</th><th>At most</th><th>Changes by at most</th><th>Measured by</th></tr></thead>
             <tbody>
               {actuators.map((actuator) => (

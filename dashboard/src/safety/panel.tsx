@@ -5,6 +5,7 @@ import { commandsQuery } from '@/api/commands';
 import type { Machine } from '@/api/types';
 import { words } from '@/kit/format';
 import { AttentionIcon, FailedIcon, OkIcon, UnknownIcon } from '@/kit/icons';
+import panel from '@/kit/panel.module.css';
 import { SeverityMark } from '@/kit/status';
 import { Age, AsOf, Moment } from '@/kit/times';
 import { useMoment } from '@/time/use-moment';
@@ -21,7 +22,7 @@ export function SafetyPanel({ machine }: { machine: Machine }) {
   const { operation, safety } = machine.reported;
   const stale = machine.summary.presence !== 'online';
   return (
-    <section className={classes.panel} aria-label="Safety">
+    <section className={`${panel.panel} ${classes.panel}`} data-dense aria-label="Safety">
       <h2>Safety</h2>
       <div className={classes.columns}>
         <Standing machine={machine} stale={stale} />

@@ -4,6 +4,7 @@ import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { giveFault, type FaultArguments } from '@/api/commands';
 import type { Machine } from '@/api/types';
+import panel from '@/kit/panel.module.css';
 import { useMoment } from '@/time/use-moment';
 import classes from './safety.module.css';
 
@@ -46,7 +47,7 @@ export function SimulationPanel({ machine }: { machine: Machine }) {
     return give.mutate(lasts === '' ? { fault } : { fault, for_s: Number(lasts) });
   };
   return (
-    <section className={classes.simulation} aria-label="Simulation">
+    <section className={`${panel.panel} ${classes.simulation}`} data-dense aria-label="Simulation">
       <h2>Simulation</h2>
       <p>This machine is simulated. Here you are beside it: what you do changes its hardware. It clears no latch; for that there are <code>muster agent reset</code> and <code>muster agent resume</code>.</p>
       <div className={classes.controls}>

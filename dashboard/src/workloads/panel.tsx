@@ -5,6 +5,7 @@ import { api, document } from '@/api/client';
 import type { LogLine, LogPage, Machine, ReportedState } from '@/api/types';
 import { Empty, Failure, Loading } from '@/kit/faces';
 import { formatBytes, formatNumber, plural, words } from '@/kit/format';
+import panel from '@/kit/panel.module.css';
 import { Age, AsOf, Moment } from '@/kit/times';
 import { useMoment } from '@/time/use-moment';
 import classes from './workloads.module.css';
@@ -23,7 +24,7 @@ export function Workloads({ machine }: { machine: Machine }) {
   return (
     <>
       {workloads !== undefined && (
-        <section className={classes.card} aria-label="Workloads" data-stale={stale || undefined}>
+        <section className={`${panel.card} ${classes.card}`} aria-label="Workloads" data-stale={stale || undefined}>
           <header>
             <h2>Workloads</h2>
             <AsOf at={machine.sections_reported_at.workloads} stale={stale} />
@@ -37,7 +38,7 @@ export function Workloads({ machine }: { machine: Machine }) {
         </section>
       )}
       {services !== undefined && (
-        <section className={classes.card} aria-label="Watched services" data-stale={stale || undefined}>
+        <section className={`${panel.card} ${classes.card}`} aria-label="Watched services" data-stale={stale || undefined}>
           <header>
             <h2>Watched services</h2>
             <AsOf at={machine.sections_reported_at.services} stale={stale} />
@@ -52,7 +53,7 @@ export function Workloads({ machine }: { machine: Machine }) {
 function WorkloadTable({ machine, workloads }: { machine: string; workloads: Workload[] }) {
   const [open, setOpen] = useState<string | null>(null);
   return (
-    <table className={classes.table}>
+    <table className={panel.rows}>
       <thead>
         <tr>
           <th scope="col">Name</th><th scope="col">Phase</th><th scope="col">Since</th>
@@ -148,7 +149,7 @@ function LastLines({ machine, name }: { machine: string; name: string }) {
 function ServiceTable({ services }: { services: Service[] }) {
   if (services.length === 0) return <Empty title="Nothing is watched">The machine’s file names no services.</Empty>;
   return (
-    <table className={classes.table}>
+    <table className={panel.rows}>
       <thead>
         <tr><th scope="col">Name</th><th scope="col">Kind</th><th scope="col">State</th><th scope="col">Since</th></tr>
       </thead>

@@ -2,6 +2,7 @@
 import type { ReactNode } from 'react';
 import type { Machine, ReportedState } from '@/api/types';
 import { compass, formatBytes, formatNumber, words } from '@/kit/format';
+import panel from '@/kit/panel.module.css';
 import { Age, AsOf, Moment, type AsOfProps } from '@/kit/times';
 import classes from './facts.module.css';
 
@@ -21,7 +22,7 @@ interface CardProps {
 function Card({ title, children, facts, asOf }: CardProps) {
   const known = (facts ?? []).filter((each): each is [string, ReactNode] => each !== null);
   return (
-    <section className={classes.card} aria-label={title} data-stale={asOf?.stale || undefined}>
+    <section className={panel.card} aria-label={title} data-stale={asOf?.stale || undefined}>
       <header>
         <h2>{title}</h2>
         {asOf !== undefined && <AsOf {...asOf} />}
