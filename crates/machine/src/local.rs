@@ -24,6 +24,8 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use muster_model::gate::GateReport;
+use muster_model::safety::SafetyReport;
 use muster_model::service::Services;
 use muster_model::state::Operation;
 use serde::{Deserialize, Serialize};
@@ -79,6 +81,12 @@ pub struct Standing {
     pub operation: Option<Operation>,
     /// Whether what must outlive the power, such as a latch, is on disk.
     pub kept: bool,
+    /// How its safety is set up; nothing before that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub safety: Option<Arc<SafetyReport>>,
+    /// What its gate did not let through; nothing where there is nothing to move.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<Arc<GateReport>>,
 }
 
 /// What was wrong with a request.
@@ -315,6 +323,8 @@ fn standing(door: &Door) -> Standing {
         machine: door.name.clone(),
         operation: shown.operation.clone(),
         kept: shown.kept,
+        safety: shown.safety.clone(),
+        gate: shown.gate.clone(),
     }
 }
 

@@ -110,6 +110,8 @@ pub enum Source {
     Watch,
     /// How safety is set up.
     SafetySetup,
+    /// What the gate did not let through.
+    Gate,
     /// The simulation.
     Simulation,
 }
@@ -319,6 +321,7 @@ impl Source {
             Self::Workloads => "workloads",
             Self::Watch => "watch",
             Self::SafetySetup => "safety-setup",
+            Self::Gate => "gate",
             Self::Simulation => "simulation",
         }
     }
@@ -358,7 +361,8 @@ pub fn sections_of(patch: &StatePatch) -> Vec<Section> {
         identity: Identity, hardware: Hardware, network: Network, platform: Platform, deployment: Deployment,
         operation: Operation, resources: Resources, power: Power, thermal: Thermal, location: Location,
         devices: Devices, nodes: Nodes, health: Health, desired: Desired,
-        calibration: Calibration, workloads: Workloads, services: Services, safety: Safety, simulation: Simulation,
+        calibration: Calibration, workloads: Workloads, services: Services, safety: Safety, gate: Gate,
+        simulation: Simulation,
     }
     sections
 }
@@ -391,6 +395,7 @@ pub fn put(patch: &mut StatePatch, section: Section) {
         Section::Workloads(value) => patch.workloads = Some(value),
         Section::Services(value) => patch.services = Some(value),
         Section::Safety(value) => patch.safety = Some(value),
+        Section::Gate(value) => patch.gate = Some(value),
         Section::Simulation(value) => patch.simulation = Some(value),
     }
 }

@@ -12,6 +12,7 @@ pub mod desired;
 pub mod devices;
 pub mod entry;
 pub mod filter;
+pub mod gate;
 pub mod ids;
 pub mod safety;
 pub mod service;

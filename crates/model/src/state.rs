@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::calibration::CalibrationReport;
 use crate::desired::DesiredReport;
 use crate::devices::Devices;
+use crate::gate::GateReport;
 use crate::safety::SafetyReport;
 use crate::service::Services;
 use crate::simulation::Simulation;
@@ -142,6 +143,8 @@ sections! {
     services: Services,
     /// How its safety is set up.
     safety: SafetyReport,
+    /// What the gate before its actuators did not let through.
+    gate: GateReport,
     /// The simulation that it lives in. A machine without this is real.
     simulation: Simulation,
 }

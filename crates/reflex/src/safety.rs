@@ -9,6 +9,7 @@
 
 mod causes;
 pub mod config;
+pub mod decisions;
 mod gate;
 mod interface;
 mod motion;

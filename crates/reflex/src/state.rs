@@ -15,6 +15,7 @@ use muster_model::ReportedState;
 use muster_model::calibration::CalibrationReport;
 use muster_model::desired::DesiredReport;
 use muster_model::devices::Devices;
+use muster_model::gate::GateReport;
 use muster_model::safety::SafetyReport;
 use muster_model::service::Services;
 use muster_model::simulation::Simulation;
@@ -134,6 +135,7 @@ section_kinds! {
     Workloads, workloads: WorkloadsReport, Lifetime::Told, #[doc = "What it runs for people."];
     Services, services: Services, Lifetime::Told, #[doc = "What it watches."];
     Safety, safety: SafetyReport, Lifetime::Told, #[doc = "How its safety is set up."];
+    Gate, gate: GateReport, Lifetime::Told, #[doc = "What the gate did not let through."];
     Simulation, simulation: Simulation, Lifetime::Told, #[doc = "The simulation that it lives in."];
 }
 
@@ -161,6 +163,7 @@ impl SectionKind {
             | Self::Workloads
             | Self::Services
             | Self::Safety
+            | Self::Gate
             | Self::Simulation => false,
         }
     }
@@ -168,7 +171,9 @@ impl SectionKind {
     /// Whether it holds figures that never quite stand still.
     const fn is_measured(self) -> bool {
         match self {
-            Self::Resources | Self::Power | Self::Thermal | Self::Location | Self::Workloads => true,
+            Self::Resources | Self::Power | Self::Thermal | Self::Location | Self::Workloads | Self::Gate => {
+                true
+            }
             Self::Identity
             | Self::Hardware
             | Self::Network

@@ -41,6 +41,11 @@ impl Grants {
             memory: lock_memory(),
         }
     }
+
+    /// The priority of the thread, where it was granted.
+    pub fn priority(&self) -> Option<u8> {
+        self.scheduling.is_ok().then_some(PRIORITY)
+    }
 }
 
 impl fmt::Display for Grants {

@@ -725,6 +725,29 @@ export interface components {
             /** @description When this holds: `link_lost`, `too_hot` … */
             when: string;
         };
+        /** @description Where a machine may be, in short: the machine's own file has the corners. */
+        FenceReport: {
+            /**
+             * Format: int32
+             * @description How many areas it stays inside of.
+             */
+            areas: number;
+            /**
+             * Format: double
+             * @description How fast it surely slows down, in m/s²: it stops early enough to stay inside.
+             */
+            decelerates_m_per_s2: number;
+            /**
+             * Format: int32
+             * @description How many it stays out of.
+             */
+            keep_out: number;
+            /**
+             * Format: double
+             * @description How far off its position may be, in metres.
+             */
+            margin_m: number;
+        };
         /** @description The fleet in figures. */
         FleetSummary: {
             /** @description The moment this speaks of. */
@@ -772,6 +795,42 @@ export interface components {
              * @description How many machines there are.
              */
             total: number;
+        };
+        /** @description Commands for one actuator, in one name, that were not let through for one reason. */
+        GateDecision: {
+            /** @description The actuator. */
+            actuator: string;
+            /**
+             * Format: double
+             * @description What was asked for last, in the unit of the actuator; absent where that was no number.
+             */
+            asked?: number;
+            /** @description In whose name it was asked. */
+            authority: components["schemas"]["Authority"];
+            /** @description When it was the first time, by the machine's clock. */
+            first_at: components["schemas"]["Timestamp"];
+            /** @description When it was the last time, by the machine's clock. */
+            last_at: components["schemas"]["Timestamp"];
+            /**
+             * Format: double
+             * @description What of it was let through; absent where it was refused.
+             */
+            passed?: number;
+            /**
+             * @description Why not, or why not all of it: `standing`, `not_the_holder`, `replayed`, `expired`, `too_far_ahead`, `not_a_number`;
+             *     `above_limit` and `limited` were let through, within the limits.
+             */
+            reason: string;
+            /**
+             * Format: int64
+             * @description How often, since the machine's safety node was started.
+             */
+            times: number;
+        };
+        /** @description What the gate did not let through as it was asked for, the newest first. A machine without actuators has no such section. */
+        GateReport: {
+            /** @description At most [`DECISIONS_MAX`]. */
+            decisions: components["schemas"]["GateDecision"][];
         };
         /** @description A command for one machine. Stop has a path of its own. */
         GiveCommand: {
@@ -1264,6 +1323,8 @@ export interface components {
             desired?: components["schemas"]["DesiredReport"];
             /** @description What is connected to it. */
             devices?: components["schemas"]["Devices"];
+            /** @description What the gate before its actuators did not let through. */
+            gate?: components["schemas"]["GateReport"];
             /** @description What it is made of. Fixed until reboot. */
             hardware?: components["schemas"]["Hardware"];
             /** @description What is wrong with it. */
@@ -1329,10 +1390,17 @@ export interface components {
         SafetyReport: {
             /** @description How it starts when nobody knows how it ended: the same words. */
             after_power_cut: string;
+            /**
+             * Format: double
+             * @description Below this its battery is low, in percent; absent where no row asks for that.
+             */
+            battery_low_percent?: number;
             /** @description Whether emergency stop buttons are wired to it. */
             estop_circuit: boolean;
             /** @description The failsafe table. */
             failsafe: components["schemas"]["FailsafeRow"][];
+            /** @description Where it may be, in short; absent where it may be anywhere. */
+            fence?: components["schemas"]["FenceReport"];
             /**
              * Format: double
              * @description What of its limits is left while it is limited: 0 to 1.
@@ -1356,6 +1424,16 @@ export interface components {
             stop_within_ms: number;
             /** @description Whether a contact at its case is. */
             tamper_circuit: boolean;
+            /**
+             * @description What the computer granted to the thread of its safety loop; absent where the loop has none of its own, because nothing
+             *     real moves.
+             */
+            thread?: components["schemas"]["ThreadGrants"];
+            /**
+             * Format: double
+             * @description Above this it is too hot, in degrees Celsius; absent where no row asks for that.
+             */
+            too_hot_celsius?: number;
         };
         /** @description When the machine last reported each section, in server time; absent for those that it does not report. */
         SectionTimes: {
@@ -1379,6 +1457,11 @@ export interface components {
              * @default null
              */
             devices: components["schemas"]["Timestamp"];
+            /**
+             * @description What the gate before its actuators did not let through.
+             * @default null
+             */
+            gate: components["schemas"]["Timestamp"];
             /**
              * @description What it is made of. Fixed until reboot.
              * @default null
@@ -1668,6 +1751,20 @@ export interface components {
             celsius: number;
             /** @description What the zone measures: `cpu-thermal`, `x86_pkg_temp` … */
             name: string;
+        };
+        /** @description What a computer granted to the thread of the safety loop. What was refused is no reason not to run, and is told. */
+        ThreadGrants: {
+            /** @description Whether the memory of the runtime stays where it is. */
+            memory_locked: boolean;
+            /** @description Why it does not. */
+            memory_refused?: string;
+            /**
+             * Format: int32
+             * @description Its priority among real-time threads (`SCHED_FIFO`), before all ordinary ones; absent where that was refused.
+             */
+            priority?: number;
+            /** @description Why it has none. */
+            priority_refused?: string;
         };
         /** @description How many events happened, over time: what the scrubber shows. */
         Timeline: {

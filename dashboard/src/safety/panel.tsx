@@ -9,7 +9,7 @@ import panel from '@/kit/panel.module.css';
 import { SeverityMark } from '@/kit/status';
 import { Age, AsOf, Moment } from '@/kit/times';
 import { useMoment } from '@/time/use-moment';
-import { cause, inWords, nextSteps, setup } from './words';
+import { cause, decided, grants, inWords, nextSteps, setup } from './words';
 import classes from './safety.module.css';
 
 const TONES: Partial<Record<string, 'good' | 'warn' | 'bad'>> = {
@@ -27,9 +27,12 @@ export function SafetyPanel({ machine }: { machine: Machine }) {
       <div className={classes.columns}>
         <Standing machine={machine} stale={stale} />
         {safety === undefined ? <p className="muted">How its safety is set up is not known: its runtime does not say so.</p> : <SetUp machine={machine} />}
-        <Events id={machine.summary.id} />
-        <Commands id={machine.summary.id} />
+        <div>
+          <Events id={machine.summary.id} />
+          <Commands id={machine.summary.id} />
+        </div>
       </div>
+      <Gate machine={machine} stale={stale} />
       {operation === undefined && <p className="sr-only">Its safety region is not known.</p>}
     </section>
   );
@@ -67,21 +70,69 @@ function Standing({ machine, stale }: { machine: Machine; stale: boolean }) {
 function SetUp({ machine }: { machine: Machine }) {
   const { safety } = machine.reported;
   if (safety === undefined) return null;
+  const loop = grants(safety);
+  return (
+    <>
+      <div>
+        <h3>Failsafes</h3>
+        {safety.failsafe.length === 0 ? <p className="muted">None is configured.</p> : (
+          <ul className={classes.rows}>
+            {safety.failsafe.map((row) => {
+              const { when, after, what, until } = inWords(row, safety);
+              return <li key={row.when + row.after_ms}>When <strong>{when}</strong>: {after} {what}, {until}.</li>;
+            })}
+          </ul>
+        )}
+        <h3>Its safety loop</h3>
+        {loop.length === 0 ? <p className="muted">It takes its turns among the runtime’s other work: nothing real moves.</p> : (
+          <ul className={classes.grants}>
+            {loop.map(({ name, granted, detail }) => (
+              <li key={name} data-granted={granted}>
+                {granted ? <OkIcon /> : <AttentionIcon />}<span>{name}: <strong>{granted ? 'granted' : 'refused'}</strong>, {detail}</span>
+              </li>
+            ))}
+          </ul>
+        )}
+      </div>
+      <div>
+        <h3>Set up</h3>
+        <dl className={classes.facts}>
+          {setup(safety).map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{value}</dd></div>)}
+        </dl>
+      </div>
+    </>
+  );
+}
+
+/** What the gate did not let through as it was asked for. Only machines with actuators have one. */
+function Gate({ machine, stale }: { machine: Machine; stale: boolean }) {
+  const { gate } = machine.reported;
+  if (gate === undefined) return null;
   return (
     <div>
-      <h3>Failsafes</h3>
-      {safety.failsafe.length === 0 ? <p className="muted">None is configured.</p> : (
-        <ul className={classes.rows}>
-          {safety.failsafe.map((row) => {
-            const { when, after, what, until } = inWords(row);
-            return <li key={row.when + row.after_ms}>When <strong>{when}</strong>: {after} {what}, {until}.</li>;
-          })}
-        </ul>
+      <h3>Commands the gate held back <AsOf at={machine.sections_reported_at.gate} stale={stale} /></h3>
+      {gate.decisions.length === 0 ? <p className="muted">None so far: whatever was asked of its actuators passed.</p> : (
+        <div className={panel.scroll}>
+          <table className={panel.table}>
+            <thead><tr><th>Actuator</th><th>Asked</th><th>By</th><th>Why</th><th>How often</th><th>Last</th></tr></thead>
+            <tbody>
+              {gate.decisions.map((row) => {
+                const { what, who, why, times } = decided(row);
+                return (
+                  <tr key={row.actuator + row.authority + row.reason}>
+                    <td className="mono">{row.actuator}</td>
+                    <td>{what}</td>
+                    <td>{who}</td>
+                    <td>{why}</td>
+                    <td>{times}</td>
+                    <td><Age at={row.last_at} ago /></td>
+                  </tr>
+                );
+              })}
+            </tbody>
+          </table>
+        </div>
       )}
-      <h3>Set up</h3>
-      <dl className={classes.facts}>
-        {setup(safety).map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{value}</dd></div>)}
-      </dl>
     </div>
   );
 }
@@ -94,7 +145,7 @@ function Events({ id }: { id: string }) {
     refetchInterval: at === null ? 3_000 : false,
   });
   return (
-    <div>
+    <>
       <h3>Recent safety events</h3>
       {query.isPending && <p className="muted">Loading …</p>}
       {query.isError && <p role="alert">They could not be loaded: {query.error.message}</p>}
@@ -108,7 +159,7 @@ function Events({ id }: { id: string }) {
           </li>
         ))}
       </ul>
-    </div>
+    </>
   );
 }
 
@@ -120,7 +171,7 @@ function Commands({ id }: { id: string }) {
   if (past) return null;
   const items = query.data?.items.slice(0, EVENTS_SHOWN) ?? [];
   return (
-    <div>
+    <>
       <h3>Commands of people</h3>
       {query.isError && <p role="alert">They could not be loaded: {query.error.message}</p>}
       {query.data !== undefined && items.length === 0 && <p className="muted">None was given yet.</p>}
@@ -133,6 +184,6 @@ function Commands({ id }: { id: string }) {
           </li>
         ))}
       </ul>
-    </div>
+    </>
   );
 }

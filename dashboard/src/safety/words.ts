@@ -1,10 +1,11 @@
 /** How a machine's safety is said in words: why it stands, what comes next, its failsafe table, its limits. */
 import type { Machine } from '@/api/types';
-import { words } from '@/kit/format';
+import { plural, words } from '@/kit/format';
 
 export type Operation = NonNullable<Machine['reported']['operation']>;
 export type SafetySetup = NonNullable<Machine['reported']['safety']>;
 export type FailsafeRow = SafetySetup['failsafe'][number];
+export type GateDecision = NonNullable<Machine['reported']['gate']>['decisions'][number];
 
 const CAUSES: Partial<Record<string, string>> = {
   estop: 'the emergency stop is pressed or its circuit is broken',
@@ -58,9 +59,17 @@ export function formatSpan(ms: number): string {
 
 export interface RowWords { when: string; after: string; what: string; until: string }
 
-export function inWords(row: FailsafeRow): RowWords {
+/** A condition with the threshold from which on it holds, where it has one. */
+function condition(word: string, { battery_low_percent: low, too_hot_celsius: hot }: SafetySetup): string {
+  const said = CONDITIONS[word] ?? words(word);
+  if (word === 'battery_low' && low !== undefined) return `${said} (below ${low} %)`;
+  if (word === 'too_hot' && hot !== undefined) return `${said} (above ${hot} °C)`;
+  return said;
+}
+
+export function inWords(row: FailsafeRow, report: SafetySetup): RowWords {
   return {
-    when: CONDITIONS[row.when] ?? words(row.when),
+    when: condition(row.when, report),
     after: row.after_ms === 0 ? 'at once' : `after ${formatSpan(row.after_ms)}`,
     what: ACTIONS[row.action] ?? words(row.action),
     until: CLEARS[row.clears] ?? words(row.clears),
@@ -87,7 +96,60 @@ export function nextSteps({ safety, held_by: causes = [] }: Operation): string[]
   return [];
 }
 
+function fence({ areas, keep_out: out, decelerates_m_per_s2: brakes }: NonNullable<SafetySetup['fence']>): string {
+  const keptOut = out > 0 ? `, kept out of ${out}` : '';
+  return `${plural(areas, 'area')}${keptOut}; it brakes in time, with ${brakes} m/s²`;
+}
+
 const STARTS: Partial<Record<string, string>> = { explicit: 'waits to be resumed at the machine', automatic: 'may move by itself' };
+
+const REASONS: Partial<Record<string, string>> = {
+  standing: 'the machine stands',
+  not_the_holder: 'somebody else moves the machine, or nobody claimed it',
+  replayed: 'it, or a later one, was there before',
+  expired: 'its time was over',
+  too_far_ahead: 'it wanted to hold for longer than any command may',
+  not_a_number: 'it is no number',
+  above_limit: 'the actuator may not do more',
+  limited: 'the machine’s limits are tightened',
+};
+
+const NAMES: Partial<Record<string, string>> = {
+  service: 'who services the machine',
+  local_manual: 'somebody at the machine',
+  teleop: 'a remote operator',
+  mission: 'the mission',
+  none: 'nobody',
+};
+
+export interface DecisionWords { what: string; who: string; why: string; times: string }
+
+/** A decision of the gate: what was asked for and what became of it, in whose name, why. */
+export function decided(row: GateDecision): DecisionWords {
+  const asked = row.asked === undefined ? 'no number' : String(Number(row.asked.toPrecision(4)));
+  return {
+    what: row.passed === undefined ? `${asked} refused` : `${asked} cut to ${Number(row.passed.toPrecision(4))}`,
+    who: NAMES[row.authority] ?? words(row.authority),
+    why: REASONS[row.reason] ?? words(row.reason),
+    times: row.times === 1 ? 'once' : `${row.times.toLocaleString('en')} times`,
+  };
+}
+
+export interface Grant { name: string; granted: boolean; detail: string }
+
+/** What the computer gave the thread of the safety loop; nothing where it has none of its own. */
+export function grants(report: SafetySetup): Grant[] {
+  const thread = report.thread;
+  if (thread === undefined) return [];
+  return [
+    {
+      name: 'Before all other programs',
+      granted: thread.priority !== undefined,
+      detail: thread.priority === undefined ? thread.priority_refused ?? 'refused' : `real-time priority ${thread.priority}`,
+    },
+    { name: 'Memory that stays in place', granted: thread.memory_locked, detail: thread.memory_locked ? 'locked' : thread.memory_refused ?? 'refused' },
+  ];
+}
 
 /** What its safety is made of: name and value. */
 export function setup(report: SafetySetup): [string, string][] {
@@ -98,6 +160,7 @@ export function setup(report: SafetySetup): [string, string][] {
     ['Comes to rest within', formatSpan(report.stop_within_ms)],
     ['Motion', report.measures_motion ? 'measured' : 'not measured'],
     ['Circuits', circuits.length === 0 ? 'none' : circuits.join(', ')],
+    ...(report.fence === undefined ? [] : [['Fence', fence(report.fence)] as [string, string]]),
     ['Emergency stop', ACTIONS[report.on_estop] ?? words(report.on_estop)],
     ['After a start', STARTS[report.start] ?? words(report.start)],
     ['After a power cut', STARTS[report.after_power_cut] ?? words(report.after_power_cut)],

@@ -124,6 +124,9 @@ fn show(press: Option<Press>, flags: &Flags, all: &[Standing]) -> ExitCode {
         Output::Text => {
             for standing in all {
                 println!("{}: {}", standing.machine, words(standing));
+                if press.is_none() {
+                    details(standing).iter().for_each(|line| println!("  {line}"));
+                }
             }
         }
     }
@@ -144,6 +147,28 @@ fn is_so(press: Option<Press>, standing: &Standing) -> bool {
         Press::Reset => !matches!(operation.safety, Safety::EstopLatched | Safety::FaultLatched),
         Press::Resume => moves,
     }
+}
+
+/// What its loop was granted, and what its gate did not let through.
+fn details(standing: &Standing) -> Vec<String> {
+    let thread = standing.safety.as_ref().and_then(|safety| safety.thread.as_ref());
+    let why = |why: &Option<String>| why.clone().unwrap_or_default();
+    let grants = thread.map(|thread| {
+        let place = match thread.priority {
+            Some(priority) => format!("real-time priority {priority}"),
+            None => format!("no real-time priority ({})", why(&thread.priority_refused)),
+        };
+        let memory = if thread.memory_locked {
+            "memory locked".to_owned()
+        } else {
+            format!("memory not locked ({})", why(&thread.memory_refused))
+        };
+        format!("safety loop: {place}, {memory}")
+    });
+    let decisions = standing.gate.iter().flat_map(|gate| &gate.decisions);
+    let refused =
+        decisions.map(|decision| format!("gate: {}, last at {}", decision.words(), decision.last_at));
+    grants.into_iter().chain(refused).collect()
 }
 
 fn words(standing: &Standing) -> String {

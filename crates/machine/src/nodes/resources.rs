@@ -208,6 +208,7 @@ impl Reader {
                 | SectionKind::Workloads
                 | SectionKind::Services
                 | SectionKind::Safety
+                | SectionKind::Gate
                 | SectionKind::Simulation => {}
             }
         }

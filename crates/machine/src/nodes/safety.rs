@@ -24,12 +24,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use muster_model::MachineId;
+use muster_model::gate::GateReport;
+use muster_model::safety::SafetyReport;
 use muster_model::state::Operation;
 use muster_model::vocabulary::{Mission, Mode, Safety as Region};
+use muster_model::{MachineId, Timestamp};
 use muster_protocol::link::Command;
 use muster_reflex::calibration::Calibrations;
 use muster_reflex::link::LinkState;
+use muster_reflex::safety::decisions::Decisions;
 use muster_reflex::safety::{Asks, Condition, Config, Kept, Measured, Verdict};
 use muster_reflex::state::Section;
 use tokio::sync::watch;
@@ -51,6 +54,8 @@ const DEADLINE: Duration = Duration::from_secs(5);
 const LAST_WRITE: Duration = Duration::from_millis(500);
 /// The loop hears from its node at least so often, also when there is nothing to say.
 const HEARTBEAT_MS: u64 = 1_000;
+/// What the gate did not let through is said at most so often.
+const GATE_EVERY_MS: u64 = 1_000;
 /// For so long the loop believes that its node is well, and feeds the watchdog.
 const ALIVE_FOR: Duration = Duration::from_secs(5);
 
@@ -107,10 +112,9 @@ async fn run(context: NodeContext, setup: Arc<Setup>) -> Result<(), NodeError> {
         region: None,
         shown: (Asks::default(), u64::MAX),
         writing: None,
+        set_up: None,
+        gate: Gate::new(&config),
     };
-    let setup_section = section(Section::Safety(Some(Arc::new(report::report(&config)))));
-    node.context
-        .publish(Payload::Sections(Source::SafetySetup, setup_section));
     // Until the link says how it stands there is none, and the time it may be away begins.
     node.tell(Condition::LinkLost, true);
     for heard in node.conditions.at_first() {
@@ -140,6 +144,30 @@ struct Node<'a> {
     shown: (Asks, u64),
     /// What is on its way to the disk.
     writing: Option<Writing<'a>>,
+    /// How safety is set up, once that was said.
+    set_up: Option<Arc<SafetyReport>>,
+    gate: Gate,
+}
+
+/// What the gate did not let through.
+struct Gate {
+    decisions: Decisions,
+    /// Whether there is something that was not said.
+    is_news: bool,
+    due_ms: u64,
+    said: Option<Arc<GateReport>>,
+}
+
+impl Gate {
+    /// Where there is something to move, it is said also that nothing was refused yet.
+    fn new(config: &Config) -> Self {
+        Self {
+            decisions: Decisions::default(),
+            is_news: config.actuators().next().is_some(),
+            due_ms: 0,
+            said: None,
+        }
+    }
 }
 
 impl<'a> Node<'a> {
@@ -153,6 +181,8 @@ impl<'a> Node<'a> {
             for turned in came.drain(..) {
                 self.take(&turned);
             }
+            self.tell_set_up(&works);
+            self.tell_gate();
             self.show();
             self.complain();
             self.tell_steps(&mut works);
@@ -180,6 +210,12 @@ impl<'a> Node<'a> {
     fn take(&mut self, turned: &Turned) {
         let verdict = &turned.verdict;
         self.control.answer(turned);
+        let at = Timestamp::from_millis(self.context.clock().wall_ms());
+        let is_news = self
+            .gate
+            .decisions
+            .look(at, &self.config, &turned.sample, verdict);
+        self.gate.is_news |= is_news;
         self.say(verdict);
         self.keep(verdict);
         self.shown = (turned.sample.asks, verdict.keep.number);
@@ -189,7 +225,38 @@ impl<'a> Node<'a> {
     fn show(&self) {
         let (heard, wanted) = self.shown;
         let kept = self.told.sample.kept >= wanted;
-        self.setup.parts.panel.show(self.said.as_ref(), heard, kept);
+        let (safety, gate) = (self.set_up.as_ref(), self.gate.said.as_ref());
+        self.setup
+            .parts
+            .panel
+            .show(self.said.as_ref(), safety, gate, heard, kept);
+    }
+
+    /// Says how safety is set up, as soon as it is known what its loop was granted.
+    fn tell_set_up(&mut self, works: &Works) {
+        if self.set_up.is_some() {
+            return;
+        }
+        let Ok(grants) = works.grants() else { return };
+        let report = Arc::new(report::report(&self.config, &self.setup.parts.options, grants));
+        self.set_up = Some(report.clone());
+        let patch = section(Section::Safety(Some(report)));
+        self.context
+            .publish(Payload::Sections(Source::SafetySetup, patch));
+    }
+
+    /// Says what the gate did not let through, now and then: whoever commands sets no pace for what is told.
+    fn tell_gate(&mut self) {
+        let now_ms = self.context.clock().mono_ms();
+        if !self.gate.is_news || now_ms < self.gate.due_ms {
+            return;
+        }
+        self.gate.is_news = false;
+        self.gate.due_ms = now_ms + GATE_EVERY_MS;
+        let report = Arc::new(report::gate_report(&self.gate.decisions, &self.setup.actuators));
+        self.gate.said = Some(report.clone());
+        let patch = section(Section::Gate(Some(report)));
+        self.context.publish(Payload::Sections(Source::Gate, patch));
     }
 
     /// An output that cannot be set is said by the node: the loop does not wait for a log.

@@ -177,6 +177,71 @@ async fn it_is_driven_through_the_gate_and_no_other_way() {
 }
 
 #[tokio::test]
+async fn what_its_loop_was_granted_and_what_its_gate_refused_is_said() {
+    /// Many for a person, few for a machine.
+    const REFUSED: u64 = 60;
+    on_a_desk(|desk| async move {
+        desk.until_it_is(Safety::ProtectiveStop).await;
+        for _ in 0..REFUSED {
+            let refused = desk.drive(1.5).await.unwrap_err().to_string();
+            assert!(refused.ends_with("standing"), "{refused}");
+        }
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let standing = loop {
+            let standing = safety(desk.data(), None, None).await.unwrap();
+            let gate = standing.gate.clone().expect("it has an actuator");
+            if gate.decisions.iter().map(|row| row.times).sum::<u64>() == REFUSED {
+                break standing;
+            }
+            assert!(Instant::now() < deadline, "{gate:?}");
+        };
+        let gate = standing.gate.unwrap();
+        let [row] = &gate.decisions[..] else {
+            panic!("they are one row: {gate:?}")
+        };
+        assert_eq!((row.actuator.as_str(), row.reason.as_str()), ("turn", "standing"));
+        assert_eq!(
+            (row.authority, row.asked, row.passed),
+            (Authority::LocalManual, Some(1.5), None)
+        );
+        assert!(row.first_at <= row.last_at);
+
+        let thread = standing
+            .safety
+            .unwrap()
+            .thread
+            .clone()
+            .expect("its loop has a thread");
+        assert_eq!(
+            thread.priority.is_some(),
+            thread.priority_refused.is_none(),
+            "{thread:?}"
+        );
+        assert_eq!(
+            thread.memory_locked,
+            thread.memory_refused.is_none(),
+            "{thread:?}"
+        );
+
+        // More than it may is cut, which is said as well, and in front.
+        desk.go().await;
+        desk.claim(60_000).await;
+        loop {
+            // What is not measured for a moment stands for that moment.
+            let _ = desk.drive(-50.0).await;
+            let gate = safety(desk.data(), None, None).await.unwrap().gate.unwrap();
+            let cut = gate.decisions.iter().find(|row| row.reason == "above_limit");
+            if let Some(cut) = cut {
+                assert_eq!((cut.asked, cut.passed), (Some(-50.0), Some(-2.0)));
+                break;
+            }
+            assert!(Instant::now() < deadline, "{gate:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_button_takes_the_power_and_latches() {
     on_a_desk(|desk| async move {
         desk.until_it_is(Safety::ProtectiveStop).await;

@@ -1,5 +1,6 @@
 //! The safety region: what it does step by step, everything it can do, and what it must not do whatever happens.
 
+mod decisions;
 mod examples;
 mod model;
 mod planted;

@@ -1,6 +1,7 @@
 //! Whether a section differs enough from what was told to be worth telling.
 
 use muster_model::ReportedState;
+use muster_model::gate::{DECISIONS_MAX, GateDecision, GateReport};
 use muster_model::state::{Location, Power, Resources, Thermal};
 use muster_model::workload::report::WorkloadsReport;
 use serde::{Deserialize, Serialize};
@@ -84,6 +85,7 @@ pub(super) fn judge(
         SectionKind::Services => compare!(services, |_, _| News::Pressing),
         SectionKind::Workloads => compare!(workloads, |told, read| workloads(bands, told, read)),
         SectionKind::Safety => compare!(safety, |_, _| News::Pressing),
+        SectionKind::Gate => compare!(gate, gate),
         SectionKind::Simulation => compare!(simulation, |_, _| News::Pressing),
         SectionKind::Resources => compare!(resources, |told, read| resources(bands, told, read)),
         SectionKind::Power => compare!(power, |told, read| power(bands, told, read)),
@@ -117,6 +119,21 @@ fn workloads(bands: &Deadbands, told: &WorkloadsReport, read: &WorkloadsReport) 
         cpu || memory
     });
     when(news)
+}
+
+/// That the gate says no for another reason is worth telling at once, as long as there is room for it; that it says it again, when
+/// the figures are told. So a flood of commands is a number that grows.
+fn gate(told: &GateReport, read: &GateReport) -> News {
+    let is_like = |a: &GateDecision, b: &GateDecision| {
+        (&a.actuator, a.authority, &a.reason) == (&b.actuator, b.authority, &b.reason)
+    };
+    let is_told = |new: &GateDecision| told.decisions.iter().any(|old| is_like(old, new));
+    let has_room = told.decisions.len() < DECISIONS_MAX;
+    if has_room && !read.decisions.iter().all(is_told) {
+        News::Pressing
+    } else {
+        News::Some
+    }
 }
 
 fn moved(told: f64, read: f64, band: f64) -> bool {

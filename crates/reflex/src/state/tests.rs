@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use muster_model::Timestamp;
+use muster_model::gate::{DECISIONS_MAX, GateDecision, GateReport};
 use muster_model::state::{HealthReport, Power, Thermal};
-use muster_model::vocabulary::Health;
+use muster_model::vocabulary::{Authority, Health};
 use proptest::prelude::*;
 
 use super::{Aggregator, Options, Section, SectionKind};
@@ -65,6 +67,54 @@ fn small_movements_are_no_news_and_large_ones_wait_for_their_turn() {
         None,
         "back to what was told: nothing to tell"
     );
+}
+
+fn gate(decisions: &[(&str, u64)]) -> Section {
+    let decisions = decisions.iter().map(|(reason, times)| GateDecision {
+        actuator: "wheel".to_owned(),
+        authority: Authority::LocalManual,
+        reason: (*reason).to_owned(),
+        asked: Some(1.0),
+        passed: None,
+        times: *times,
+        first_at: Timestamp::from_millis(0),
+        last_at: Timestamp::from_millis(*times as i64),
+    });
+    Section::Gate(Some(Arc::new(GateReport {
+        decisions: decisions.collect(),
+    })))
+}
+
+#[test]
+fn a_flood_of_refused_commands_is_told_with_the_figures_and_a_new_reason_at_once() {
+    let mut aggregator = connected();
+    aggregator.observe(0, gate(&[("standing", 1)]));
+    assert!(aggregator.step(500).is_some());
+    let told = (1_000..31_000)
+        .filter(|now_ms| {
+            aggregator.observe(*now_ms, gate(&[("standing", *now_ms)]));
+            aggregator.step(*now_ms).is_some()
+        })
+        .count();
+    assert_eq!(told, 1, "of thirty thousand");
+    aggregator.observe(32_000, gate(&[("expired", 1), ("standing", 31_000)]));
+    assert!(aggregator.step(32_500).is_some(), "long before its turn");
+}
+
+#[test]
+fn reasons_that_take_turns_are_no_news_once_the_table_is_full() {
+    let reasons: Vec<String> = (0..20).map(|number| format!("reason_{number}")).collect();
+    let some = |from: usize| {
+        let rows: Vec<_> = (from..from + DECISIONS_MAX)
+            .map(|number| (reasons[number].as_str(), 1))
+            .collect();
+        gate(&rows)
+    };
+    let mut aggregator = connected();
+    aggregator.observe(0, some(0));
+    assert!(aggregator.step(500).is_some());
+    aggregator.observe(1_000, some(8));
+    assert_eq!(aggregator.next_step_at(), Some(30_500), "with the figures");
 }
 
 #[test]

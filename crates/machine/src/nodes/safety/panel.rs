@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use std::time::Duration;
 
+use muster_model::gate::GateReport;
+use muster_model::safety::SafetyReport;
 use muster_model::state::Operation;
 use muster_model::vocabulary::Authority;
 use muster_reflex::safety::Asks;
@@ -80,6 +82,10 @@ pub struct Pressed {
 pub struct Shown {
     /// Its regions; nothing before it knows itself.
     pub operation: Option<Operation>,
+    /// How its safety is set up; nothing before that is known.
+    pub safety: Option<Arc<SafetyReport>>,
+    /// What its gate did not let through; nothing where there is nothing to move.
+    pub gate: Option<Arc<GateReport>>,
     /// Whether what must outlive the power is on disk.
     pub kept: bool,
     /// What had been pressed when this was decided.
@@ -159,9 +165,18 @@ impl Panel {
     }
 
     /// Shows people beside the machine how it stands, and what of their presses is in that.
-    pub(super) fn show(&self, operation: Option<&Operation>, heard: Asks, kept: bool) {
+    pub(super) fn show(
+        &self,
+        operation: Option<&Operation>,
+        safety: Option<&Arc<SafetyReport>>,
+        gate: Option<&Arc<GateReport>>,
+        heard: Asks,
+        kept: bool,
+    ) {
         let shown = Shown {
             operation: operation.cloned(),
+            safety: safety.cloned(),
+            gate: gate.cloned(),
             kept,
             heard,
         };

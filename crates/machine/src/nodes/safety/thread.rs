@@ -4,8 +4,8 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdStream;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -52,6 +52,8 @@ struct Shared {
     news: StdStream,
     turns: AtomicU64,
     stop: AtomicBool,
+    /// What the computer granted to the thread, once it has asked.
+    grants: OnceLock<Grants>,
 }
 
 impl Loop {
@@ -70,6 +72,7 @@ impl Loop {
             news: far,
             turns: AtomicU64::new(0),
             stop: AtomicBool::new(false),
+            grants: OnceLock::new(),
         });
         let wakers = turns.wakers().map_err(refused("what wakes the loop"))?;
         let (told, hears) = triple_buffer::triple_buffer(&Told::default());
@@ -89,6 +92,7 @@ impl Loop {
             .spawn(move || {
                 let grants = Grants::ask();
                 tracing::info!(%grants, "the safety loop has a thread of its own");
+                let _ = works.shared.grants.set(grants);
                 touch_stack();
                 works.run(&wakers);
             })
@@ -155,6 +159,11 @@ impl Loop {
         }
         self.take(came);
         Ok(())
+    }
+
+    /// What the computer granted to its thread; nothing before the thread has asked.
+    pub(super) fn grants(&self) -> Option<&Grants> {
+        self.shared.grants.get()
     }
 
     /// The steps that were taken, for whoever records.

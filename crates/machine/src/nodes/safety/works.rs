@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use muster_runtime::Clock;
-use muster_runtime::realtime::boot_time;
+use muster_runtime::realtime::{Grants, boot_time};
 
 use super::Setup;
 use super::steps::Writer;
@@ -43,6 +43,9 @@ pub(super) enum Works {
     /// On a thread.
     Thread(Box<Loop>),
 }
+
+/// The thread of a loop has not asked yet for what it needs.
+pub(super) struct NotAsked;
 
 pub(super) struct Here {
     turns: Turns,
@@ -90,6 +93,14 @@ impl Works {
         match self {
             Self::Here(here) => &mut here.steps,
             Self::Thread(thread) => thread.steps(),
+        }
+    }
+
+    /// What the computer granted to its thread: nothing where there is none, and an error where it has not asked yet.
+    pub(super) fn grants(&self) -> Result<Option<&Grants>, NotAsked> {
+        match self {
+            Self::Here(_) => Ok(None),
+            Self::Thread(thread) => thread.grants().map(Some).ok_or(NotAsked),
         }
     }
 

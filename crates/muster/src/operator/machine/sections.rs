@@ -1,5 +1,6 @@
 //! Everything that is known of one machine, in sections. A section that the machine never reported is left out.
 
+use muster_model::safety::ThreadGrants;
 use muster_protocol::api::Machine;
 
 use crate::operator::session::Session;
@@ -220,6 +221,13 @@ fn safety(machine: &Machine, page: &mut Page) {
             );
             page.fact("failsafe", text);
         }
+        if let Some(thread) = &safety.thread {
+            grants(thread, page);
+        }
+    }
+    for decision in machine.reported.gate.iter().flat_map(|gate| &gate.decisions) {
+        let since = age(decision.last_at, machine.at);
+        page.fact("gate", format!("{}, {since} ago", decision.words()));
     }
     if let Some(simulation) = &machine.reported.simulation {
         let standing: Vec<&str> = simulation
@@ -235,6 +243,20 @@ fn safety(machine: &Machine, page: &mut Page) {
                 standing.join(", ")
             },
         );
+    }
+}
+
+/// What the computer granted to the thread of the safety loop.
+fn grants(thread: &ThreadGrants, page: &mut Page) {
+    let refused = |why: &Option<String>| format!("! refused: {}", why.as_deref().unwrap_or(UNKNOWN));
+    match thread.priority {
+        Some(priority) => page.fact("real time", format!("granted, priority {priority}")),
+        None => page.painted_fact("real time", refused(&thread.priority_refused), Paint::Bad),
+    }
+    if thread.memory_locked {
+        page.fact("locked memory", "granted");
+    } else {
+        page.painted_fact("locked memory", refused(&thread.memory_refused), Paint::Bad);
     }
 }
 
