@@ -12,7 +12,7 @@ use clap::Args;
 use muster_fleet::{Options, Server};
 use muster_machine::ServerUrl;
 use muster_runtime::{Clock, OnEnd, Shutdown, Tasks};
-use muster_sim::fleet::{FleetOptions, RECORDINGS, check_record};
+use muster_sim::fleet::{FleetOptions, LINK_LOST_AFTER, RECORDINGS, check_record};
 use tokio::process::{Child, Command};
 
 use crate::logging::LogOptions;
@@ -43,6 +43,9 @@ pub(crate) struct DemoOptions {
     /// A simulated machine that records what it does, once for each; none: no machine
     #[arg(long, value_name = "NAME", default_value = RECORDED)]
     record: Vec<String>,
+    /// What moves comes to rest without a link for so many seconds
+    #[arg(long, value_name = "S", default_value_t = LINK_LOST_AFTER.as_secs(), value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    link_lost_after: u64,
     #[command(flatten)]
     log: LogOptions,
 }
@@ -135,6 +138,7 @@ async fn demo(options: DemoOptions, shutdown: Shutdown) -> ExitCode {
             data: options.data.join("sim"),
             start_within: Duration::from_millis(1_500),
             record: options.recorded(),
+            link_lost_after: Duration::from_secs(options.link_lost_after),
         };
         let simulated = muster_sim::fleet::run(fleet, clock, shutdown.clone());
         tasks.spawn("simulated fleet", OnEnd::ShutDown, async move {

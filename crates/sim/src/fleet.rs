@@ -5,6 +5,7 @@
 
 mod cable;
 mod cast;
+mod failsafe;
 mod kept;
 
 #[cfg(test)]
@@ -14,19 +15,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use muster_machine::local::{self, Door};
-use muster_machine::options::SafetyOptions;
 use muster_machine::store::{StoreError, StoreOptions};
 use muster_machine::{Machine, MachineError, MetalSource, Options, ServerUrl, SharedParts, Store, recording};
 use muster_metal::simulated::{SharedMachine, SimulatedMachine, SimulatedOptions};
 use muster_model::Timestamp;
-use muster_reflex::safety::config::{Action, Start};
 use muster_runtime::{Clock, Shutdown, Tasks};
 
 pub use cable::Cable;
 pub use cast::Role;
+pub use failsafe::LINK_LOST_AFTER;
 
-/// Without a link for so long, what moves comes to rest until there is one again.
-const LINK_LOST_AFTER: Duration = Duration::from_secs(120);
 /// How long the machines have to end in order.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
 /// Most machines of a fleet that record.
@@ -51,6 +49,8 @@ pub struct FleetOptions {
     pub start_within: Duration,
     /// Those of them that record what is said on their buses: at most [`RECORDED_MAX`].
     pub record: Vec<String>,
+    /// Without a link for so long, what moves comes to rest: [`LINK_LOST_AFTER`], or to see it sooner.
+    pub link_lost_after: Duration,
 }
 
 /// Why a fleet did not run.
@@ -121,20 +121,6 @@ fn reachable(data: &Path, doors: Vec<Door>, tasks: &Tasks) {
     });
 }
 
-/// Nobody is beside a simulated machine to say go, and many share a processor.
-fn safety() -> SafetyOptions {
-    SafetyOptions {
-        start: Start::Automatic,
-        after_power_cut: Start::Automatic,
-        rules: vec![SafetyOptions::without_link(
-            LINK_LOST_AFTER,
-            Action::ControlledStop,
-        )],
-        late_after: Duration::from_secs(60),
-        ..SafetyOptions::default()
-    }
-}
-
 /// Looks whether those that shall record are in the fleet, and are not too many: each has a thread and files of its own.
 pub fn check_record(seed: u64, machines: usize, record: &[String]) -> Result<(), FleetError> {
     if record.len() > RECORDED_MAX {
@@ -193,7 +179,7 @@ pub async fn run(options: FleetOptions, clock: Clock, shutdown: Shutdown) -> Res
         machine.region = Some(role.site.as_str().to_owned());
         machine.machine_id = Some(role.id);
         machine.start_jitter = options.start_within;
-        machine.safety = safety();
+        machine.safety = failsafe::safety(role.profile, role.site, options.link_lost_after);
         machine.recording = options
             .record
             .contains(&role.name)

@@ -8,6 +8,8 @@ use muster_model::Timestamp;
 use muster_model::vocabulary::UnknownWord;
 use serde::{Deserialize, Serialize};
 
+use super::streets::BLOCK_M;
+
 /// A kind of simulated machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -96,6 +98,14 @@ impl Site {
             latitude + north / METRES_PER_DEGREE,
             longitude + east / (METRES_PER_DEGREE * latitude.to_radians().cos()),
         )
+    }
+
+    /// Latitude and longitude of the corners of what lies within this of its streets, in degrees.
+    pub fn outline_degrees(self, beyond_m: f64) -> [(f64, f64); 4] {
+        let (east, north) = self.blocks();
+        let east = f64::from(east) * BLOCK_M + beyond_m;
+        let north = f64::from(north) * BLOCK_M + beyond_m;
+        [(-east, -north), (east, -north), (east, north), (-east, north)].map(|corner| self.degrees_at(corner))
     }
 
     /// Hour of the day by the sun, 0 to 24.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::random::Random;
 
 /// Between two crossings.
-const BLOCK_M: f64 = 200.0;
+pub(super) const BLOCK_M: f64 = 200.0;
 /// A crossing begins so far before its middle; corners have this radius.
 const CROSSING_M: f64 = 12.0;
 /// Round a corner.

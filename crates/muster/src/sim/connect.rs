@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use muster_machine::ServerUrl;
 use muster_runtime::{Clock, Shutdown};
-use muster_sim::fleet::{FleetOptions, check_record, run as run_fleet};
+use muster_sim::fleet::{FleetOptions, LINK_LOST_AFTER, check_record, run as run_fleet};
 
 use crate::logging::LogOptions;
 use crate::rundown::{EXIT_CONFIGURATION, EXIT_DATA, block_on, fail};
@@ -37,6 +37,9 @@ pub(crate) struct ConnectOptions {
     /// A machine that records what it does, once for each; the others do not
     #[arg(long, value_name = "NAME")]
     record: Vec<String>,
+    /// What moves comes to rest without a link for so many seconds
+    #[arg(long, value_name = "S", default_value_t = LINK_LOST_AFTER.as_secs(), value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    link_lost_after: u64,
     #[command(flatten)]
     log: LogOptions,
 }
@@ -83,6 +86,7 @@ pub(super) fn run(options: ConnectOptions) -> ExitCode {
         data: options.data,
         start_within: Duration::from_secs_f64(options.start_within),
         record: options.record,
+        link_lost_after: Duration::from_secs(options.link_lost_after),
     };
     eprintln!(
         "Running {} simulated machines (seed {}) against {}",

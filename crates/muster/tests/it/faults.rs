@@ -3,6 +3,7 @@
 //! that begin with `figure`.
 
 mod audit;
+mod cable;
 mod clock;
 mod disk;
 mod hardware;

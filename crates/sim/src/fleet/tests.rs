@@ -7,7 +7,7 @@ use muster_machine::recording::folder;
 use muster_machine::replay::{Asked, Node, replay};
 use muster_runtime::{Clock, Shutdown};
 
-use super::{FleetError, FleetOptions, RECORDED_MAX, RECORDINGS, check_record, run};
+use super::{FleetError, FleetOptions, LINK_LOST_AFTER, RECORDED_MAX, RECORDINGS, check_record, run};
 
 /// How long a fleet may take to write the first of a recording.
 const RECORDS_WITHIN: Duration = Duration::from_secs(30);
@@ -72,6 +72,7 @@ async fn the_one_that_is_named_records_and_its_recording_runs_again() {
         data: data.path().to_owned(),
         start_within: Duration::ZERO,
         record: names(&["ada"]),
+        link_lost_after: LINK_LOST_AFTER,
     };
     let shutdown = Shutdown::new();
     let recordings = data.path().join(RECORDINGS);
