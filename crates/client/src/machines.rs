@@ -28,6 +28,8 @@ pub struct MachineQuery {
 pub struct LogQuery {
     /// Lines of this severity or worse.
     pub severity: Option<Severity>,
+    /// Lines of this part alone: `workload.camera`.
+    pub target: Option<String>,
     /// Lines from this moment on.
     pub from: Option<Timestamp>,
     /// Lines before this moment.
@@ -107,6 +109,7 @@ impl Client {
     pub async fn machine_logs(&self, id: MachineId, query: &LogQuery) -> Result<LogPage, ClientError> {
         let parameters = Parameters::default()
             .with("severity", query.severity.as_ref())
+            .with("target", query.target.as_ref())
             .with("from", query.from.as_ref())
             .with("to", query.to.as_ref())
             .with("cursor", query.cursor.as_ref())

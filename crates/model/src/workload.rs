@@ -19,6 +19,8 @@ use crate::vocabulary::words;
 
 pub use check::{WorkloadError, check_all};
 
+/// The section of the desired state that holds workloads by name.
+pub const SECTION: &str = "workloads";
 /// Workloads of one machine, from each of its sources.
 pub const WORKLOADS_MAX: usize = 32;
 /// Longest name of a workload.

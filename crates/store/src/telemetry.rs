@@ -155,6 +155,8 @@ pub struct LogQuery {
     pub to: Timestamp,
     /// How much they must matter.
     pub severity_min: Severity,
+    /// Of which part, named as in the line; all of them if none.
+    pub target: Option<String>,
     /// Only lines before this one: where the page before ended.
     pub before: Option<LogCursor>,
     /// How many, at most.

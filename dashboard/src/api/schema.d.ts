@@ -3094,6 +3094,8 @@ export interface operations {
             query?: {
                 /** @description This severity or worse. */
                 severity?: components["schemas"]["Severity"];
+                /** @description Of this part alone, by its whole name: `workload.camera`. */
+                target?: string;
                 /** @description Written at this moment or later. */
                 from?: string;
                 /** @description Written at this moment or earlier. */

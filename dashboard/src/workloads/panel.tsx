@@ -2,7 +2,7 @@
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { api, document } from '@/api/client';
-import type { LogLine, LogPage, Machine, ReportedState } from '@/api/types';
+import type { LogPage, Machine, ReportedState } from '@/api/types';
 import { Empty, Failure, Loading } from '@/kit/faces';
 import { formatBytes, formatNumber, plural, words } from '@/kit/format';
 import panel from '@/kit/panel.module.css';
@@ -13,9 +13,8 @@ import classes from './workloads.module.css';
 type Workload = NonNullable<ReportedState['workloads']>['workloads'][number];
 type Service = NonNullable<ReportedState['services']>['services'][number];
 
-/** Lines that are shown of one workload, and lines of the machine in which they are looked for. */
+/** Lines that are shown of one workload. */
 const LINES = 12;
-const SEARCHED = 500;
 
 /** Nothing is shown of a machine that runs nothing and watches nothing. */
 export function Workloads({ machine }: { machine: Machine }) {
@@ -129,7 +128,7 @@ function LastLines({ machine, name }: { machine: string; name: string }) {
     queryFn: ({ signal }) =>
       document<LogPage>(
         api.GET('/api/v1/machines/{id}/logs', {
-          params: { path: { id: machine }, query: { to: at === null ? undefined : new Date(at).toISOString(), limit: SEARCHED } },
+          params: { path: { id: machine }, query: { target: `workload.${name}`, to: at === null ? undefined : new Date(at).toISOString(), limit: LINES } },
           signal,
         }),
       ),
@@ -137,8 +136,8 @@ function LastLines({ machine, name }: { machine: string; name: string }) {
   });
   if (query.isPending) return <Loading what="its lines" />;
   if (query.isError) return <Failure error={query.error} what="its lines" retry={() => void query.refetch()} />;
-  const lines = query.data.items.filter((line: LogLine) => line.target === `workload.${name}`).slice(0, LINES).toReversed();
-  if (lines.length === 0) return <p className="muted">None among the machine’s last {SEARCHED} lines.</p>;
+  const lines = query.data.items.toReversed();
+  if (lines.length === 0) return <p className="muted">The server holds none.</p>;
   return (
     <ol className={classes.lines} aria-label={`Last lines of ${name}`}>
       {lines.map((line) => <li key={`${line.at}${line.message}`}><Moment at={line.at} /> {line.message}</li>)}

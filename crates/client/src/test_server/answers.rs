@@ -8,7 +8,7 @@ use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use muster_model::{Filter, MachineId, Presence, Timestamp};
 use muster_protocol::api::{
-    CommandTold, DisplayName, EventPage, GiveCommand, GivenCommand, Labels, LogPage, Machine,
+    CommandTold, DisplayName, EventPage, GiveCommand, GivenCommand, Labels, LogLine, LogPage, Machine,
     MachineCommands, MachinePage, MachineSummary, Problem, Stop, StopRequest, StopTold, StopsIssued,
     Telemetry, Timeline,
 };
@@ -79,7 +79,9 @@ fn one_machine(
         }
         ("GET", ["events"]) => events(fleet, query, Some(id)),
         ("GET", ["logs"]) => {
-            let (items, next_cursor) = page(&fleet.logs, query);
+            let of = |line: &LogLine| query.get("target").is_none_or(|target| line.target == *target);
+            let logs: Vec<_> = fleet.logs.iter().filter(|line| of(line)).cloned().collect();
+            let (items, next_cursor) = page(&logs, query);
             Json(LogPage { items, next_cursor }).into_response()
         }
         ("GET", ["telemetry"]) => Json(Telemetry {

@@ -84,7 +84,7 @@ pub async fn put(
 fn check_meaning(section: &str, content: &serde_json::Value) -> Result<(), ApiError> {
     let wrong = match section {
         muster_model::calibration::SECTION => super::calibration::wrong_in(content),
-        "workloads" => wrong_in_workloads(content),
+        muster_model::workload::SECTION => wrong_in_workloads(content),
         _ => return Ok(()),
     };
     if wrong.is_empty() {

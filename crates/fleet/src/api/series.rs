@@ -107,6 +107,8 @@ pub async fn telemetry(
 pub struct LogParams {
     /// This severity or worse.
     severity: Option<Severity>,
+    /// Of this part alone, by its whole name: `workload.camera`.
+    target: Option<String>,
     /// Written at this moment or later.
     #[param(value_type = Option<String>, format = DateTime)]
     from: Option<Timestamp>,
@@ -151,6 +153,7 @@ pub async fn logs(
         from,
         to,
         severity_min,
+        target: params.target,
         before,
         limit,
     };

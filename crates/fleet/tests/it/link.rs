@@ -68,6 +68,11 @@ async fn what_a_machine_says_is_taken_in_acknowledged_and_shown() {
     let lines = site.get(&format!("{path}/logs")).await;
     assert_eq!(lines["items"][0]["message"], "stuck");
     assert_eq!(lines["items"][0]["fields"]["wheel"], 3);
+    let target = lines["items"][0]["target"].as_str().unwrap();
+    let of_it = site.get(&format!("{path}/logs?target={target}")).await;
+    assert_eq!(of_it["items"], lines["items"]);
+    let of_others = site.get(&format!("{path}/logs?target={target}x")).await;
+    assert_eq!(of_others["items"], json!([]));
     // A heartbeat is answered, and says how far the log is.
     machine.heartbeat().await;
     let answer = hear(&mut machine.socket).await.unwrap();

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use muster_model::DesiredVersion;
 use muster_model::desired::HeldDesired;
-use muster_model::workload::{Workloads, check_all};
+use muster_model::workload::{SECTION, Workloads, check_all};
 
 use crate::message::topics;
 use crate::supervisor::{NodeContext, NodeError, NodeSpec, Wake};
@@ -55,9 +55,6 @@ pub fn spec(setup: Arc<Setup>) -> NodeSpec {
         ..NodeSpec::new("workloads", topics, move |context| run(context, setup.clone()))
     }
 }
-
-/// The section of the desired state that is applied here: workloads by name.
-pub const SECTION: &str = "workloads";
 
 /// The fleet's workloads, and of which version they are; nothing is desired where there is no section.
 fn desired_by_fleet(held: &HeldDesired) -> (Option<DesiredVersion>, Result<Workloads, String>) {

@@ -3,24 +3,21 @@
 //! A change is a change of the desired section `calibration`: see [`super::machine::desired`]. What was decided at the machine stays in force
 //! unless `--overrule` says otherwise.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use muster_client::Precondition;
 use muster_model::calibration::{
     CalibrationSource, DesiredCalibrations, DesiredProfile, DeviceCalibration, Profile, SECTION, check_device,
 };
-use muster_protocol::api::{Desired, DesiredChange};
-use serde_json::Value;
+use muster_protocol::api::Desired;
+use serde_json::{Map, Value};
 
 use super::error::OperatorError;
 use super::find::{Found, find};
-use super::machine::desired::{ChangeOptions, after, read};
+use super::machine::desired::{ChangeOptions, after, edit, read};
 use super::session::Session;
 use super::text::{Cell, Column, Paint, Table, age, clean};
 
-/// How often a change is tried before somebody else's changes win.
-const ATTEMPTS: u32 = 5;
 /// Values that a comparison shows.
 const COMPARED: u32 = 11;
 
@@ -163,7 +160,7 @@ pub(super) async fn run(command: CalibrationCommand, session: &mut Session) -> R
 }
 
 /// A profile from a file, if it is in order.
-fn profile_in(file: &PathBuf) -> Result<Profile, OperatorError> {
+fn profile_in(file: &Path) -> Result<Profile, OperatorError> {
     let hint = "`docs/how-to/calibrate.md` explains profiles";
     let profile: Profile = serde_json::from_value(read(file)?)
         .map_err(|error| usage(format!("it is no profile: {error}"), hint))?;
@@ -291,53 +288,25 @@ async fn set(
     how: &ChangeOptions,
     session: &mut Session,
 ) -> Result<(), OperatorError> {
-    let mut first: Option<Option<DesiredProfile>> = None;
-    for _ in 0..ATTEMPTS {
-        let seen = session.client.desired(found.id).await?;
-        let mut all = profiles(&seen.value)?;
+    let seen = session.client.desired(found.id).await?;
+    let entry = match entry.map(serde_json::to_value).transpose() {
+        Ok(entry) => entry,
+        Err(error) => return Err(usage(error.to_string(), "this is a defect")),
+    };
+    let edited = |before: &Map<String, Value>| {
+        let mut after = before.clone();
         let before = match &entry {
-            Some(entry) => all.0.insert(device.to_owned(), entry.clone()),
-            None => all.0.remove(device),
+            Some(entry) => after.insert(device.to_owned(), entry.clone()),
+            None => after.remove(device),
         };
         if entry.is_none() && before.is_none() {
             let what = format!("nothing is desired of {device:?} of {}", found.title());
             return Err(usage(what, "`muster calibration list` shows what is in force"));
         }
-        if first.as_ref().is_some_and(|first| *first != before) {
-            return Err(OperatorError::Conflict {
-                what: format!(
-                    "somebody else changed what is desired of {device:?} of {} at the same time",
-                    found.title()
-                ),
-            });
-        }
-        first = Some(before);
-        let content: Value =
-            serde_json::to_value(&all).map_err(|error| usage(error.to_string(), "this is a defect"))?;
-        let change = DesiredChange {
-            content,
-            reason: how.reason.clone(),
-        };
-        let condition = seen
-            .etag
-            .as_ref()
-            .map_or(Precondition::None, Precondition::Unchanged);
-        match session
-            .client
-            .put_desired(found.id, SECTION, &change, condition)
-            .await
-        {
-            Ok(now) => return after(found, SECTION, now.value, how, session).await,
-            Err(error) if error.is_conflict() => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Err(OperatorError::Conflict {
-        what: format!(
-            "others changed what is desired of {} each of the {ATTEMPTS} times that it was tried",
-            found.title()
-        ),
-    })
+        Ok(after)
+    };
+    let now = edit(found, SECTION, seen, edited, &how.reason, session).await?;
+    after(found, SECTION, now, how, session).await
 }
 
 async fn rollback(options: RollbackOptions, session: &mut Session) -> Result<(), OperatorError> {
@@ -375,7 +344,7 @@ async fn rollback(options: RollbackOptions, session: &mut Session) -> Result<(),
 
 async fn compare(options: CompareOptions, session: &mut Session) -> Result<(), OperatorError> {
     let device = &options.device.device;
-    let given = options.file.as_ref().map(profile_in).transpose()?;
+    let given = options.file.as_deref().map(profile_in).transpose()?;
     let found = find(session, &options.device.machine, None).await?;
     let before = reported(&found, device, session).await?;
     let other = match given {

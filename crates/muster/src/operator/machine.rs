@@ -2,7 +2,7 @@
 
 mod commands;
 pub(super) mod desired;
-mod logs;
+pub(super) mod logs;
 mod profile;
 mod sections;
 mod telemetry;
@@ -35,7 +35,8 @@ Examples:
     #[command(after_help = "\
 Examples:
   muster machine logs frida --limit 200
-  muster machine logs frida --severity error --from yesterday")]
+  muster machine logs frida --severity error --from yesterday
+  muster machine logs frida --part workload.camera")]
     Logs(logs::LogsOptions),
     /// Show a machine's measurements: the latest, and how they went
     #[command(after_help = "\

@@ -44,6 +44,7 @@ mod session;
 mod status;
 mod stop;
 mod text;
+mod workloads;
 
 #[cfg(test)]
 mod tests;
@@ -83,6 +84,9 @@ pub enum OperatorCommand {
     /// How the devices of a machine are calibrated: show it, desire another profile, go back
     #[command(subcommand)]
     Calibration(calibration::CalibrationCommand),
+    /// What machines run: list it, show it, desire something else, read what it printed
+    #[command(subcommand)]
+    Workloads(workloads::WorkloadsCommand),
     /// Ask machines to stop, and follow them until they stand
     Stop(stop::StopOptions),
     /// Give a machine a command, and wait for its answer
@@ -119,6 +123,7 @@ async fn carry_out(command: OperatorCommand, session: &mut Session) -> Result<()
         OperatorCommand::Machine(command) => machine::run(command, session).await,
         OperatorCommand::Events(options) => events::run(options, session).await,
         OperatorCommand::Calibration(command) => calibration::run(command, session).await,
+        OperatorCommand::Workloads(command) => workloads::run(command, session).await,
         OperatorCommand::Stop(options) => stop::run(options, session).await,
         OperatorCommand::Command(options) => command::run(options, session).await,
         OperatorCommand::Fault(options) => fault::run(options, session).await,

@@ -20,6 +20,7 @@ mod live;
 mod parsing;
 mod shown;
 mod stop;
+mod workloads;
 
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};

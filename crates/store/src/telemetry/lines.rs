@@ -44,6 +44,10 @@ fn place(line: &Numbered) -> LogCursor {
 fn is_wanted(line: &Numbered, query: &LogQuery) -> bool {
     (query.from..=query.to).contains(&line.line.at)
         && line.line.severity >= query.severity_min
+        && query
+            .target
+            .as_ref()
+            .is_none_or(|target| line.line.target == *target)
         && query.before.is_none_or(|before| place(line) < before)
 }
 
@@ -58,7 +62,7 @@ fn from_file(
     let mut statement = connection.prepare_cached(
         "SELECT id, at_ms, severity, target, message, fields FROM log_lines \
          WHERE machine = ?1 AND at_ms >= ?2 AND at_ms <= ?3 AND (at_ms, id) < (?4, ?5) AND id < ?6 \
-         AND severity >= ?7 ORDER BY at_ms DESC, id DESC LIMIT ?8",
+         AND severity >= ?7 AND (?8 IS NULL OR target = ?8) ORDER BY at_ms DESC, id DESC LIMIT ?9",
     )?;
     let (cursor_at, cursor_id) = query
         .before
@@ -71,6 +75,7 @@ fn from_file(
         cursor_id,
         before as i64,
         severity_number(query.severity_min),
+        query.target,
         // One more, to know whether there is more.
         limit as i64 + 1,
     ];

@@ -150,6 +150,7 @@ fn log_query(limit: usize) -> LogQuery {
         from: at(0),
         to: at(10_000_000),
         severity_min: Severity::Debug,
+        target: None,
         before: None,
         limit,
     }
@@ -193,6 +194,27 @@ fn log_lines_come_newest_first_page_by_page() {
     };
     assert_eq!(telemetry.query_logs(machine(1), &errors).unwrap().lines.len(), 10);
     assert!("nonsense".parse::<muster_store::LogCursor>().is_err());
+
+    // Of one part alone, from the file and from memory, page by page as well.
+    let of = |number: i64| LogLine {
+        target: "workload.camera".into(),
+        ..line(number, Severity::Info, &format!("camera {number}"))
+    };
+    telemetry.append_logs(machine(1), vec![of(3), of(4)]);
+    drop(telemetry);
+    let telemetry = open(directory.path(), lazy());
+    telemetry.append_logs(machine(1), vec![of(30)]);
+    let mut of_camera = LogQuery {
+        target: Some("workload.camera".to_owned()),
+        ..log_query(2)
+    };
+    let first = telemetry.query_logs(machine(1), &of_camera).unwrap();
+    of_camera.before = first.next;
+    let second = telemetry.query_logs(machine(1), &of_camera).unwrap();
+    let pages = [first.lines, second.lines].concat();
+    let seen: Vec<_> = pages.iter().map(|line| line.message.as_str()).collect();
+    assert_eq!(seen, ["camera 30", "camera 4", "camera 3"]);
+    assert_eq!(second.next, None);
 }
 
 #[test]

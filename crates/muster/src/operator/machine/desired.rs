@@ -3,8 +3,9 @@
 //! A change is made only to the version that was seen. Where somebody else was faster with another section it is made again on
 //! top of theirs; where it was the same section, it is not.
 
+use std::collections::BTreeMap;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -12,7 +13,7 @@ use muster_client::{Etag, Precondition, Versioned};
 use muster_model::DesiredVersion;
 use muster_model::desired::DesiredStatus;
 use muster_protocol::api::{Desired, DesiredChange, DesiredSection};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::operator::error::OperatorError;
 use crate::operator::find::{Found, find};
@@ -25,7 +26,7 @@ const ATTEMPTS: u32 = 5;
 /// Longest file that is read.
 const FILE_MAX_BYTES: u64 = 1 << 20;
 /// Between two looks at how far a machine is.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+pub(in crate::operator) const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// What a machine should become
 #[derive(Debug, Subcommand)]
@@ -190,12 +191,86 @@ async fn change(
             Err(error) => return Err(error.into()),
         }
     }
-    Err(OperatorError::Conflict {
+    Err(tried_in_vain(found))
+}
+
+fn tried_in_vain(found: &Found) -> OperatorError {
+    OperatorError::Conflict {
         what: format!(
             "others changed what is desired of {} each of the {ATTEMPTS} times that it was tried",
             found.title()
         ),
+    }
+}
+
+/// What is desired of a section that holds something by name; nothing where there is no such section.
+pub(in crate::operator) fn entries(
+    desired: &Desired,
+    section: &str,
+) -> Result<Map<String, Value>, OperatorError> {
+    let Some(section) = section_of(desired, section) else {
+        return Ok(Map::new());
+    };
+    serde_json::from_str(section.content.0.get()).map_err(|error| OperatorError::Usage {
+        what: format!(
+            "what is desired of {:?} is nothing by name: {error}",
+            section.name
+        ),
+        hint: "look at it with `muster machine desired show`".to_owned(),
     })
+}
+
+/// Changes what a section holds by name, beginning with what was seen. `edit` is asked again where somebody else was faster; what it
+/// changes then must be what it changed at first, and everything else stays as the others have it.
+pub(in crate::operator) async fn edit(
+    found: &Found,
+    section: &str,
+    mut seen: Versioned<Desired>,
+    edit: impl Fn(&Map<String, Value>) -> Result<Map<String, Value>, OperatorError>,
+    reason: &str,
+    session: &Session,
+) -> Result<Desired, OperatorError> {
+    let mut first: Option<BTreeMap<String, Option<Value>>> = None;
+    for _ in 0..ATTEMPTS {
+        let before = entries(&seen.value, section)?;
+        let after = edit(&before)?;
+        let overwritten = overwritten(&before, &after);
+        if first.as_ref().is_some_and(|first| *first != overwritten) {
+            let names: Vec<_> = overwritten.keys().map(|name| format!("{name:?}")).collect();
+            return Err(OperatorError::Conflict {
+                what: format!(
+                    "somebody else changed what is desired of {} of {} at the same time",
+                    names.join(", "),
+                    found.title()
+                ),
+            });
+        }
+        first = Some(overwritten);
+        let change = DesiredChange {
+            content: Value::Object(after),
+            reason: reason.to_owned(),
+        };
+        let changed = session
+            .client
+            .put_desired(found.id, section, &change, condition(&seen))
+            .await;
+        match changed {
+            Ok(now) => return Ok(now.value),
+            Err(error) if error.is_conflict() => {}
+            Err(error) => return Err(error.into()),
+        }
+        seen = session.client.desired(found.id).await?;
+    }
+    Err(tried_in_vain(found))
+}
+
+/// What stood under each name that a change touches.
+fn overwritten(before: &Map<String, Value>, after: &Map<String, Value>) -> BTreeMap<String, Option<Value>> {
+    let names = before.keys().chain(after.keys());
+    let touched = names.filter(|name| before.get(*name) != after.get(*name));
+    touched
+        .map(|name| (name.clone(), before.get(name).cloned()))
+        .collect()
 }
 
 /// Waits, if that is wished, and says how it stands.
@@ -242,7 +317,7 @@ fn is_so(desired: &Desired, section: &str) -> bool {
     }
 }
 
-fn section_of<'a>(desired: &'a Desired, name: &str) -> Option<&'a DesiredSection> {
+pub(in crate::operator) fn section_of<'a>(desired: &'a Desired, name: &str) -> Option<&'a DesiredSection> {
     desired.sections.iter().find(|section| section.name == name)
 }
 
@@ -307,11 +382,20 @@ pub(super) fn sign(status: DesiredStatus) -> (&'static str, Paint) {
 }
 
 /// A document from a file, or from standard input. JSON is YAML, too.
-pub(in crate::operator) fn read(file: &PathBuf) -> Result<Value, OperatorError> {
-    let unreadable = |why: String| OperatorError::Usage {
+pub(in crate::operator) fn read(file: &Path) -> Result<Value, OperatorError> {
+    yaml_serde::from_str(&read_text(file)?).map_err(|error| unreadable(file, &error.to_string()))
+}
+
+/// Why a file is not accepted.
+pub(in crate::operator) fn unreadable(file: &Path, why: &str) -> OperatorError {
+    OperatorError::Usage {
         what: format!("{}: {why}", file.display()),
         hint: "a file with one JSON or YAML document is accepted, or - for standard input".to_owned(),
-    };
+    }
+}
+
+/// The text of a file, or what comes over standard input, up to a bound.
+pub(in crate::operator) fn read_text(file: &Path) -> Result<String, OperatorError> {
     let mut text = String::new();
     let read = if file.as_os_str() == "-" {
         std::io::stdin()
@@ -320,9 +404,10 @@ pub(in crate::operator) fn read(file: &PathBuf) -> Result<Value, OperatorError> 
     } else {
         std::fs::File::open(file).and_then(|file| file.take(FILE_MAX_BYTES + 1).read_to_string(&mut text))
     };
-    let length = read.map_err(|error| unreadable(error.to_string()))?;
+    let length = read.map_err(|error| unreadable(file, &error.to_string()))?;
     if length as u64 > FILE_MAX_BYTES {
-        return Err(unreadable(format!("it is longer than {FILE_MAX_BYTES} bytes")));
+        let why = format!("it is longer than {FILE_MAX_BYTES} bytes");
+        return Err(unreadable(file, &why));
     }
-    yaml_serde::from_str(&text).map_err(|error| unreadable(error.to_string()))
+    Ok(text)
 }

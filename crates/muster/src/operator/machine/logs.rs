@@ -20,6 +20,10 @@ pub struct LogsOptions {
     #[arg(long, short, value_name = "SEVERITY")]
     pub severity: Option<Severity>,
 
+    /// Lines of this part alone, by its whole name: workload.camera
+    #[arg(long, value_name = "PART")]
+    pub part: Option<String>,
+
     /// Lines from this moment on: 14:03, `yesterday 14:03`, `10m ago`, `2026-11-21 14:03`, RFC 3339
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub from: Option<String>,
@@ -33,9 +37,13 @@ pub struct LogsOptions {
     pub limit: u32,
 }
 
-pub(super) async fn run(options: LogsOptions, session: &mut Session) -> Result<(), OperatorError> {
+pub(in crate::operator) async fn run(
+    options: LogsOptions,
+    session: &mut Session,
+) -> Result<(), OperatorError> {
     let query = LogQuery {
         severity: options.severity,
+        target: options.part,
         from: session.moment(options.from.as_deref())?,
         to: session.moment(options.to.as_deref())?,
         ..LogQuery::default()

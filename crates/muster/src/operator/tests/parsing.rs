@@ -96,6 +96,11 @@ fn help_shows_examples_and_exit_codes() {
         &["machine", "telemetry"],
         &["machine", "label"],
         &["machine", "rename"],
+        &["workloads", "list"],
+        &["workloads", "show"],
+        &["workloads", "set"],
+        &["workloads", "remove"],
+        &["workloads", "logs"],
     ] {
         assert!(help(path).contains("Examples:"), "{path:?}");
     }
