@@ -1,5 +1,6 @@
 //! The command line of a machine, for `muster-machine` and for the executable that holds everything.
 
+mod beside;
 mod calibration;
 mod config;
 mod devices;
@@ -178,16 +179,11 @@ pub fn main_with_args(args: impl IntoIterator<Item = impl Into<OsString> + Clone
     };
     match result {
         Ok(code) => code,
-        Err(error) => {
-            eprintln!("muster-machine: {} [{}]", chain(&error), error.code());
-            ExitCode::from(error.exit_code())
-        }
+        Err(error) => beside::complain(
+            error.exit_code(),
+            &format!("{} [{}]", chain(&error), error.code()),
+        ),
     }
-}
-
-fn complain(code: u8, what: &str) -> ExitCode {
-    eprintln!("muster-machine: {what}");
-    ExitCode::from(code)
 }
 
 fn run_command(flags: Flags) -> Result<(), MachineError> {

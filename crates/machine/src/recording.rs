@@ -7,7 +7,6 @@
 pub mod cut;
 pub mod folder;
 pub mod form;
-pub mod names;
 pub mod reader;
 pub mod recorder;
 pub mod segment;
@@ -44,6 +43,8 @@ pub struct Options {
     pub reserve_bytes: u64,
     /// A disk that failed is tried again after this.
     pub retry_after: Duration,
+    /// Bytes a second at most when one is brought to the server; zero: as many as go.
+    pub upload_bytes_per_s: u64,
     /// Topics that are recorded …
     pub include: Vec<TopicPattern>,
     /// … but for these.
@@ -64,6 +65,7 @@ impl Options {
             kept_max: 16,
             reserve_bytes: 256 << 20,
             retry_after: Duration::from_secs(10),
+            upload_bytes_per_s: 1 << 20,
             include: Vec::new(),
             exclude: Vec::new(),
         }

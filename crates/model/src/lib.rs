@@ -14,6 +14,7 @@ pub mod entry;
 pub mod filter;
 pub mod gate;
 pub mod ids;
+pub mod recording;
 pub mod safety;
 pub mod service;
 pub mod simulation;

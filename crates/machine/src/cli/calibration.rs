@@ -7,8 +7,9 @@ use clap::{Args, Subcommand};
 use http::Method;
 use muster_model::calibration::{CalibrationReport, Profile};
 
+use super::beside::{Failed, Place, Refused, carry_out, print_json};
 use crate::local::calibration::{Came, Kept, PATH, Wish};
-use crate::local::client::{Ask, LocalError, ask, escaped};
+use crate::local::client::escaped;
 
 /// Longest file that is read.
 const FILE_MAX_BYTES: u64 = 1 << 20;
@@ -96,54 +97,24 @@ pub(super) enum CalibrationCommand {
 /// Which machine.
 #[derive(Debug, Args)]
 pub(super) struct Which {
-    /// The machine's data directory
-    #[arg(
-        long,
-        value_name = "DIR",
-        default_value = "/var/lib/muster-machine",
-        env = "MUSTER__DATA"
-    )]
-    data: PathBuf,
-    /// Which machine, where several run there (a simulated fleet)
-    #[arg(long, value_name = "NAME")]
-    machine: Option<String>,
+    #[command(flatten)]
+    place: Place,
     /// Write JSON, for programs
     #[arg(long)]
     json: bool,
 }
 
-/// Why a command came to nothing: the exit code, and words.
-struct Failed(u8, String);
-
-impl From<LocalError> for Failed {
-    fn from(error: LocalError) -> Self {
-        match error {
-            LocalError::NotRunning { .. } => Self(69, format!("{error} [MST-M011]")),
-            LocalError::Unreachable(_) => Self(71, format!("{error} [MST-M011]")),
-            LocalError::Refused(_) => Self(1, format!("{error} [MST-M020]")),
-        }
-    }
-}
+/// A profile, a device or a version that is not accepted.
+const REFUSED: Refused = Refused {
+    code: 1,
+    error: "MST-M020",
+};
 
 pub(super) fn run(command: CalibrationCommand) -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let result = match runtime {
-        Ok(runtime) => runtime.block_on(carry_out(command)),
-        Err(error) => Err(Failed(
-            71,
-            format!("the operating system refused a runtime: {error} [MST-M008]"),
-        )),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Failed(code, what)) => {
-            eprintln!("muster-machine: {what}");
-            ExitCode::from(code)
-        }
-    }
+    carry_out(async { done(command).await.map(|()| ExitCode::SUCCESS) })
 }
 
-async fn carry_out(command: CalibrationCommand) -> Result<(), Failed> {
+async fn done(command: CalibrationCommand) -> Result<(), Failed> {
     match command {
         CalibrationCommand::List { machine } => list(&machine).await,
         CalibrationCommand::Show { device, machine } => show(&kept(&machine, &device).await?, machine.json),
@@ -211,14 +182,9 @@ async fn asked<T: serde::de::DeserializeOwned>(
     body: Option<&Wish>,
 ) -> Result<T, Failed> {
     let body = body.map(serde_json::to_string).transpose();
-    let body = body.map_err(|error| Failed(70, error.to_string()))?;
-    let asked = Ask {
-        method,
-        path,
-        machine: which.machine.as_deref(),
-        body,
-    };
-    Ok(ask(&which.data, asked).await?)
+    let body = body.map_err(|error| Failed::new(70, error.to_string()))?;
+    let asked = which.place.ask(method, path, body).await;
+    asked.map_err(|error| Failed::asking(&error, REFUSED))
 }
 
 async fn kept(which: &Which, device: &str) -> Result<Kept, Failed> {
@@ -311,7 +277,7 @@ async fn check(file: &Path, device: Option<&str>, which: &Which) -> Result<(), F
         }
         None => drop(profile.compile(None).map_err(|refusals| {
             let lines: Vec<String> = refusals.iter().map(|refusal| format!("\n  {refusal}")).collect();
-            Failed(
+            Failed::new(
                 64,
                 format!("{} is not accepted:{} [MST-M020]", file.display(), lines.concat()),
             )
@@ -325,7 +291,7 @@ fn compare(kept: &Kept, one: u32, other: u32) -> Result<(), Failed> {
     let profile = |version: u32| match kept.record.version(version) {
         Some(found) => Ok(Some(&found.profile)),
         None if version == 0 => Ok(None),
-        None => Err(Failed(
+        None => Err(Failed::new(
             1,
             format!("there is no version {version} of {} [MST-M020]", kept.device),
         )),
@@ -353,7 +319,7 @@ fn compare(kept: &Kept, one: u32, other: u32) -> Result<(), Failed> {
         match (out(one_profile), out(other_profile)) {
             (Some(a), Some(b)) => println!("{value:>14.4} {a:>14.4} {b:>14.4} {:>14.4}", b - a),
             _ => {
-                return Err(Failed(
+                return Err(Failed::new(
                     1,
                     "what has several axes is not compared here [MST-M020]".to_owned(),
                 ));
@@ -372,7 +338,7 @@ fn named(version: u32) -> String {
 
 /// A profile from a file. JSON is YAML, too.
 fn read(file: &Path) -> Result<Profile, Failed> {
-    let refused = |why: String| Failed(64, format!("{}: {why} [MST-M020]", file.display()));
+    let refused = |why: String| Failed::new(64, format!("{}: {why} [MST-M020]", file.display()));
     let length = std::fs::metadata(file)
         .map_err(|error| refused(error.to_string()))?
         .len();
@@ -383,10 +349,4 @@ fn read(file: &Path) -> Result<Profile, Failed> {
     // By way of JSON: the stages are written in YAML as they are there.
     let value: serde_json::Value = yaml_serde::from_str(&text).map_err(|error| refused(error.to_string()))?;
     serde_json::from_value(value).map_err(|error| refused(error.to_string()))
-}
-
-fn print_json(value: &impl serde::Serialize) -> Result<(), Failed> {
-    let text = serde_json::to_string_pretty(value).map_err(|error| Failed(70, error.to_string()))?;
-    println!("{text}");
-    Ok(())
 }

@@ -7,8 +7,8 @@ use clap::Args;
 use http::Method;
 use muster_model::vocabulary::Authority;
 
-use super::panel::{Output, Place, complain, refused, runtime};
-use crate::local::client::{Ask, LocalError, ask};
+use super::beside::{Output, Place, carry_out, complain, print_json};
+use crate::local::client::LocalError;
 use crate::local::devices::{Claim, Connected, Drive, Holder, Let};
 
 /// A command holds for so long; it is said again in half of that.
@@ -51,40 +51,19 @@ pub(super) struct DriveFlags {
 }
 
 pub(super) fn show(flags: &Flags) -> ExitCode {
-    let runtime = match runtime() {
-        Ok(runtime) => runtime,
-        Err(code) => return code,
+    let (method, path) = match (&flags.open, &flags.close) {
+        (Some(name), _) => (Method::POST, format!("/v1/contacts/{name}/open")),
+        (None, Some(name)) => (Method::POST, format!("/v1/contacts/{name}/close")),
+        (None, None) => (Method::GET, "/v1/devices".to_owned()),
     };
-    let contact = match (&flags.open, &flags.close) {
-        (Some(name), _) => Some(format!("/v1/contacts/{name}/open")),
-        (None, Some(name)) => Some(format!("/v1/contacts/{name}/close")),
-        (None, None) => None,
-    };
-    let (method, path) = match &contact {
-        Some(path) => (Method::POST, path.as_str()),
-        None => (Method::GET, "/v1/devices"),
-    };
-    let asked = runtime.block_on(ask::<Connected>(
-        &flags.place.data,
-        Ask {
-            method: &method,
-            path,
-            machine: flags.place.machine.as_deref(),
-            body: None,
-        },
-    ));
-    let connected = match asked {
-        Ok(connected) => connected,
-        Err(error) => return refused(&error),
-    };
-    match flags.output {
-        Output::Json => match serde_json::to_string_pretty(&connected) {
-            Ok(text) => println!("{text}"),
-            Err(error) => return complain(70, &error.to_string()),
-        },
-        Output::Text => print!("{}", words(&connected)),
-    }
-    ExitCode::SUCCESS
+    carry_out(async {
+        let connected: Connected = flags.place.ask(&method, &path, None).await?;
+        match flags.output {
+            Output::Json => print_json(&connected)?,
+            Output::Text => print!("{}", words(&connected)),
+        }
+        Ok(ExitCode::SUCCESS)
+    })
 }
 
 /// Everything that is connected, as a person reads it.
@@ -137,11 +116,7 @@ pub(super) fn drive(flags: &DriveFlags) -> ExitCode {
     if !(flags.seconds > 0.0 && flags.seconds <= 3_600.0) {
         return complain(64, "--for: seconds above zero, 3600 at most, are accepted");
     }
-    let runtime = match runtime() {
-        Ok(runtime) => runtime,
-        Err(code) => return code,
-    };
-    let driven = runtime.block_on(async {
+    carry_out(async {
         let stopped = tokio::signal::ctrl_c();
         tokio::pin!(stopped);
         let driven = tokio::select! {
@@ -149,13 +124,10 @@ pub(super) fn drive(flags: &DriveFlags) -> ExitCode {
             // What was said last holds for less than half a second.
             _ = &mut stopped => Ok(()),
         };
-        let released: Result<Holder, _> = call(flags, &Method::DELETE, "/v1/claim", None).await;
-        driven.and(released.map(drop))
-    });
-    match driven {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => refused(&error),
-    }
+        let released: Result<Holder, _> = flags.place.ask(&Method::DELETE, "/v1/claim", None).await;
+        driven.and(released.map(drop))?;
+        Ok(ExitCode::SUCCESS)
+    })
 }
 
 async fn drive_on(flags: &DriveFlags) -> Result<(), LocalError> {
@@ -168,13 +140,8 @@ async fn drive_on(flags: &DriveFlags) -> Result<(), LocalError> {
             authority: Authority::LocalManual,
             for_ms: millis(CLAIMED),
         };
-        let _: Holder = call(
-            flags,
-            &Method::POST,
-            "/v1/claim",
-            serde_json::to_string(&claim).ok(),
-        )
-        .await?;
+        let claim = serde_json::to_string(&claim).ok();
+        let _: Holder = flags.place.ask(&Method::POST, "/v1/claim", claim).await?;
         let left = whole
             .saturating_sub(began.elapsed())
             .max(Duration::from_millis(1));
@@ -183,7 +150,8 @@ async fn drive_on(flags: &DriveFlags) -> Result<(), LocalError> {
             for_ms: millis(HOLDS.min(left)).max(1),
             authority: Authority::LocalManual,
         };
-        let passed: Let = call(flags, &Method::POST, &path, serde_json::to_string(&drive).ok()).await?;
+        let drive = serde_json::to_string(&drive).ok();
+        let passed: Let = flags.place.ask(&Method::POST, &path, drive).await?;
         if !said {
             println!("{}: {}", flags.actuator, passed.value);
             said = true;
@@ -191,22 +159,6 @@ async fn drive_on(flags: &DriveFlags) -> Result<(), LocalError> {
         tokio::time::sleep((HOLDS / 2).min(left)).await;
     }
     Ok(())
-}
-
-async fn call<T: serde::de::DeserializeOwned>(
-    flags: &DriveFlags,
-    method: &Method,
-    path: &str,
-    body: Option<String>,
-) -> Result<T, LocalError> {
-    let machine = flags.place.machine.as_deref();
-    let asked = Ask {
-        method,
-        path,
-        machine,
-        body,
-    };
-    ask(&flags.place.data, asked).await
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -1,6 +1,5 @@
 //! `muster-machine fault`: puts faults into a simulated machine, shows them, takes them out.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -8,7 +7,8 @@ use http::Method;
 use muster_model::simulation::{SimulatedFault, Simulation};
 use muster_protocol::link::FAULT_MAX_S;
 
-use crate::local::client::{Ask, LocalError, ask};
+use super::beside::{Place, carry_out};
+use crate::local::client::LocalError;
 
 /// Which fault, of which machine.
 #[derive(Debug, Args)]
@@ -26,17 +26,8 @@ pub(super) struct Flags {
     /// Take it out; without a KIND all of them
     #[arg(long, conflicts_with = "for_s")]
     clear: bool,
-    /// The machine's data directory
-    #[arg(
-        long,
-        value_name = "DIR",
-        default_value = "/var/lib/muster-machine",
-        env = "MUSTER__DATA"
-    )]
-    data: PathBuf,
-    /// Which machine, where several run there (a simulated fleet)
-    #[arg(long, value_name = "NAME")]
-    machine: Option<String>,
+    #[command(flatten)]
+    place: Place,
 }
 
 /// `30` or `30s`.
@@ -49,25 +40,10 @@ fn seconds(text: &str) -> Result<u32, String> {
 }
 
 pub(super) fn run(flags: &Flags) -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let asked = match runtime {
-        Ok(runtime) => runtime.block_on(asked(flags)),
-        Err(error) => {
-            return complain(
-                71,
-                &format!("the operating system refused a runtime: {error} [MST-M008]"),
-            );
-        }
-    };
-    match asked {
-        Ok(simulation) => {
-            print!("{}", words(&simulation));
-            ExitCode::SUCCESS
-        }
-        Err(error @ LocalError::NotRunning { .. }) => complain(69, &format!("{error} [MST-M011]")),
-        Err(error @ LocalError::Unreachable(_)) => complain(71, &format!("{error} [MST-M011]")),
-        Err(error @ LocalError::Refused(_)) => complain(64, &format!("{error} [MST-M012]")),
-    }
+    carry_out(async {
+        print!("{}", words(&asked(flags).await?));
+        Ok(ExitCode::SUCCESS)
+    })
 }
 
 async fn asked(flags: &Flags) -> Result<Simulation, LocalError> {
@@ -78,13 +54,7 @@ async fn asked(flags: &Flags) -> Result<Simulation, LocalError> {
         (Some(fault), false, None) => (Method::POST, format!("/v1/faults/{fault}")),
         (Some(fault), false, Some(seconds)) => (Method::POST, format!("/v1/faults/{fault}/{seconds}")),
     };
-    let asked = Ask {
-        method: &method,
-        path: &path,
-        machine: flags.machine.as_deref(),
-        body: None,
-    };
-    ask(&flags.data, asked).await
+    flags.place.ask(&method, &path, None).await
 }
 
 fn words(simulation: &Simulation) -> String {
@@ -100,9 +70,4 @@ fn words(simulation: &Simulation) -> String {
         text += &format!("stands: {} ({lasts})\n", standing.fault);
     }
     text
-}
-
-fn complain(code: u8, what: &str) -> ExitCode {
-    eprintln!("muster-machine: {what}");
-    ExitCode::from(code)
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use muster_runtime::errors::chain;
 
-use super::panel::{Output, complain};
+use super::beside::{Output, complain};
 use crate::measure::stop::{MeasureError, Options, Report, run as measure_stop, stay_busy};
 
 /// What is measured.

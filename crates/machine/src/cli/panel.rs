@@ -1,12 +1,12 @@
 //! The commands of whoever stands beside a machine.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use muster_model::vocabulary::Safety;
 
+use super::beside::{Failed, Output, Place, carry_out, print_json};
 use crate::local::Standing;
 use crate::local::client::{LocalError, machines, safety};
 use crate::nodes::safety::Press;
@@ -31,55 +31,11 @@ pub(super) struct Flags {
     output: Output,
 }
 
-/// Where a machine runs.
-#[derive(Debug, Args)]
-pub(super) struct Place {
-    /// The machine's data directory
-    #[arg(
-        long,
-        value_name = "DIR",
-        default_value = "/var/lib/muster-machine",
-        env = "MUSTER__DATA"
-    )]
-    pub(super) data: PathBuf,
-    /// Which machine, where several run there (a simulated fleet)
-    #[arg(long, value_name = "NAME")]
-    pub(super) machine: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum Output {
-    Text,
-    Json,
-}
-
 pub(super) fn run(press: Option<Press>, flags: &Flags) -> ExitCode {
-    let runtime = match runtime() {
-        Ok(runtime) => runtime,
-        Err(code) => return code,
-    };
-    match runtime.block_on(ask_all(press, flags)) {
-        Ok(standing) => show(press, flags, &standing),
-        Err(error) => refused(&error),
-    }
-}
-
-/// What asks; else the code to end with.
-pub(super) fn runtime() -> Result<tokio::runtime::Runtime, ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| {
-        let what = format!("the operating system refused a runtime: {error} [MST-M008]");
-        complain(71, &what)
+    carry_out(async {
+        let standing = ask_all(press, flags).await?;
+        show(press, flags, &standing)
     })
-}
-
-/// Says why a machine was not reached, or refused, with the code for it.
-pub(super) fn refused(error: &LocalError) -> ExitCode {
-    match error {
-        LocalError::NotRunning { .. } => complain(69, &format!("{error} [MST-M011]")),
-        LocalError::Unreachable(_) => complain(71, &format!("{error} [MST-M011]")),
-        LocalError::Refused(_) => complain(64, &format!("{error} [MST-M012]")),
-    }
 }
 
 /// Asks the machines that are meant, a few at a time; in the order in which they are there.
@@ -104,24 +60,11 @@ const fn word(press: Press) -> &'static str {
     }
 }
 
-pub(super) fn complain(code: u8, what: &str) -> ExitCode {
-    eprintln!("muster-machine: {what}");
-    ExitCode::from(code)
-}
-
-fn show(press: Option<Press>, flags: &Flags, all: &[Standing]) -> ExitCode {
-    match flags.output {
-        Output::Json => {
-            let text = match all {
-                [only] if !flags.all => serde_json::to_string_pretty(only),
-                _ => serde_json::to_string_pretty(all),
-            };
-            match text {
-                Ok(text) => println!("{text}"),
-                Err(error) => return complain(70, &error.to_string()),
-            }
-        }
-        Output::Text => {
+fn show(press: Option<Press>, flags: &Flags, all: &[Standing]) -> Result<ExitCode, Failed> {
+    match (flags.output, all) {
+        (Output::Json, [only]) if !flags.all => print_json(only)?,
+        (Output::Json, _) => print_json(all)?,
+        (Output::Text, _) => {
             for standing in all {
                 println!("{}: {}", standing.machine, words(standing));
                 if press.is_none() {
@@ -131,7 +74,7 @@ fn show(press: Option<Press>, flags: &Flags, all: &[Standing]) -> ExitCode {
         }
     }
     let all_so = all.iter().all(|standing| is_so(press, standing));
-    ExitCode::from(u8::from(!all_so))
+    Ok(ExitCode::from(u8::from(!all_so)))
 }
 
 /// Whether a machine stands as it should after this was pressed.

@@ -3,20 +3,20 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use http::Method;
 use muster_model::Timestamp;
+use muster_model::recording::Shown;
 use muster_runtime::Clock;
 use muster_runtime::errors::chain;
 use serde::Serialize;
 
-use super::panel::{complain, refused, runtime};
+use super::beside::{Failed, Output, Place, carry_out, complain};
 use crate::config::{Config, Settings};
 use crate::error::MachineError;
-use crate::local::client::{Ask, ask};
 use crate::local::recordings::Marked;
 use crate::recording::RecordingError;
-use crate::recording::folder::{self, Shown};
+use crate::recording::folder::{self, Entry};
 use crate::recording::reader::{End, Reader};
 
 /// Where the recordings are, and what to do with them.
@@ -71,12 +71,6 @@ enum What {
     },
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Output {
-    Text,
-    Json,
-}
-
 /// What is in a recording.
 #[derive(Debug, Serialize)]
 struct Inside {
@@ -101,8 +95,7 @@ pub(super) fn run(flags: &Flags) -> ExitCode {
     let directory = match directory(flags) {
         Ok(directory) => directory,
         Err(error) => {
-            eprintln!("muster-machine: {} [{}]", chain(&error), error.code());
-            return ExitCode::from(error.exit_code());
+            return not_settled(&error).told();
         }
     };
     let done = match &flags.what {
@@ -117,45 +110,30 @@ pub(super) fn run(flags: &Flags) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error @ (RecordingError::Unknown(_) | RecordingError::Refused(_))) => {
-            eprintln!("muster-machine: {error} [MST-M042]");
-            ExitCode::from(64)
+            complain(64, &format!("{error} [MST-M042]"))
         }
-        Err(error) => {
-            eprintln!("muster-machine: {} [MST-M040]", chain(&error));
-            ExitCode::from(74)
-        }
+        Err(error) => complain(74, &format!("{} [MST-M040]", chain(&error))),
     }
 }
 
 /// Asks the machine that runs: only it knows the minutes that are not over yet.
 fn mark(flags: &Flags, why: &str) -> ExitCode {
-    let data = match settings(flags) {
-        Ok(settings) => settings.data,
-        Err(error) => {
-            return complain(
-                error.exit_code(),
-                &format!("{} [{}]", chain(&error), error.code()),
-            );
-        }
-    };
-    let runtime = match runtime() {
-        Ok(runtime) => runtime,
-        Err(code) => return code,
-    };
-    let body = serde_json::json!({ "why": why }).to_string();
-    let asked = Ask {
-        method: &Method::POST,
-        path: "/v1/recordings/mark",
-        machine: None,
-        body: Some(body),
-    };
-    match runtime.block_on(ask::<Marked>(&data, asked)) {
-        Ok(marked) => {
-            println!("the minutes around {} will be kept", marked.at);
-            ExitCode::SUCCESS
-        }
-        Err(error) => refused(&error),
-    }
+    carry_out(async {
+        let place = Place {
+            data: settings(flags).map_err(|error| not_settled(&error))?.data,
+            machine: None,
+        };
+        let body = serde_json::json!({ "why": why }).to_string();
+        let marked: Marked = place
+            .ask(&Method::POST, "/v1/recordings/mark", Some(body))
+            .await?;
+        println!("the minutes around {} will be kept", marked.at);
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+fn not_settled(error: &MachineError) -> Failed {
+    Failed::new(error.exit_code(), format!("{} [{}]", chain(error), error.code()))
 }
 
 fn directory(flags: &Flags) -> Result<PathBuf, MachineError> {
@@ -174,7 +152,7 @@ fn settings(flags: &Flags) -> Result<Settings, MachineError> {
 }
 
 fn list(directory: &Path, output: Output) -> Result<(), RecordingError> {
-    let all: Vec<Shown> = folder::list(directory)?.iter().map(Shown::from).collect();
+    let all: Vec<Shown> = folder::list(directory)?.iter().map(Entry::shown).collect();
     match output {
         Output::Json => println!("{}", serde_json::to_string_pretty(&all)?),
         Output::Text => {

@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use muster_model::Timestamp;
 use muster_runtime::errors::chain;
 
+use super::beside::{Output, complain, print_json};
 use crate::replay::{Asked, Different, Node, Report, replay};
 
 /// Which recording, and what of it.
@@ -41,12 +42,6 @@ enum Which {
     Telemetry,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Output {
-    Text,
-    Json,
-}
-
 pub(super) fn run(flags: &Flags) -> ExitCode {
     let nodes = flags.node.iter().flat_map(|which| match which {
         Which::All => Node::ALL.to_vec(),
@@ -64,30 +59,21 @@ pub(super) fn run(flags: &Flags) -> ExitCode {
     let report = match replay(&asked) {
         Ok(report) => report,
         Err(error) => {
-            eprintln!(
-                "muster-machine: {}: {} [MST-M040]",
-                flags.file.display(),
-                chain(&error)
-            );
-            return ExitCode::from(65);
+            let what = format!("{}: {} [MST-M040]", flags.file.display(), chain(&error));
+            return complain(65, &what);
         }
     };
     match flags.output {
-        Output::Json => match serde_json::to_string_pretty(&report) {
-            Ok(text) => println!("{text}"),
-            Err(error) => {
-                eprintln!("muster-machine: {error}");
-                return ExitCode::from(70);
+        Output::Json => {
+            if let Err(failed) = print_json(&report) {
+                return failed.told();
             }
-        },
+        }
         Output::Text => show(&report),
     }
     if !report.compared() {
-        eprintln!(
-            "muster-machine: nothing in {} can be compared [MST-M041]",
-            report.file
-        );
-        return ExitCode::from(65);
+        let what = format!("nothing in {} can be compared [MST-M041]", report.file);
+        return complain(65, &what);
     }
     ExitCode::from(u8::from(report.differences > 0))
 }

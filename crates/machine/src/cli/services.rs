@@ -1,13 +1,12 @@
 //! `muster-machine services`: what a machine beside you watches.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use http::Method;
-use muster_model::service::{ServiceState, Services};
+use muster_model::service::{ServiceReport, ServiceState, Services};
 
-use crate::local::client::{Ask, LocalError, ask};
+use super::beside::{Failed, Output, Place, Refused, carry_out, print_json};
 
 #[derive(Debug, Args)]
 #[command(
@@ -15,59 +14,33 @@ use crate::local::client::{Ask, LocalError, ask};
                         71 refused by the operating system."
 )]
 pub(super) struct Flags {
-    /// The machine's data directory
-    #[arg(
-        long,
-        value_name = "DIR",
-        default_value = "/var/lib/muster-machine",
-        env = "MUSTER__DATA"
-    )]
-    data: PathBuf,
+    #[command(flatten)]
+    place: Place,
     /// For people or for programs
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
-enum Output {
-    Text,
-    Json,
-}
+/// Nothing is watched.
+const NOTHING: Refused = Refused {
+    code: 64,
+    error: "MST-M030",
+};
 
 pub(super) fn run(flags: &Flags) -> ExitCode {
-    let services = match asked(flags) {
-        Ok(services) => services,
-        Err(error @ LocalError::NotRunning { .. }) => {
-            return super::complain(69, &format!("{error} [MST-M011]"));
+    carry_out(async {
+        let asked = flags.place.ask(&Method::GET, "/v1/services", None).await;
+        let services: Services = asked.map_err(|error| Failed::asking(&error, NOTHING))?;
+        match flags.output {
+            Output::Text => print!("{}", table(&services)),
+            Output::Json => print_json(&services)?,
         }
-        Err(error @ LocalError::Unreachable(_)) => {
-            return super::complain(71, &format!("{error} [MST-M011]"));
-        }
-        Err(error @ LocalError::Refused(_)) => return super::complain(64, &format!("{error} [MST-M030]")),
-    };
-    match flags.output {
-        Output::Text => print!("{}", table(&services)),
-        Output::Json => match serde_json::to_string_pretty(&services) {
-            Ok(json) => println!("{json}"),
-            Err(error) => return super::complain(70, &error.to_string()),
-        },
-    }
-    let missing = services.services.iter().any(|service| {
-        service.required && !matches!(service.state, ServiceState::Running | ServiceState::Changing)
-    });
-    ExitCode::from(u8::from(missing))
+        Ok(ExitCode::from(u8::from(services.services.iter().any(is_missed))))
+    })
 }
 
-fn asked(flags: &Flags) -> Result<Services, LocalError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| LocalError::Unreachable(error.to_string()))?;
-    let question = Ask {
-        method: &Method::GET,
-        path: "/v1/services",
-        machine: None,
-        body: None,
-    };
-    runtime.block_on(ask(&flags.data, question))
+fn is_missed(service: &ServiceReport) -> bool {
+    service.required && !matches!(service.state, ServiceState::Running | ServiceState::Changing)
 }
 
 fn table(services: &Services) -> String {

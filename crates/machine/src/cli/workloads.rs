@@ -1,15 +1,14 @@
 //! `muster-machine workloads`: what a machine beside you runs.
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use http::Method;
 use muster_model::workload::report::{GrantState, WorkloadPhase, WorkloadReport, WorkloadsReport};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::local::client::{Ask, LocalError, ask};
+use super::beside::{Failed, Output, Place, Refused, carry_out, print_json};
 use crate::nodes::workloads::LogLine;
 
 #[derive(Debug, Subcommand)]
@@ -36,14 +35,8 @@ pub(super) enum Command {
 
 #[derive(Debug, Args)]
 pub(super) struct Where {
-    /// The machine's data directory
-    #[arg(
-        long,
-        value_name = "DIR",
-        default_value = "/var/lib/muster-machine",
-        env = "MUSTER__DATA"
-    )]
-    data: PathBuf,
+    #[command(flatten)]
+    place: Place,
     /// For people or for programs
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -58,25 +51,25 @@ pub(super) struct Which {
     /// The workload's name
     name: String,
     #[command(flatten)]
-    place: Where,
+    from: Where,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
-enum Output {
-    Text,
-    Json,
-}
+/// No such workload.
+const UNKNOWN: Refused = Refused {
+    code: 64,
+    error: "MST-M030",
+};
 
 pub(super) fn run(command: &Command) -> ExitCode {
     match command {
-        Command::List(place) => said(get(place, ""), place, |report: &WorkloadsReport| {
+        Command::List(from) => told(from, &Method::GET, "", |report: &WorkloadsReport| {
             print!("{}", table(report));
             ExitCode::SUCCESS
         }),
         Command::Show(which) => one(which, &Method::GET, ""),
         Command::Logs { which, lines } => {
             let path = format!("/{}/logs/{lines}", which.name);
-            said(get(&which.place, &path), &which.place, |lines: &Vec<LogLine>| {
+            told(&which.from, &Method::GET, &path, |lines: &Vec<LogLine>| {
                 for line in lines {
                     let at = line.at.map_or(String::new(), |at| format!("{at} "));
                     println!("{at}{}", line.message);
@@ -91,56 +84,32 @@ pub(super) fn run(command: &Command) -> ExitCode {
 }
 
 fn one(which: &Which, method: &Method, what: &str) -> ExitCode {
-    let answer = asked(
-        &which.place.data,
-        method,
-        &format!("/v1/workloads/{}{what}", which.name),
-    );
-    said(answer, &which.place, |report: &WorkloadReport| {
+    let path = format!("/{}{what}", which.name);
+    told(&which.from, method, &path, |report: &WorkloadReport| {
         print!("{}", described(report));
         ExitCode::from(u8::from(report.phase == WorkloadPhase::Failed))
     })
 }
 
-fn get<T: DeserializeOwned>(place: &Where, path: &str) -> Result<T, LocalError> {
-    asked(&place.data, &Method::GET, &format!("/v1/workloads{path}"))
-}
-
-fn asked<T: DeserializeOwned>(data: &Path, method: &Method, path: &str) -> Result<T, LocalError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| LocalError::Unreachable(error.to_string()))?;
-    let question = Ask {
-        method,
-        path,
-        machine: None,
-        body: None,
-    };
-    runtime.block_on(ask(data, question))
-}
-
-fn said<T: Serialize>(
-    answer: Result<T, LocalError>,
-    place: &Where,
+/// Asks, and shows the answer: for people with `text`, which says how the command ends.
+fn told<T: Serialize + DeserializeOwned>(
+    from: &Where,
+    method: &Method,
+    path: &str,
     text: impl FnOnce(&T) -> ExitCode,
 ) -> ExitCode {
-    let answer = match answer {
-        Ok(answer) => answer,
-        Err(error @ LocalError::NotRunning { .. }) => {
-            return super::complain(69, &format!("{error} [MST-M011]"));
+    carry_out(async {
+        let path = format!("/v1/workloads{path}");
+        let answer: T = from
+            .place
+            .ask(method, &path, None)
+            .await
+            .map_err(|error| Failed::asking(&error, UNKNOWN))?;
+        match from.output {
+            Output::Text => Ok(text(&answer)),
+            Output::Json => print_json(&answer).map(|()| ExitCode::SUCCESS),
         }
-        Err(error @ LocalError::Unreachable(_)) => {
-            return super::complain(71, &format!("{error} [MST-M011]"));
-        }
-        Err(error @ LocalError::Refused(_)) => return super::complain(64, &format!("{error} [MST-M030]")),
-    };
-    if place.output == Output::Text {
-        return text(&answer);
-    }
-    match serde_json::to_string_pretty(&answer) {
-        Ok(json) => println!("{json}"),
-        Err(error) => return super::complain(70, &error.to_string()),
-    }
-    ExitCode::SUCCESS
+    })
 }
 
 fn table(report: &WorkloadsReport) -> String {

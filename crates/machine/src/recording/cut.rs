@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use muster_model::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::names::{Kind, Name, PART, moment, word};
 use super::reader::Reader;
 use super::segment::{Segment, nanos};
 use super::{About, KEPT, RecordingError};
+use muster_model::recording::name::{Kind, Name, PART, moment, word};
 
 /// What is behind the name of a wish.
 const WISH: &str = ".keep";

@@ -5,12 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use muster_model::Timestamp;
-use serde::{Deserialize, Serialize};
+use muster_model::recording::Shown;
 
-use super::names::{Kind, Name, PART};
 use super::reader::{End, Reader};
 use super::segment::Segment;
 use super::{About, Options, RecordingError};
+use muster_model::recording::name::{Kind, Name, PART};
 
 /// What is behind the name of a file that is being recovered.
 const RECOVERING: &str = ".recovering";
@@ -28,39 +28,10 @@ pub struct Entry {
     pub bytes: u64,
 }
 
-/// A recording as it is shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shown {
-    /// Its file.
-    pub file: String,
-    /// How long it is.
-    pub bytes: u64,
-    /// When its first message was said.
-    pub from: Timestamp,
-    /// When its last was.
-    pub to: Timestamp,
-    /// Why it is kept; nothing while it rolls.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub why: Option<String>,
-    /// Whether a person keeps it.
-    pub pinned: bool,
-}
-
-impl From<&Entry> for Shown {
-    fn from(entry: &Entry) -> Self {
-        let (why, pinned) = match &entry.name.kind {
-            Kind::Rolling => (None, false),
-            Kind::Kept(why) => (Some(why.clone()), false),
-            Kind::Pinned(why) => (Some(why.clone()), true),
-        };
-        Self {
-            file: entry.file.clone(),
-            bytes: entry.bytes,
-            from: entry.name.from,
-            to: entry.name.to,
-            why,
-            pinned,
-        }
+impl Entry {
+    /// As it is shown.
+    pub fn shown(&self) -> Shown {
+        Shown::named(self.name.clone(), self.bytes)
     }
 }
 

@@ -9,13 +9,14 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::time::Duration;
 
 use muster_model::Timestamp;
+use muster_model::recording::name::{Kind, Name, begun};
+use muster_model::recording::{KeptRecording, LISTED_MAX, Recordings, Shown};
 use muster_runtime::Clock;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::cut::{Cut, Wish};
-use super::folder::{self, Recovered, Shown};
-use super::names::{Kind, Name, begun};
+use super::folder::{self, Entry, Recovered};
 use super::segment::Segment;
 use super::{About, Options, RecordingError};
 use crate::message::Message;
@@ -94,6 +95,32 @@ pub enum News {
         /// For this.
         wish: Wish,
     },
+}
+
+impl Status {
+    /// As the machine says it.
+    fn report(&self) -> Recordings {
+        let rolls = |shown: &&Shown| shown.why.is_none();
+        let rolling = || self.files.iter().filter(rolls);
+        let from = rolling().map(|shown| shown.from).chain(self.writing_from).min();
+        let to = rolling().map(|shown| shown.to).max();
+        let span = from.zip(to).map_or(0, |(from, to)| to.millis_since(from).max(0));
+        let kept = || self.files.iter().rev().filter(|shown| shown.why.is_some());
+        Recordings {
+            paused: self.paused.clone(),
+            rolling_s: u64::try_from(span / 1_000).unwrap_or(0),
+            rolling_bytes: rolling().map(|shown| shown.bytes).sum::<u64>() + self.writing_bytes,
+            kept: kept()
+                .take(LISTED_MAX)
+                .map(|shown| KeptRecording {
+                    file: shown.file.clone(),
+                    bytes: shown.bytes,
+                })
+                .collect(),
+            failed: Vec::new(),
+            more: (kept().count().saturating_sub(LISTED_MAX)) as u64,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -192,6 +219,11 @@ impl Recorder {
     /// What number the status has, without looking at all of it.
     pub fn version(&self) -> u64 {
         self.shared.lock().status.version
+    }
+
+    /// What there is, as the machine says it.
+    pub fn report(&self) -> Recordings {
+        self.shared.lock().status.report()
     }
 
     /// What happened since this was asked last.
@@ -330,7 +362,7 @@ impl Work {
     fn list(&mut self) -> Result<(), RecordingError> {
         self.status.files = folder::list(&self.options.directory)?
             .iter()
-            .map(Shown::from)
+            .map(Entry::shown)
             .collect();
         self.tell();
         Ok(())
@@ -463,7 +495,7 @@ impl Work {
     fn make_room(&mut self) -> Result<(), RecordingError> {
         let written = self.segment.as_ref().map_or(0, Segment::bytes);
         let left = folder::make_room(&self.options, self.now(), self.waits_since(), written)?;
-        self.status.files = left.entries.iter().map(Shown::from).collect();
+        self.status.files = left.entries.iter().map(Entry::shown).collect();
         match left.short_of {
             None => Ok(()),
             Some(what) => Err(RecordingError::Refused(what.to_owned())),

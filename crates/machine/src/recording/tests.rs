@@ -14,12 +14,12 @@ use muster_runtime::Clock;
 
 use super::cut::Wish;
 use super::folder::{self, Entry};
-use super::names::{Kind, Name};
 use super::reader::{End, Reader};
 use super::recorder::{Moment, News, Order, Recorder};
 use super::segment::Segment;
 use super::{About, Options, form};
 use crate::message::{Finding, LinkReport, Message, Payload, Source, TrafficReading, Wanted, event};
+use muster_model::recording::name::{Kind, Name};
 
 const START_MS: i64 = 1_795_000_000_000;
 

@@ -1,9 +1,10 @@
 //! What a recording's file name says: what it is, from when to when, and why it is kept.
 //!
 //! `rolling-FROM.mcap.part` is being written, `rolling-FROM-TO.mcap` is done and goes when there is need of room,
-//! `kept-FROM-TO-WHY.mcap` is kept by itself, `pinned-FROM-TO-WHY.mcap` by a person. So a directory is its own index.
+//! `kept-FROM-TO-WHY.mcap` is kept by itself, `pinned-FROM-TO-WHY.mcap` by a person. So a directory is its own index, on the
+//! machine and on the server.
 
-use muster_model::Timestamp;
+use crate::time::Timestamp;
 
 /// What is behind the name of a file that is being written.
 pub const PART: &str = ".mcap.part";
@@ -44,7 +45,8 @@ impl Name {
         }
     }
 
-    /// What a file's name says; nothing if it is none of ours.
+    /// What a file's name says; nothing if it is none of ours. So what has a name is a file in its directory and nowhere else,
+    /// whoever said it.
     pub fn of(file: &str) -> Option<Self> {
         let mut parts = file.strip_suffix(DONE)?.splitn(4, '-');
         let kind = parts.next()?;
@@ -56,7 +58,8 @@ impl Name {
             ("pinned", Some(why)) => Kind::Pinned(why.to_owned()),
             _ => return None,
         };
-        Some(Self { kind, from, to })
+        let name = Self { kind, from, to };
+        (name.file() == file).then_some(name)
     }
 }
 
@@ -105,3 +108,6 @@ fn read(text: &str) -> Option<Timestamp> {
     .parse()
     .ok()
 }
+
+#[cfg(test)]
+mod tests;
