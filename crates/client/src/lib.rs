@@ -15,6 +15,7 @@ mod fleet;
 mod machines;
 mod page;
 mod profile;
+mod recordings;
 mod sse;
 mod stop;
 mod stream;

@@ -1,6 +1,6 @@
 //! The REST API under `/api/v1`, and the document that describes it.
 //!
-//! A folder a resource: [`machines`], [`events`], [`fleet`], [`profile`], [`desired`], [`calibration`], [`series`], [`stop`], [`commands`]. Query strings
+//! A folder a resource: [`machines`], [`events`], [`fleet`], [`profile`], [`desired`], [`calibration`], [`series`], [`stop`], [`commands`], [`recordings`]. Query strings
 //! come through [`params`], errors leave through [`error`], and [`convert`] is the one place where the domain becomes a document.
 
 pub mod calibration;
@@ -15,11 +15,12 @@ pub mod machines;
 pub mod paging;
 pub mod params;
 pub mod profile;
+pub mod recordings;
 pub mod series;
 pub mod stop;
 
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, head};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -51,6 +52,8 @@ pub fn described() -> OpenApiRouter<GatewayState> {
         .routes(routes!(stop::one))
         .routes(routes!(stop::several))
         .routes(routes!(commands::commands, commands::give_command))
+        .routes(routes!(recordings::list))
+        .routes(routes!(recordings::download, recordings::remove))
         .routes(routes!(events::list))
         .routes(routes!(fleet::summary))
         .routes(routes!(fleet::timeline))
@@ -62,6 +65,10 @@ pub fn described() -> OpenApiRouter<GatewayState> {
 pub fn router(state: GatewayState) -> Router {
     let (api, _) = described().split_for_parts();
     api.route(muster_protocol::link::PATH, get(gateway::machine::upgrade))
+        .route(
+            muster_protocol::link::upload::ROUTE,
+            head(gateway::uploads::offset).patch(gateway::uploads::append),
+        )
         .route("/ws", get(live::socket::upgrade))
         .method_not_allowed_fallback(error::method_not_allowed)
         .route("/api", axum::routing::any(error::no_such_path))

@@ -13,11 +13,13 @@ pub mod machine;
 pub mod origin;
 pub mod reading;
 pub mod threads;
+pub mod uploads;
 pub mod wire;
 
 use std::sync::Arc;
 
 use muster_runtime::{Shutdown, Tasks};
+use muster_store::Recordings;
 
 use crate::options::Options;
 use crate::state::Fleet;
@@ -42,6 +44,8 @@ pub struct Gateway {
     pub machines: Counter,
     /// How many live clients are connected.
     pub live_clients: Counter,
+    /// What machines recorded and brought here.
+    pub recordings: Arc<Recordings>,
     /// What is counted for every message.
     pub figures: figures::Figures,
 }

@@ -34,6 +34,8 @@ pub struct Options {
     /// How long a machine may carry out a remote stop, where whoever asks for it does not say: a machine that comes back
     /// later is not told any more.
     pub stop_lifetime_s: u64,
+    /// Most bytes of the recordings that machines brought here. None is removed to make room for another.
+    pub recordings_max_bytes: u64,
     /// How shards behave.
     pub shard: shard::Options,
     /// How the log writes; its failures on demand are for tests.
@@ -90,6 +92,7 @@ impl Options {
             ping_every_ms: 9_000,
             write_within_ms: 60_000,
             stop_lifetime_s: STOP_LIFETIME_DEFAULT_S,
+            recordings_max_bytes: 10_000_000_000,
             shard: shard::Options {
                 dictionaries: vec![DICTIONARY_ID],
                 ..shard::Options::default()

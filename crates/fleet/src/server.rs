@@ -8,8 +8,8 @@ use muster_brain::shard::{Places, Shard};
 use muster_model::{LogPosition, Timestamp};
 use muster_runtime::{Clock, OnEnd, Shutdown, Tasks};
 use muster_store::{
-    DataDirectory, EventLog, LocalBus, LogError, LogOptions, OpenError, SqliteLog, Telemetry,
-    TelemetryOptions,
+    DataDirectory, EventLog, LocalBus, LogError, LogOptions, OpenError, Recordings, RecordingsOptions,
+    SqliteLog, Telemetry, TelemetryOptions,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -32,6 +32,8 @@ use crate::{admin, api, live};
 
 /// How long a stop may take in all before what is left is cut off.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
+/// What recordings leave free on the disk for the log.
+const RECORDINGS_RESERVE_BYTES: u64 = 1_000_000_000;
 /// How long machines wait before they come back after the server said bye, besides their own jitter.
 const COME_BACK_AFTER_MS: u32 = 1_000;
 
@@ -127,9 +129,13 @@ impl Server {
         let recorder = admin::install_recorder();
         let opened = tokio::task::spawn_blocking({
             let (path, log) = (options.data.clone(), options.log.clone());
-            move || open(&path, log, clock)
+            let recordings = RecordingsOptions {
+                bytes_max: options.recordings_max_bytes,
+                reserve_bytes: RECORDINGS_RESERVE_BYTES,
+            };
+            move || open(&path, log, recordings, clock)
         });
-        let (log, telemetry, fold) = opened.await.map_err(|_| ServerError::Runtime)??;
+        let (log, telemetry, recordings, fold) = opened.await.map_err(|_| ServerError::Runtime)??;
         let shared: Arc<dyn EventLog> = Arc::new(log.clone());
         let head = fold.position;
         let checkpoint = shared.load_snapshots(head).map_err(FoldError::from)?.checkpoint;
@@ -208,6 +214,7 @@ impl Server {
             machine_tasks,
             machines: Counter::new("muster_connections"),
             live_clients: Counter::new("muster_live_clients"),
+            recordings: Arc::new(recordings),
             figures,
         });
         let (address, admin_address) = (
@@ -359,14 +366,16 @@ impl Server {
 fn open(
     path: &std::path::Path,
     log: LogOptions,
+    recordings: RecordingsOptions,
     clock: Clock,
-) -> Result<(SqliteLog, Telemetry, Fold), ServerError> {
+) -> Result<(SqliteLog, Telemetry, Recordings, Fold), ServerError> {
     let directory = DataDirectory::open(path)?;
     let log = SqliteLog::open(&directory, log)?;
     let time = Arc::new(move || Timestamp::from_millis(clock.wall_ms()));
     let telemetry = Telemetry::open(&directory, TelemetryOptions::default(), time)?;
+    let recordings = Recordings::open(&directory, recordings)?;
     let fold = Fold::at(&log, log.head())?;
-    Ok((log, telemetry, fold))
+    Ok((log, telemetry, recordings, fold))
 }
 
 fn bind(address: SocketAddr) -> Result<TcpListeners, ServerError> {

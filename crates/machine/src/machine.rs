@@ -32,7 +32,7 @@ use crate::nodes::safety::{LoopClock, Panel};
 use crate::nodes::workloads::{self, Desk};
 use crate::nodes::{
     calibration, desired, devices, faults, foxglove, health, logs, recorder, resources, safety, state,
-    telemetry, uplink, watch as services_watch,
+    telemetry, uplink, uploads, watch as services_watch,
 };
 use crate::options::{Options, SafetyOptions};
 use crate::store::{Store, StoreError, StoreOptions};
@@ -373,8 +373,20 @@ impl Prepared {
         placement: Placement,
         dial: D,
     ) -> Result<(Supervisor, Bus), MachineError> {
+        let dial = Arc::new(dial);
+        let uploads = self.recorder.as_ref().map(|recorder| {
+            uploads::spec(Arc::new(uploads::Setup {
+                dial: dial.clone(),
+                server: options.server.clone(),
+                connect_timeout: options.connect_timeout,
+                machine_id: self.machine_id,
+                directory: recorder.options.directory.clone(),
+                bytes_per_s: recorder.options.upload_bytes_per_s,
+                desk: recorder.desk.clone(),
+            }))
+        });
         let uplink = uplink::Setup {
-            dial: Arc::new(dial),
+            dial,
             server: options.server.clone(),
             connect_timeout: options.connect_timeout,
             link: options.link_options(self.faults.is_some()),
@@ -445,6 +457,7 @@ impl Prepared {
                 .foxglove
                 .map(|listen| foxglove::spec(listen, options.name.clone())),
         );
+        nodes.extend(uploads);
         nodes.extend(self.faults.map(faults::spec));
         nodes.extend(self.local);
         nodes.extend(self.workloads);

@@ -210,6 +210,8 @@ pub mod topics {
     pub const IDENTIFY: &str = "command.identify";
     /// Faults to be put into a simulated machine.
     pub const FAULT: &str = "command.fault";
+    /// What is asked of the recorder, and of what it recorded.
+    pub const RECORD: &str = "command.record.*";
     /// Remote stops.
     pub const STOP: &str = "command.stop";
     /// What the machine is doing.
@@ -363,6 +365,7 @@ pub fn sections_of(patch: &StatePatch) -> Vec<Section> {
         devices: Devices, nodes: Nodes, health: Health, desired: Desired,
         calibration: Calibration, workloads: Workloads, services: Services, safety: Safety, gate: Gate,
         simulation: Simulation,
+        calibration: Calibration, recordings: Recordings, workloads: Workloads, services: Services, safety: Safety, simulation: Simulation,
     }
     sections
 }
@@ -392,6 +395,7 @@ pub fn put(patch: &mut StatePatch, section: Section) {
         Section::Health(value) => patch.health = Some(value),
         Section::Desired(value) => patch.desired = Some(value),
         Section::Calibration(value) => patch.calibration = Some(value),
+        Section::Recordings(value) => patch.recordings = Some(value),
         Section::Workloads(value) => patch.workloads = Some(value),
         Section::Services(value) => patch.services = Some(value),
         Section::Safety(value) => patch.safety = Some(value),

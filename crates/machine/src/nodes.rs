@@ -13,6 +13,7 @@
 //! - [`logs`]: forwards lines of the log.
 //! - [`foxglove`]: shows the bus to whoever watches live.
 //! - [`recorder`]: records what is said, and keeps what was said when something went wrong.
+//! - [`uploads`]: brings recordings to the server that people asked for.
 //! - [`watch`]: watches what others run.
 //! - [`workloads`]: runs what people want to run.
 
@@ -30,6 +31,7 @@ pub mod safety;
 pub mod state;
 pub mod telemetry;
 pub mod uplink;
+pub mod uploads;
 pub mod watch;
 pub mod workloads;
 

@@ -275,6 +275,9 @@ impl Options {
         if is_simulated {
             commands.push(CommandKind::Fault);
         }
+        if self.recording.is_some() {
+            commands.extend([CommandKind::RecordMark, CommandKind::RecordUpload]);
+        }
         link::Options {
             commands,
             dictionaries: match self.compression {

@@ -12,6 +12,7 @@ use crate::calibration::CalibrationReport;
 use crate::desired::DesiredReport;
 use crate::devices::Devices;
 use crate::gate::GateReport;
+use crate::recording::Recordings;
 use crate::safety::SafetyReport;
 use crate::service::Services;
 use crate::simulation::Simulation;
@@ -137,6 +138,8 @@ sections! {
     desired: DesiredReport,
     /// How its devices are calibrated.
     calibration: CalibrationReport,
+    /// What it recorded.
+    recordings: Recordings,
     /// What it runs for people.
     workloads: WorkloadsReport,
     /// What it watches.

@@ -16,6 +16,7 @@ macro_rules! document {
 mod command;
 mod desired;
 mod problem;
+mod recording;
 mod stop;
 
 use std::collections::BTreeMap;
@@ -33,6 +34,7 @@ pub use desired::{
     DesiredSection,
 };
 pub use problem::{Problem, ProblemField};
+pub use recording::{MachineRecording, MachineRecordings, RecordingTransfer, StoredRecording, TransferState};
 pub use stop::{
     STOP_LIFETIME_DEFAULT_S, STOP_LIFETIME_MAX_S, STOP_MACHINES_MAX, STOP_REASON_MAX_CHARS, Stop,
     StopMachine, StopRefused, StopRequest, StopSelection, StopTold, StopsIssued,

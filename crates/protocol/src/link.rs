@@ -16,6 +16,7 @@ pub mod priority;
 mod scan;
 #[cfg(feature = "schema")]
 pub mod schema;
+pub mod upload;
 
 #[cfg(test)]
 mod tests;
@@ -23,7 +24,9 @@ mod tests;
 use muster_model::{MachineId, RecordNumber, SequenceNumber, SessionNumber, Timestamp};
 
 pub use bucket::TokenBucket;
-pub use command::{ARGUMENTS_MAX_BYTES, ArgumentsError, CommandKind, FAULT_MAX_S, FaultArguments};
+pub use command::{
+    ARGUMENTS_MAX_BYTES, ArgumentsError, CommandKind, FAULT_MAX_S, FaultArguments, UploadArguments,
+};
 pub use decode::{DecodeError, Decoder, EVENT_MESSAGE_MAX_CHARS, Minor, RefusedRecord};
 pub use encode::encode;
 pub use limits::Limits;

@@ -16,6 +16,7 @@ use muster_model::calibration::CalibrationReport;
 use muster_model::desired::DesiredReport;
 use muster_model::devices::Devices;
 use muster_model::gate::GateReport;
+use muster_model::recording::Recordings;
 use muster_model::safety::SafetyReport;
 use muster_model::service::Services;
 use muster_model::simulation::Simulation;
@@ -132,6 +133,7 @@ section_kinds! {
     Health, health: HealthReport, Lifetime::Told, #[doc = "What is wrong with it."];
     Desired, desired: DesiredReport, Lifetime::Told, #[doc = "What of the desired state it holds."];
     Calibration, calibration: CalibrationReport, Lifetime::Told, #[doc = "How its devices are calibrated."];
+    Recordings, recordings: Recordings, Lifetime::Told, #[doc = "What it recorded."];
     Workloads, workloads: WorkloadsReport, Lifetime::Told, #[doc = "What it runs for people."];
     Services, services: Services, Lifetime::Told, #[doc = "What it watches."];
     Safety, safety: SafetyReport, Lifetime::Told, #[doc = "How its safety is set up."];
@@ -157,6 +159,7 @@ impl SectionKind {
             | Self::Thermal
             | Self::Location
             | Self::Devices
+            | Self::Recordings
             | Self::Nodes
             | Self::Desired
             | Self::Calibration
@@ -174,6 +177,12 @@ impl SectionKind {
             Self::Resources | Self::Power | Self::Thermal | Self::Location | Self::Workloads | Self::Gate => {
                 true
             }
+            Self::Resources
+            | Self::Power
+            | Self::Thermal
+            | Self::Location
+            | Self::Recordings
+            | Self::Workloads => true,
             Self::Identity
             | Self::Hardware
             | Self::Network

@@ -18,6 +18,7 @@ mod documents;
 mod error;
 mod log;
 mod queue;
+mod recordings;
 mod sqlite;
 mod telemetry;
 mod varint;
@@ -31,6 +32,7 @@ pub use log::{
     LogOptions, LogStats, MemoryLog, Placed, Progress, Receipt, Reply, Report, STREAM_NAME_MAX_BYTES,
     Snapshot, Snapshots, SqliteLog, StreamHead, StreamName, StreamNameError, Thinned, Usage, verify,
 };
+pub use recordings::{Part, PartState, Recordings, RecordingsError, RecordingsOptions, StoredRecording};
 pub use telemetry::{
     LogCursor, LogLine, LogPage, LogQuery, MetricInfo, Now, Point, Series, Telemetry, TelemetryError,
     TelemetryOptions, TelemetryQuery, TelemetryStats,

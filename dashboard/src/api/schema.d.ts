@@ -248,6 +248,47 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/machines/{id}/recordings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Recordings of one machine */
+        get: operations["machine_recordings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/machines/{id}/recordings/{file}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Download a recording that is here
+         * @description Part of it can be asked for with `Range`.
+         */
+        get: operations["download_recording"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove a recording from the server
+         * @description What the machine has stays there.
+         */
+        delete: operations["remove_recording"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/machines/{id}/stop": {
         parameters: {
             query?: never;
@@ -711,6 +752,13 @@ export interface components {
              */
             searched_to: components["schemas"]["Timestamp"];
         };
+        /** @description A recording that could not be brought to the server. */
+        FailedUpload: {
+            /** @description The command that asked for it. */
+            command_id: string;
+            /** @description Why, for a person. */
+            why: string;
+        };
         /** @description A row of the failsafe table. */
         FailsafeRow: {
             /** @description This is done: `warn`, `limit`, `hold`, `controlled_stop` or `power_off`. */
@@ -941,6 +989,16 @@ export interface components {
             /** @description Where it belongs: `munich`, `berlin` …; the same letters as the kind. */
             region?: string;
         };
+        /** @description A recording that is kept. */
+        KeptRecording: {
+            /**
+             * Format: int64
+             * @description How long it is, in bytes.
+             */
+            bytes: number;
+            /** @description Its file. The name says all the rest but the length. */
+            file: string;
+        };
         /** @description The labels of a machine. */
         Labels: {
             /** @description Keys of 1 to 63 letters, digits, '.', '_', '-', '/'; values of at most 256 characters; at most 64 of them. */
@@ -1062,6 +1120,59 @@ export interface components {
              * @description How many machines pass the filter, on all pages.
              */
             total: number;
+        };
+        /** @description One recording. */
+        MachineRecording: {
+            /**
+             * Format: int64
+             * @description How long it is, in bytes.
+             */
+            bytes: number;
+            /** @description Its file, by which it is asked for. */
+            file: string;
+            /** @description When its first message was said. */
+            from: components["schemas"]["Timestamp"];
+            /** @description Whether the machine says that it still has it. */
+            on_machine: boolean;
+            /** @description Whether a person had it kept. */
+            pinned: boolean;
+            stored: components["schemas"]["StoredRecording"] | null;
+            /** @description When its last was. */
+            to: components["schemas"]["Timestamp"];
+            transfer: components["schemas"]["RecordingTransfer"] | null;
+            /** @description Why it is kept: the kind of an event, a region of safety, `marked` … */
+            why: string | null;
+        };
+        /** @description Recordings of one machine, on its disk and here. */
+        MachineRecordings: {
+            /** @description The newest first. */
+            items: components["schemas"]["MachineRecording"][];
+            /** @description Which machine. */
+            machine_id: components["schemas"]["MachineId"];
+            /**
+             * Format: int64
+             * @description As many are accepted. Nothing is removed by itself.
+             */
+            max_bytes: number;
+            /** @description Why nothing is recorded now; null while it is. */
+            paused: string | null;
+            /** @description Whether it said that it records. */
+            records: boolean;
+            /**
+             * Format: int64
+             * @description What rolls on the machine, in bytes.
+             */
+            rolling_bytes: number;
+            /**
+             * Format: int64
+             * @description How far back what rolls on the machine goes, in seconds: as much of it can still be marked.
+             */
+            rolling_s: number;
+            /**
+             * Format: int64
+             * @description Bytes of recordings of all machines here.
+             */
+            used_bytes: number;
         };
         /** @description One row of the table of machines. What is not known is null, never a made-up value. */
         MachineSummary: {
@@ -1313,6 +1424,53 @@ export interface components {
          * @description One durable message of one machine, for ever: the first is 1, each next one +1, kept across restarts.
          */
         RecordNumber: number;
+        /** @description A recording that is to be brought here. */
+        RecordingTransfer: {
+            /** @description When. */
+            asked_at: components["schemas"]["Timestamp"];
+            /** @description The command that asked for it. */
+            command_id: string;
+            /** @description Why it is not brought, or what is in its way now; null where nothing is. */
+            detail: string | null;
+            /** @description Who asked for it. */
+            issuer: string;
+            /**
+             * Format: int64
+             * @description Bytes that it has; null before the first of them came.
+             */
+            length: number | null;
+            /**
+             * Format: int64
+             * @description Bytes that are here.
+             */
+            offset: number;
+            /** @description How it stands. */
+            state: components["schemas"]["TransferState"];
+        };
+        /** @description What a machine that records has on its disk. */
+        Recordings: {
+            /** @description What could not be brought to the server, the newest first: the last few since the runtime began. */
+            failed?: components["schemas"]["FailedUpload"][];
+            /** @description What is kept, the newest first. */
+            kept: components["schemas"]["KeptRecording"][];
+            /**
+             * Format: int64
+             * @description How many more are kept than are listed here.
+             */
+            more?: number;
+            /** @description Why nothing is recorded now; absent while it is. */
+            paused?: string;
+            /**
+             * Format: int64
+             * @description What rolls, in bytes.
+             */
+            rolling_bytes: number;
+            /**
+             * Format: int64
+             * @description How far back what rolls goes, in seconds: anything in it can still be marked.
+             */
+            rolling_s: number;
+        };
         /** @description The full state a machine reports. The machine owns it; nobody else writes it. */
         ReportedState: {
             /** @description How its devices are calibrated. */
@@ -1343,6 +1501,8 @@ export interface components {
             platform?: components["schemas"]["Platform"];
             /** @description Battery and supply. */
             power?: components["schemas"]["Power"];
+            /** @description What it recorded. */
+            recordings?: components["schemas"]["Recordings"];
             /** @description Processor, memory and disks. */
             resources?: components["schemas"]["Resources"];
             /** @description How its safety is set up. */
@@ -1507,6 +1667,11 @@ export interface components {
              * @default null
              */
             power: components["schemas"]["Timestamp"];
+            /**
+             * @description What it recorded.
+             * @default null
+             */
+            recordings: components["schemas"]["Timestamp"];
             /**
              * @description Processor, memory and disks.
              * @default null
@@ -1721,6 +1886,24 @@ export interface components {
             /** @description One line a machine. */
             stops: components["schemas"]["StopTold"][];
         };
+        /** @description A recording that is here, complete. */
+        StoredRecording: {
+            /**
+             * Format: int64
+             * @description How long it is, in bytes.
+             */
+            bytes: number;
+            /** @description The command that asked for it. */
+            command_id: string;
+            /** @description Who asked for it. */
+            issuer: string;
+            /** @description Why. */
+            reason: string;
+            /** @description When all of it was here. */
+            received_at: components["schemas"]["Timestamp"];
+            /** @description SHA-256, in hexadecimal; as the machine and the server computed it. */
+            sha256: string;
+        };
         /** @description The measurements of one machine over a span of time. */
         Telemetry: {
             /** @description Start of the span. */
@@ -1804,6 +1987,11 @@ export interface components {
          * @example 2026-11-21T07:00:00.123Z
          */
         Timestamp: string;
+        /**
+         * @description How a recording that was asked for stands.
+         * @enum {string}
+         */
+        TransferState: "asked" | "accepted" | "coming" | "failed";
         /**
          * @description How far an update on the machine is.
          * @enum {string}
@@ -3133,6 +3321,165 @@ export interface operations {
                 };
             };
             /** @description There is no such machine */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot do it now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    machine_recordings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The machine */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Those that the machine keeps, and those that are here */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MachineRecordings"];
+                };
+            };
+            /** @description The id is not understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such machine */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot do it now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    download_recording: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The machine */
+                id: string;
+                /** @description The recording's file, as the list says it */
+                file: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The MCAP file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": number[];
+                };
+            };
+            /** @description The part that was asked for */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": number[];
+                };
+            };
+            /** @description The id is not understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such recording here */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such part */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    remove_recording: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The machine */
+                id: string;
+                /** @description The recording's file, as the list says it */
+                file: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is gone */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The id is not understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such recording here */
             404: {
                 headers: {
                     [name: string]: unknown;

@@ -41,6 +41,18 @@ pub const fn rules(kind: CommandKind) -> Option<Rules> {
             lifetime_max_s: 600,
             waits: false,
         }),
+        // What is kept are the minutes around now.
+        CommandKind::RecordMark => Some(Rules {
+            lifetime_s: 30,
+            lifetime_max_s: 600,
+            waits: false,
+        }),
+        // A machine that is away brings it when it is back.
+        CommandKind::RecordUpload => Some(Rules {
+            lifetime_s: 3_600,
+            lifetime_max_s: 86_400,
+            waits: true,
+        }),
         CommandKind::Stop
         | CommandKind::MissionAssign
         | CommandKind::MissionPause

@@ -7,7 +7,7 @@ use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use muster_protocol::api::{Problem, ProblemField};
-use muster_store::{LogError, TelemetryError};
+use muster_store::{LogError, RecordingsError, TelemetryError};
 
 use crate::state::Stopping;
 use crate::state::recovery::FoldError;
@@ -131,6 +131,38 @@ impl ApiError {
     pub fn too_many_open(detail: String) -> Self {
         let title = "Too many commands wait for this machine";
         Self::new(StatusCode::CONFLICT, "MST-A032", title, detail)
+    }
+
+    /// There is no such recording on the server.
+    pub fn no_such_recording(file: &str) -> Self {
+        let detail = format!(
+            "there is no recording {} here: fetch it from the machine first",
+            quoted(file)
+        );
+        let title = "There is no such recording";
+        Self::new(StatusCode::NOT_FOUND, "MST-A034", title, detail)
+    }
+
+    /// A machine brings what nobody asked it for.
+    pub fn not_asked_for(detail: impl Into<String>) -> Self {
+        let title = "Nobody asked for it";
+        Self::new(StatusCode::NOT_FOUND, "MST-A035", title, detail)
+    }
+
+    /// A piece of a file does not fit to what is here.
+    pub fn does_not_fit(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self::new(status, "MST-A036", "The piece does not fit", detail)
+    }
+
+    /// There is no room for a recording.
+    pub fn no_room(detail: impl Into<String>) -> Self {
+        let title = "There is no room for recordings";
+        Self::new(StatusCode::INSUFFICIENT_STORAGE, "MST-A037", title, detail)
+    }
+
+    /// Whether something is not there.
+    pub fn is_not_found(&self) -> bool {
+        self.0.status == StatusCode::NOT_FOUND.as_u16()
     }
 
     /// Machines were told to stop, and the log did not take it.
@@ -280,6 +312,28 @@ impl From<FoldError> for ApiError {
                     "The log cannot be understood",
                     error.to_string(),
                 )
+            }
+        }
+    }
+}
+
+impl From<RecordingsError> for ApiError {
+    fn from(error: RecordingsError) -> Self {
+        match &error {
+            RecordingsError::Offset { .. } | RecordingsError::Length { .. } | RecordingsError::Busy => {
+                Self::does_not_fit(StatusCode::CONFLICT, error.to_string())
+            }
+            RecordingsError::Digest => {
+                Self::does_not_fit(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
+            }
+            RecordingsError::Full { .. } | RecordingsError::DiskFull { .. } => {
+                Self::no_room(error.to_string())
+            }
+            RecordingsError::Unknown => Self::not_asked_for(error.to_string()),
+            RecordingsError::Io { .. } => {
+                let detail = muster_runtime::errors::chain(&error);
+                tracing::error!(error = %detail, "a recording met an error of the disk");
+                Self::not_persisted(&detail)
             }
         }
     }

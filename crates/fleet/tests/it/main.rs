@@ -17,5 +17,6 @@ mod hostile;
 mod link;
 mod live;
 mod past;
+mod recordings;
 mod server;
 mod stop;

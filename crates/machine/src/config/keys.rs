@@ -261,6 +261,7 @@ pub(super) const KEYS: &[Key<Settings>] = &[
     recording::MAX_MB,
     recording::FILE_MB,
     recording::RESERVE_MB,
+    recording::UPLOAD_KIB_PER_S,
     recording::MAX_AGE_S,
     recording::FILE_S,
     recording::BEFORE_S,

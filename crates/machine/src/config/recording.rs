@@ -157,6 +157,17 @@ pub(super) const RESERVE_MB: Key<Settings> = megabytes!(
     1_000_000
 );
 
+/// `recording.upload_kib_per_s`.
+pub(super) const UPLOAD_KIB_PER_S: Key<Settings> = Key {
+    path: "recording.upload_kib_per_s",
+    accepted: "KiB a second at most when a recording is brought to the server: 0 (as many as go) to 1000000",
+    set: |settings, text| {
+        settings.recording.options.upload_bytes_per_s = whole(text, 0, 1_000_000)? << 10;
+        Ok(())
+    },
+    get: |settings| Some((settings.recording.options.upload_bytes_per_s >> 10).to_string()),
+};
+
 /// `recording.max_age_s`.
 pub(super) const MAX_AGE_S: Key<Settings> = seconds!(
     "recording.max_age_s",

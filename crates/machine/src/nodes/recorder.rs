@@ -3,16 +3,19 @@
 //! The files belong to a thread of their own ([`Recorder`]); this node hands it what was said, tells how it fares, and sees
 //! when something went wrong: the safety region latches, or an event is an error.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use muster_model::recording::{FAILED_MAX, FailedUpload, Recordings};
 use muster_model::state::StatePatch;
 use muster_model::vocabulary::Safety as Region;
 use muster_model::{Severity, Timestamp};
+use muster_reflex::state::Section;
 use parking_lot::Mutex;
 
 use crate::bus::Delivery;
-use crate::message::{Finding, Message, Payload, Source, event};
+use crate::message::{Finding, Message, Payload, Source, event, section};
 use crate::recording::recorder::{Moment, News, Order, Recorder};
 use crate::recording::{About, Options};
 use crate::supervisor::{NodeContext, NodeError, NodeSpec, Wake};
@@ -23,6 +26,8 @@ const GATHER_MS: u64 = 20;
 const BATCH_MAX: usize = 1_024;
 /// How often it is looked how the thread fares.
 const LOOK_EVERY_MS: u64 = 1_000;
+/// How often it is said how much rolls.
+const REPORT_EVERY_MS: u64 = 60_000;
 /// How long the thread may take to finish its file when the machine ends.
 const LAST_WRITE: Duration = Duration::from_millis(600);
 /// Messages that were dropped are a problem for so long.
@@ -45,12 +50,20 @@ pub struct Setup {
 #[derive(Clone, Debug, Default)]
 pub struct Desk {
     here: Arc<Mutex<Option<Arc<Recorder>>>>,
+    failed: Arc<Mutex<VecDeque<FailedUpload>>>,
 }
 
 impl Desk {
     /// The recorder, while there is one.
     pub fn recorder(&self) -> Option<Arc<Recorder>> {
         self.here.lock().clone()
+    }
+
+    /// A recording could not be brought to the server: it is said together with what there is.
+    pub fn failed(&self, upload: FailedUpload) {
+        let mut failed = self.failed.lock();
+        failed.push_front(upload);
+        failed.truncate(FAILED_MAX);
     }
 }
 
@@ -99,6 +112,8 @@ struct Told {
     dropped: u64,
     dropped_ms: Option<u64>,
     findings: Option<Vec<Finding>>,
+    report: Option<Recordings>,
+    report_ms: u64,
 }
 
 impl Node<'_> {
@@ -198,11 +213,33 @@ impl Node<'_> {
             .dropped_ms
             .is_some_and(|at| at + DROPPED_FOR_MS > now_ms);
         let findings = findings(self.recorder.paused(), dropping);
+        self.report(now_ms);
         if self.told.findings.as_ref() != Some(&findings) {
             self.told.findings = Some(findings.clone());
             self.context
                 .publish(Payload::Findings(Source::Recorder, findings));
         }
+    }
+}
+
+impl Node<'_> {
+    /// Says what there is, when that changed. What rolls changes all the time, and is said from time to time.
+    fn report(&mut self, now_ms: u64) {
+        let mut report = self.recorder.report();
+        report.failed = self.setup.desk.failed.lock().iter().cloned().collect();
+        let steady = |report: &Recordings| Recordings {
+            rolling_s: 0,
+            rolling_bytes: 0,
+            ..report.clone()
+        };
+        let same = self.told.report.as_ref().map(steady) == Some(steady(&report));
+        if same && now_ms < self.told.report_ms + REPORT_EVERY_MS {
+            return;
+        }
+        self.told.report = Some(report.clone());
+        self.told.report_ms = now_ms;
+        let report = section(Section::Recordings(Some(Arc::new(report))));
+        self.context.publish(Payload::Sections(Source::Recorder, report));
     }
 }
 

@@ -205,6 +205,7 @@ impl Reader {
                 | SectionKind::Health
                 | SectionKind::Desired
                 | SectionKind::Calibration
+                | SectionKind::Recordings
                 | SectionKind::Workloads
                 | SectionKind::Services
                 | SectionKind::Safety

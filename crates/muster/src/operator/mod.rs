@@ -40,6 +40,7 @@ mod machine;
 mod machines;
 mod moment;
 mod options;
+mod recordings;
 mod session;
 mod status;
 mod stop;
@@ -91,6 +92,9 @@ pub enum OperatorCommand {
     Stop(stop::StopOptions),
     /// Give a machine a command, and wait for its answer
     Command(command::CommandOptions),
+    /// What machines recorded: list it, have minutes kept, fetch it
+    #[command(subcommand)]
+    Recordings(recordings::RecordingsCommand),
     /// Put a fault into a simulated machine, or take it out
     Fault(fault::FaultOptions),
 }
@@ -126,6 +130,7 @@ async fn carry_out(command: OperatorCommand, session: &mut Session) -> Result<()
         OperatorCommand::Workloads(command) => workloads::run(command, session).await,
         OperatorCommand::Stop(options) => stop::run(options, session).await,
         OperatorCommand::Command(options) => command::run(options, session).await,
+        OperatorCommand::Recordings(command) => recordings::run(command, session).await,
         OperatorCommand::Fault(options) => fault::run(options, session).await,
     }
 }

@@ -102,6 +102,14 @@ impl Layered for Settings {
             machines_max
         ),
         number!(
+            "recordings_max_bytes",
+            "bytes of the recordings that machines brought: 0 to 1000000000000000",
+            0,
+            1_000_000_000_000_000,
+            u64,
+            recordings_max_bytes
+        ),
+        number!(
             "machines.heartbeat_every_ms",
             "milliseconds between two heartbeats: 1000 to 3600000",
             1_000,

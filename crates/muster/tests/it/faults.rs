@@ -8,7 +8,7 @@ mod clock;
 mod disk;
 mod hardware;
 mod kill;
-mod kit;
+pub(crate) mod kit;
 mod network;
 mod proxy;
 mod shim;

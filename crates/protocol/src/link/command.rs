@@ -57,6 +57,12 @@ pub enum CommandKind {
     /// End the recording.
     #[serde(rename = "record.stop")]
     RecordStop,
+    /// Keep what is recorded around now.
+    #[serde(rename = "record.mark")]
+    RecordMark,
+    /// Bring a recording to the server.
+    #[serde(rename = "record.upload")]
+    RecordUpload,
     /// Put a fault into a simulated machine, or take it out. No real machine does that.
     #[serde(rename = "fault")]
     Fault,
@@ -79,6 +85,8 @@ impl CommandKind {
         Self::DiagnosticsRun,
         Self::RecordStart,
         Self::RecordStop,
+        Self::RecordMark,
+        Self::RecordUpload,
         Self::Fault,
     ];
 
@@ -99,6 +107,8 @@ impl CommandKind {
             Self::DiagnosticsRun => "diagnostics.run",
             Self::RecordStart => "record.start",
             Self::RecordStop => "record.stop",
+            Self::RecordMark => "record.mark",
+            Self::RecordUpload => "record.upload",
             Self::Fault => "fault",
         }
     }
@@ -117,10 +127,17 @@ impl CommandKind {
             | Self::TeleopGrant
             | Self::TeleopRevoke
             | Self::ModeSet => Priority::High,
-            Self::MissionAssign | Self::MissionResume | Self::Identify | Self::Reboot | Self::Fault => {
-                Priority::Normal
-            }
-            Self::LogsTail | Self::DiagnosticsRun | Self::RecordStart | Self::RecordStop => Priority::Low,
+            Self::MissionAssign
+            | Self::MissionResume
+            | Self::Identify
+            | Self::Reboot
+            | Self::RecordMark
+            | Self::Fault => Priority::Normal,
+            Self::LogsTail
+            | Self::DiagnosticsRun
+            | Self::RecordStart
+            | Self::RecordStop
+            | Self::RecordUpload => Priority::Low,
         }
     }
 
@@ -132,11 +149,12 @@ impl CommandKind {
             return Err(ArgumentsError::TooLong(text.len()));
         }
         match self {
-            Self::Stop | Self::Identify => match arguments {
+            Self::Stop | Self::Identify | Self::RecordMark => match arguments {
                 None => Ok(()),
                 Some(_) => Err(ArgumentsError::Unwanted),
             },
             Self::Fault => FaultArguments::read(arguments).map(|_| ()),
+            Self::RecordUpload => UploadArguments::read(arguments).map(|_| ()),
             // Nobody gives these yet: what they take comes with them.
             Self::MissionAssign
             | Self::MissionPause
@@ -189,6 +207,34 @@ impl FaultArguments {
             ))),
             Some(_) | None => Ok(read),
         }
+    }
+}
+
+/// What the command `record.upload` takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UploadArguments {
+    /// The recording's file, as the machine says it.
+    pub file: String,
+}
+
+impl UploadArguments {
+    /// Reads and checks them.
+    pub fn read(arguments: Option<&JsonText>) -> Result<Self, ArgumentsError> {
+        let wrong = |why: String| ArgumentsError::Wrong(why);
+        let text = arguments.ok_or_else(|| {
+            wrong(
+                "say which: {\"file\": \"kept-20261121T070000.000Z-20261121T070230.000Z-estop.mcap\"}".into(),
+            )
+        })?;
+        let read: Self = serde_json::from_str(text.0.get()).map_err(|error| wrong(error.to_string()))?;
+        if muster_model::recording::Name::of(&read.file).is_none() {
+            let file: String = read.file.chars().take(100).collect();
+            return Err(wrong(format!(
+                "file: {file:?} is no recording's name: kept-FROM-TO-WHY.mcap, pinned-… and rolling-FROM-TO.mcap are"
+            )));
+        }
+        Ok(read)
     }
 }
 

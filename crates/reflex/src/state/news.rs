@@ -2,6 +2,7 @@
 
 use muster_model::ReportedState;
 use muster_model::gate::{DECISIONS_MAX, GateDecision, GateReport};
+use muster_model::recording::Recordings;
 use muster_model::state::{Location, Power, Resources, Thermal};
 use muster_model::workload::report::WorkloadsReport;
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,8 @@ pub struct Deadbands {
     pub metres: f64,
     /// What a workload uses: memory, as a share of what was told.
     pub workload_share: f64,
+    /// How much is recorded and rolls, as a share of what was told.
+    pub rolling_share: f64,
 }
 
 impl Default for Deadbands {
@@ -37,6 +40,7 @@ impl Default for Deadbands {
             celsius: 3.0,
             metres: 25.0,
             workload_share: 0.2,
+            rolling_share: 0.2,
         }
     }
 }
@@ -83,6 +87,7 @@ pub(super) fn judge(
         SectionKind::Desired => compare!(desired, |_, _| News::Pressing),
         SectionKind::Calibration => compare!(calibration, |_, _| News::Pressing),
         SectionKind::Services => compare!(services, |_, _| News::Pressing),
+        SectionKind::Recordings => compare!(recordings, |told, read| recordings(bands, told, read)),
         SectionKind::Workloads => compare!(workloads, |told, read| workloads(bands, told, read)),
         SectionKind::Safety => compare!(safety, |_, _| News::Pressing),
         SectionKind::Gate => compare!(gate, gate),
@@ -92,6 +97,20 @@ pub(super) fn judge(
         SectionKind::Thermal => compare!(thermal, |told, read| thermal(bands, told, read)),
         SectionKind::Location => compare!(location, |told, read| location(bands, told, read)),
     }
+}
+
+/// How much rolls changes all the time.
+fn recordings(bands: &Deadbands, told: &Recordings, read: &Recordings) -> News {
+    let without_figures = |report: &Recordings| Recordings {
+        rolling_s: 0,
+        rolling_bytes: 0,
+        ..report.clone()
+    };
+    if without_figures(told) != without_figures(read) {
+        return News::Pressing;
+    }
+    let far = |told: u64, read: u64| told.abs_diff(read) as f64 > told as f64 * bands.rolling_share;
+    when(far(told.rolling_s, read.rolling_s) || far(told.rolling_bytes, read.rolling_bytes))
 }
 
 /// What a workload uses moves all the time; anything else about it is worth telling at once.
