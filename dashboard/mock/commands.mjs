@@ -15,7 +15,7 @@ export class Commands {
   faults = new Map();
 
   list(id) {
-    return { machine_id: id, accepts: ['fault', 'identify', 'stop'], items: this.given.get(id) ?? [] };
+    return { machine_id: id, accepts: ['fault', 'identify', 'record.mark', 'record.upload', 'stop'], items: this.given.get(id) ?? [] };
   }
 
   give(id, name, { kind, arguments: args, reason }, now) {

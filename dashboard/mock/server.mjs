@@ -12,6 +12,7 @@ import { gzipSync } from 'node:zlib';
 import { parseArgs } from 'node:util';
 import { WebSocketServer } from 'ws';
 import { Commands } from './commands.mjs';
+import { Recordings } from './recordings.mjs';
 import { check, Desires } from './desired.mjs';
 import { filterError, matchesFilter, sortRows } from './query.mjs';
 import { SEVERITIES, World } from './world.mjs';
@@ -28,6 +29,7 @@ const world = new World(Number(options.machines));
 const rate = Number(options.rate);
 const desires = new Desires();
 const commands = new Commands();
+const recordings = new Recordings();
 
 /** What goes wrong on purpose: `{fail: 'prefix', status}` and `{delay_ms}`. */
 const trouble = { fail: null, status: 500, delay_ms: 0 };
@@ -109,6 +111,7 @@ async function answer(request, path, query) {
       const machine = world.machine(index, moment(query, 'at', Date.now()), query.has('at'));
       machine.accepts = commands.list(found[1]).accepts;
       Object.assign(machine.reported, commands.reported(found[1], machine.summary.kind));
+      Object.assign(machine.reported, recordings.reported(found[1], machine.summary.kind, Date.now()));
       if (!query.has('at')) Object.assign(machine.reported, desires.reported(found[1], Date.now()));
       return machine;
     }
@@ -123,11 +126,18 @@ async function answer(request, path, query) {
     case 'commands': {
       if (request.method === 'GET') return commands.list(found[1]);
       const { summary } = world.machine(index, Date.now(), false);
-      return commands.give(found[1], summary.name, JSON.parse(await bodyOf(request)), Date.now());
+      const told = commands.give(found[1], summary.name, JSON.parse(await bodyOf(request)), Date.now());
+      recordings.command(found[1], told.command, Date.now());
+      return told;
     }
+    case 'recordings': return recordings.list(found[1], world.machine(index, Date.now(), false).summary.kind, Date.now());
     case 'labels':
     case 'display-name': return edit(request, index, found[2]);
-    default: throw new Refused(404, 'No such page', `There is nothing at /api/v1/${path}.`, 'MST-A004');
+    default: {
+      if (request.method !== 'DELETE' || !found[2].startsWith('recordings/')) throw new Refused(404, 'No such page', `There is nothing at /api/v1/${path}.`, 'MST-A004');
+      recordings.remove(found[1], found[2].slice('recordings/'.length));
+      return {};
+    }
   }
 }
 

@@ -195,6 +195,7 @@ describe("remote stop", () => {
     const changes = verbs.filter((verb) => !verb.startsWith("get "));
     assert.deepEqual(changes.toSorted(), [
       "delete /api/v1/machines/{id}/desired/{section}", "delete /api/v1/machines/{id}/display-name", "delete /api/v1/machines/{id}/labels",
+      "delete /api/v1/machines/{id}/recordings/{file}",
       "post /api/v1/calibration/check", "post /api/v1/machines/{id}/commands", "post /api/v1/machines/{id}/stop", "post /api/v1/stop",
       "put /api/v1/machines/{id}/desired/{section}", "put /api/v1/machines/{id}/display-name", "put /api/v1/machines/{id}/labels",
     ]);

@@ -372,8 +372,8 @@ fn open(
     let directory = DataDirectory::open(path)?;
     let log = SqliteLog::open(&directory, log)?;
     let time = Arc::new(move || Timestamp::from_millis(clock.wall_ms()));
-    let telemetry = Telemetry::open(&directory, TelemetryOptions::default(), time)?;
-    let recordings = Recordings::open(&directory, recordings)?;
+    let telemetry = Telemetry::open(&directory, TelemetryOptions::default(), time.clone())?;
+    let recordings = Recordings::open(&directory, recordings, time())?;
     let fold = Fold::at(&log, log.head())?;
     Ok((log, telemetry, recordings, fold))
 }

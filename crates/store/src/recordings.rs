@@ -11,10 +11,10 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, UNIX_EPOCH};
 
-use muster_model::MachineId;
 use muster_model::recording::Name;
+use muster_model::{MachineId, Timestamp};
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -164,7 +164,11 @@ impl Drop for Held<'_> {
 
 impl Recordings {
     /// Looks what is there. Parts that nobody goes on with are removed.
-    pub fn open(directory: &DataDirectory, options: RecordingsOptions) -> Result<Self, OpenError> {
+    pub fn open(
+        directory: &DataDirectory,
+        options: RecordingsOptions,
+        now: Timestamp,
+    ) -> Result<Self, OpenError> {
         let root = directory.file(FOLDER);
         let refused = |doing| {
             let path = root.clone();
@@ -174,7 +178,7 @@ impl Recordings {
         let mut used = 0;
         for folder in fs::read_dir(&root).map_err(refused("read"))? {
             let folder = folder.map_err(refused("read"))?.path();
-            sweep(&folder);
+            sweep(&folder, now);
             used += taken(&folder).map_err(refused("read"))?;
         }
         Ok(Self {
@@ -327,6 +331,18 @@ impl Recordings {
         Ok(all.into_iter().map(|(_, stored)| stored).collect())
     }
 
+    /// What was said about those of a machine that were complete and were removed in the last days: whoever brings one of them again need not.
+    pub fn removed(&self, machine: MachineId) -> Result<Vec<Vec<u8>>, RecordingsError> {
+        let folder = self.folder(machine);
+        let files = files(&folder).map_err(io("the recordings of a machine cannot be listed"))?;
+        let removed = files.iter().filter_map(|(about, _)| {
+            let file = about.strip_prefix(ABOUT)?;
+            let gone = !files.iter().any(|(there, _)| there == file);
+            gone.then(|| fs::read(folder.join(about)).ok()).flatten()
+        });
+        Ok(removed.collect())
+    }
+
     /// Where a complete one lies.
     pub fn path(&self, machine: MachineId, file: &str) -> Result<PathBuf, RecordingsError> {
         let name = Name::of(file).ok_or(RecordingsError::Unknown)?;
@@ -338,7 +354,7 @@ impl Recordings {
         }
     }
 
-    /// Removes a complete one for good.
+    /// Removes a complete one for good. What was said about it stays for a few days.
     pub fn remove(&self, machine: MachineId, file: &str) -> Result<(), RecordingsError> {
         let path = self.path(machine, file)?;
         let removed = io("a recording cannot be removed");
@@ -348,8 +364,6 @@ impl Recordings {
             .map_err(removed)?;
         let mut inner = self.inner.lock();
         inner.used = inner.used.saturating_sub(bytes);
-        // What is said about a file that is not there does no harm.
-        let _ = fs::remove_file(self.folder(machine).join(format!("{ABOUT}{file}")));
         Ok(())
     }
 
@@ -486,16 +500,19 @@ fn taken(folder: &Path) -> std::io::Result<u64> {
     Ok(taken.sum())
 }
 
-/// Removes parts that nobody goes on with.
-fn sweep(folder: &Path) {
-    for (file, _) in files(folder).unwrap_or_default() {
-        let path = folder.join(&file);
-        let age = fs::metadata(&path)
-            .and_then(|metadata| metadata.modified())
-            .ok()
-            .and_then(|at| SystemTime::now().duration_since(at).ok());
-        if part_of(&file).is_some() && age.is_some_and(|age| age > PART_KEPT_FOR) {
-            tracing::info!(%file, "a recording that was never brought to its end is removed");
+/// Removes parts that nobody goes on with, and what was said about those that are long gone.
+fn sweep(folder: &Path, now: Timestamp) {
+    let all = files(folder).unwrap_or_default();
+    let is_there = |name: &str| all.iter().any(|(there, _)| there == name);
+    for (file, _) in &all {
+        let left = part_of(file).is_some() || file.strip_prefix(ABOUT).is_some_and(|name| !is_there(name));
+        let path = folder.join(file);
+        let touched = fs::metadata(&path).and_then(|metadata| metadata.modified()).ok();
+        let touched = touched.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        let now = Duration::from_millis(u64::try_from(now.as_millis()).unwrap_or(0));
+        let age = touched.and_then(|at| now.checked_sub(at));
+        if left && age.is_some_and(|age| age > PART_KEPT_FOR) {
+            tracing::info!(%file, "what is left of a recording is removed");
             if let Err(error) = fs::remove_file(&path) {
                 tracing::warn!(%error, %file, "it cannot be removed");
             }

@@ -58,12 +58,20 @@ pub async fn list(
         .fleet
         .view(id)
         .ok_or_else(|| ApiError::no_such_machine(id))?;
-    let (stored, parts) = on_disk(&state, move |recordings| {
-        Ok((recordings.list(id)?, recordings.parts(id)?))
+    let (stored, removed, parts) = on_disk(&state, move |recordings| {
+        Ok((
+            recordings.list(id)?,
+            recordings.removed(id)?,
+            recordings.parts(id)?,
+        ))
     })
     .await?;
+    let removed = removed
+        .iter()
+        .filter_map(|about| serde_json::from_slice(about).ok());
     let on_disk = OnDisk {
         parts,
+        removed: removed.map(|about: About| about.command_id).collect(),
         recordings: &state.recordings,
         machine: id,
     };
@@ -205,6 +213,13 @@ fn items(
         let Some(shown) = Shown::of(&file, part.map_or(0, |part| part.length)) else {
             continue;
         };
+        if on_disk.removed.contains(&given.command_id) {
+            // It came, and people did away with it: nothing is on its way.
+            if let Some(item) = items.get_mut(&file) {
+                item.transfer = None;
+            }
+            continue;
+        }
         let item = items.entry(file).or_insert_with(|| unknown(shown));
         item.transfer = Some(transfer(view, given, on_disk, now));
     }
@@ -242,6 +257,8 @@ pub(crate) fn asked_for(given: &GivenCommand) -> Option<String> {
 /// How far the files of one machine are.
 struct OnDisk<'a> {
     parts: Vec<PartState>,
+    /// Commands whose files were here and were removed.
+    removed: Vec<String>,
     recordings: &'a Recordings,
     machine: MachineId,
 }

@@ -36,17 +36,15 @@ pub async fn offset(
     let there = on_disk(&state, move |recordings| {
         let part = recordings.part(wish.part)?;
         let whole = recordings.list(wish.part.machine)?.into_iter();
-        let whole = whole
-            .filter(|stored| stored.file == wish.name.file())
-            .find(|stored| {
-                let about = serde_json::from_slice::<About>(&stored.about);
-                about.is_ok_and(|about| about.command_id == wish.given.command_id)
-            });
-        Ok((part, whole))
+        let known = whole
+            .map(|stored| stored.about)
+            .chain(recordings.removed(wish.part.machine)?);
+        let mut known = known.filter_map(|about| serde_json::from_slice::<About>(&about).ok());
+        Ok((part, known.any(|about| about.command_id == wish.given.command_id)))
     });
     Ok(match there.await? {
-        // Its answer was lost, and all of it was here.
-        (None, Some(whole)) => ([(COMPLETE, "?1")], answer(whole.bytes)).into_response(),
+        // The answer to its last piece was lost.
+        (None, true) => ([(COMPLETE, "?1")], answer(0)).into_response(),
         (part, _) => answer(part.map_or(0, |part| part.offset)),
     })
 }

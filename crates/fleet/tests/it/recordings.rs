@@ -131,6 +131,12 @@ async fn what_was_asked_for_comes_in_pieces_is_listed_downloaded_and_removed() {
     );
     let (status, _) = answer(site.request("DELETE", &path)).await;
     assert_eq!(status, 204);
+    let list = site.get(&format!("/api/v1/machines/{}/recordings", id(1))).await;
+    assert_eq!(
+        list["items"],
+        json!([]),
+        "it came and went: nothing is on its way"
+    );
     let (status, gone) = answer(site.request("DELETE", &path)).await;
     assert_eq!((status, &gone["code"]), (404, &json!("MST-A034")));
     let (status, gone) = site.ask(&path).await;

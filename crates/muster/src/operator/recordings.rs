@@ -177,6 +177,7 @@ fn summary(all: &MachineRecordings) -> String {
     };
     let rolls = match &all.paused {
         Some(why) => format!("{none}Nothing is recorded now: {}.\n", clean(why)),
+        None if all.rolling_s == 0 => format!("{none}Recording has just begun.\n"),
         None => format!(
             "{none}The last {} s ({}) can still be marked.\n",
             all.rolling_s,

@@ -5,6 +5,8 @@ use tempfile::TempDir;
 use super::*;
 
 const PIECE: usize = 1_000;
+/// Before anything here was written.
+const NOW: Timestamp = Timestamp::from_millis(0);
 
 struct Place {
     folder: TempDir,
@@ -17,7 +19,7 @@ fn open(folder: &TempDir, bytes_max: u64) -> Recordings {
         bytes_max,
         reserve_bytes: 0,
     };
-    Recordings::open(&directory, options).unwrap()
+    Recordings::open(&directory, options, NOW).unwrap()
 }
 
 fn place(bytes_max: u64) -> Place {
@@ -166,6 +168,9 @@ fn nothing_is_removed_to_make_room() {
     let trouble = place.recordings.trouble(part(2)).unwrap();
     assert!(trouble.contains("remove some"), "{trouble}");
     place.recordings.remove(part(1).machine, &name(5).file()).unwrap();
+    let machine = part(1).machine;
+    assert_eq!(place.recordings.list(machine).unwrap(), []);
+    assert_eq!(place.recordings.removed(machine).unwrap().len(), 1);
     bring(&place.recordings, part(2), &content);
     assert_eq!(place.recordings.trouble(part(2)), None);
 }
@@ -204,11 +209,65 @@ fn a_disk_that_must_stay_free_takes_nothing() {
         bytes_max: u64::MAX,
         reserve_bytes: u64::MAX,
     };
-    let recordings = Recordings::open(&directory, options).unwrap();
+    let recordings = Recordings::open(&directory, options, NOW).unwrap();
     let refused = recordings.append(part(1), 0, 10, &[0; 10]);
     assert!(
         matches!(refused, Err(RecordingsError::DiskFull { .. })),
         "{refused:?}"
     );
     assert_eq!(recordings.usage().0, 0);
+}
+
+#[test]
+fn what_nobody_goes_on_with_is_removed_after_days() {
+    let place = place(10_000);
+    let content = content(2_000);
+    place
+        .recordings
+        .append(part(1), 0, 2_000, &content[..1_000])
+        .unwrap();
+    bring(&place.recordings, part(2), &content);
+    let finish = |number, second| {
+        place
+            .recordings
+            .finish(part(number), &name(second), digest(&content), b"why")
+            .unwrap();
+    };
+    finish(2, 5);
+    bring(&place.recordings, part(3), &content);
+    finish(3, 6);
+    let machine = part(1).machine;
+    place.recordings.remove(machine, &name(6).file()).unwrap();
+    drop(place.recordings);
+    let again = |now_ms| {
+        let directory = DataDirectory::open(place.folder.path().join("data")).unwrap();
+        let options = RecordingsOptions {
+            bytes_max: 10_000,
+            reserve_bytes: 0,
+        };
+        Recordings::open(&directory, options, Timestamp::from_millis(now_ms)).unwrap()
+    };
+    let soon = again(0);
+    assert_eq!(
+        (
+            soon.parts(machine).unwrap().len(),
+            soon.removed(machine).unwrap().len()
+        ),
+        (1, 1)
+    );
+    drop(soon);
+    // Year 2100.
+    let late = again(4_102_444_800_000);
+    assert_eq!(
+        (
+            late.parts(machine).unwrap().len(),
+            late.removed(machine).unwrap().len()
+        ),
+        (0, 0)
+    );
+    assert_eq!(
+        (late.list(machine).unwrap().len(), late.usage().0),
+        (1, 2_000),
+        "what is complete stays"
+    );
 }

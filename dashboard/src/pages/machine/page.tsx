@@ -17,6 +17,7 @@ import { Age } from '@/kit/times';
 import { useTitle } from '@/kit/use-title';
 import type { Batch } from '@/live/messages';
 import { useConnectionFace, useLive } from '@/live/use-live';
+import { RecordingsPanel } from '@/recordings/panel';
 import { SafetyPanel } from '@/safety/panel';
 import { SimulationPanel } from '@/safety/simulation';
 import { LastStop, StopMachine } from '@/stop/panel';
@@ -104,6 +105,7 @@ function MachineView({ id }: { id: string }) {
             <Tabs.Panel value="events" className={classes.tab}><MachineEvents id={id} /></Tabs.Panel>
             <Tabs.Panel value="logs" className={classes.tab}><Logs id={id} /></Tabs.Panel>
           </Tabs>
+          <RecordingsPanel machine={machine} />
           <DevicesPanel machine={machine} />
           <DesiredPanels machine={machine} />
         </div>

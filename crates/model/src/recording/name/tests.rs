@@ -29,7 +29,7 @@ fn what_is_no_name_says_nothing() {
         format!("kept-{span}-{}.mcap", "w".repeat(WHY_MAX + 1)),
         format!("kept-{span}-why.mcap.part"),
         format!("KEPT-{span}-why.mcap"),
-        format!("kept-20261321T070000.123Z-20261121T070230.000Z-why.mcap"),
+        "kept-20261321T070000.123Z-20261121T070230.000Z-why.mcap".to_owned(),
     ] {
         assert_eq!(Name::of(&bad), None, "{bad}");
     }
