@@ -174,15 +174,13 @@ impl SectionKind {
     /// Whether it holds figures that never quite stand still.
     const fn is_measured(self) -> bool {
         match self {
-            Self::Resources | Self::Power | Self::Thermal | Self::Location | Self::Workloads | Self::Gate => {
-                true
-            }
             Self::Resources
             | Self::Power
             | Self::Thermal
             | Self::Location
             | Self::Recordings
-            | Self::Workloads => true,
+            | Self::Workloads
+            | Self::Gate => true,
             Self::Identity
             | Self::Hardware
             | Self::Network
