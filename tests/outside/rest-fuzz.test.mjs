@@ -2,7 +2,7 @@
 // longer: 6,000 requests in the suite, as many as you like by hand.
 
 import assert from "node:assert/strict";
-import { randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { createServer } from "node:http";
 import { after, before, describe, test } from "node:test";
 
@@ -15,17 +15,35 @@ const rounds = Number(process.env.MUSTER_FUZZ_REQUESTS ?? 6_000);
 
 const told = ({ index, made, fault }) => `request ${index} of seed ${seed}: ${JSON.stringify(made)}\n  → ${fault}`;
 
+/** Recordings that are on the server: more than are removed before one is downloaded. */
+const files = Array.from({ length: 12 }, (_, i) => `kept-20261121T0700${10 + i}.000Z-20261121T080000.000Z-made_up.mcap`);
+
+async function brought(server, machine, file) {
+  const body = { kind: "record.upload", arguments: { file }, reason: "made up" };
+  const told = await server.get(`/api/v1/machines/${machine.id}/commands`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+  assert.equal(told.status, 202);
+  const { payload } = await machine.next("command");
+  machine.record("response", { command_id: payload.id, outcome: "accepted" });
+  await machine.acknowledged();
+  const content = "recorded";
+  const digest = createHash("sha256").update(content).digest("base64");
+  const headers = { "content-type": "application/partial-upload", "upload-offset": "0", "upload-length": `${content.length}`, "repr-digest": `sha-256=:${digest}:` };
+  const piece = await server.get(`/machine/${machine.id}/uploads/${payload.id}`, { method: "PATCH", headers, body: content });
+  assert.equal(piece.status, 204);
+}
+
 describe("the API", () => {
   let server;
   let machine;
   before(async () => {
     server = await Server.start();
-    machine = await Machine.welcomed(server, {}, { minor: 1, commands: ["identify"] });
+    machine = await Machine.welcomed(server, {}, { minor: 1, commands: ["identify", "record.upload"] });
     machine.record("state", payloads.state("frida"));
     for (let i = 0; i < 40; i += 1) machine.record("event", payloads.event(`${i}`));
     machine.say("telemetry", payloads.telemetry(100));
     machine.say("log", payloads.log(20));
     await machine.acknowledged();
+    for (const file of files) await brought(server, machine, file);
   });
   after(async () => {
     await machine.end();
@@ -40,9 +58,10 @@ describe("the API", () => {
     }
     const known = {
       uuids: [machine.id, machine.id, machine.id, randomUUID(), "00000000-0000-0000-0000-000000000000"],
-      properties: { kind: ["identify", "identify", "identify", "stop", "resume", "sensor", "sensor"], content: [{}, {}, {}, {}, {}, { x: 1 }] },
+      properties: { kind: ["identify", "identify", "identify", "record.upload", "stop", "resume", "sensor", "sensor"], content: [{}, {}, {}, {}, {}, { x: 1 }] },
       parameters: {
         section: ["calibration", "calibration", "workloads", "nonsense"],
+        file: files,
         filter: ["kind=host", "battery<20 status=ok", "name~fri", "label.line=3", "frida", "-kind=car", "cpu>50", "seen>10"],
         sort: ["name", "-name", "battery", "-cpu", "status", "seen"],
         cursor: cursors,

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 use axum::Json;
 use axum::body::Body as HttpBody;
-use axum::extract::{Path, Request, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequestParts, Path, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use muster_model::recording::Shown;
@@ -110,10 +112,9 @@ pub async fn list(
 ))]
 pub async fn download(
     State(state): State<GatewayState>,
-    Path((id, file)): Path<(String, String)>,
+    RecordingPath(id, file): RecordingPath,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let id = machine_id(&id)?;
     let path = found(&state, id, &file).await?;
     let served = ServeFile::new(path).oneshot(request).await;
     // It has no errors: what cannot be read is answered with a status.
@@ -148,14 +149,27 @@ pub async fn download(
 ))]
 pub async fn remove(
     State(state): State<GatewayState>,
-    Path((id, file)): Path<(String, String)>,
+    RecordingPath(id, file): RecordingPath,
 ) -> Result<StatusCode, ApiError> {
-    let id = machine_id(&id)?;
     found(&state, id, &file).await?;
     let removed = file.clone();
     on_disk(&state, move |recordings| recordings.remove(id, &removed)).await?;
     tracing::info!(machine = %id, %file, "a recording was removed");
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// The machine and the recording of a path.
+pub struct RecordingPath(MachineId, String);
+
+impl<S: Send + Sync> FromRequestParts<S> for RecordingPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let found: Result<Path<(String, String)>, PathRejection> =
+            Path::from_request_parts(parts, state).await;
+        let Path((id, file)) = found.map_err(|_| ApiError::no_such_recording("of that name"))?;
+        Ok(Self(machine_id(&id)?, file))
+    }
 }
 
 async fn found(state: &GatewayState, id: MachineId, file: &str) -> Result<PathBuf, ApiError> {

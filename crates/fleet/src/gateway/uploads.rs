@@ -4,6 +4,7 @@
 //! form is described in [`muster_protocol::link::upload`].
 
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -27,11 +28,17 @@ use crate::api::recordings::{About, asked_for, on_disk};
 /// How long one piece may take.
 const PIECE_WITHIN: Duration = Duration::from_secs(60);
 
+/// Machine and command.
+type UploadPath = Result<Path<(String, String)>, PathRejection>;
+
+fn named(path: UploadPath) -> Result<(String, String), ApiError> {
+    let found = path.map(|Path(named)| named);
+    found.map_err(|_| ApiError::not_asked_for("what was asked for has a name in letters and digits"))
+}
+
 /// How many bytes are here.
-pub async fn offset(
-    State(state): State<GatewayState>,
-    Path((machine, command)): Path<(String, String)>,
-) -> Result<Response, ApiError> {
+pub async fn offset(State(state): State<GatewayState>, path: UploadPath) -> Result<Response, ApiError> {
+    let (machine, command) = named(path)?;
     let wish = Wish::of(&state, &machine, &command)?;
     let there = on_disk(&state, move |recordings| {
         let part = recordings.part(wish.part)?;
@@ -52,10 +59,11 @@ pub async fn offset(
 /// Takes a piece.
 pub async fn append(
     State(state): State<GatewayState>,
-    Path((machine, command)): Path<(String, String)>,
+    path: UploadPath,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
+    let (machine, command) = named(path)?;
     let wish = Wish::of(&state, &machine, &command)?;
     if headers
         .get(header::CONTENT_TYPE)

@@ -179,6 +179,15 @@ async fn nothing_is_taken_that_nobody_asked_for_or_that_does_not_fit() {
             "MST-A035",
         ),
         (
+            "no text",
+            Piece {
+                command: "%ff%fe",
+                ..piece(0, 11, hello, Some(HELLO))
+            },
+            404,
+            "MST-A035",
+        ),
+        (
             "another machine",
             Piece {
                 machine: 2,
