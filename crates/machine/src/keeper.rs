@@ -1,8 +1,9 @@
 //! Keeps one instance of a workload: what the runtime becomes when it starts itself as `muster-machine workload-init`.
 //!
 //! Three acts, each a process of its own: [`launch`] takes the lock and makes the pid namespace, [`keep`] stays beside the program, [`enter`]
-//! gives up its rights and becomes the program. A fourth, `check`, becomes a health check inside the same isolation. What they tell each other
-//! and the runtime lies in the workload's directory: [`files`]. They know nothing of the bus, the server or other workloads.
+//! gives up its rights and becomes the program. Beside them `check` becomes a health check inside the same isolation, and [`stop`] is how
+//! systemd ends an instance. What they tell each other and the runtime lies in the workload's directory: [`files`]. They know nothing of the
+//! bus, the server or other workloads.
 //!
 //! The runtime may die at any moment without a keeper noticing.
 
@@ -14,6 +15,7 @@ mod launch;
 pub mod log;
 mod mounts;
 mod seccomp;
+pub(crate) mod stop;
 mod users;
 
 pub(crate) use keep::began;
@@ -46,6 +48,7 @@ pub fn main(args: &[OsString]) -> ExitCode {
         "launch" => launch::launch(&directory, &rest),
         "keep" => keep::keep(&directory, &rest),
         "enter" => enter::enter(&directory, &rest),
+        "stop" => stop::stop(&directory, &rest),
         "check" => enter::check(&directory, &rest),
         _ => return complain("there is no such act"),
     };

@@ -69,7 +69,9 @@ async fn run_on(
 ) -> Result<(), MachineError> {
     let mut prepared = Prepared::new(store, &options, &metal, clock).await?;
     let board = prepared.connect(&options);
+    // Whoever keeps a workload may stand in another directory.
     let folder = data.join(workloads::FOLDER);
+    let folder = std::path::absolute(&folder).unwrap_or(folder);
     let desk = Desk::new(folder.clone());
     let (services, shown) = watch::channel(Services::default());
     let watched = !options.watch.services.is_empty();

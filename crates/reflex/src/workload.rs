@@ -7,6 +7,7 @@
 //! It knows nothing of processes.
 
 mod interface;
+mod phase;
 
 #[cfg(test)]
 mod tests;
@@ -15,10 +16,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use muster_model::Severity;
-use muster_model::workload::report::{Grant, WorkloadPhase, WorkloadSource};
+use muster_model::workload::report::{Grant, WorkloadSource};
 use muster_model::workload::{RestartPolicy, Workload, WorkloadName};
 
-pub use interface::{Ask, Effect, Exit, Found, Input, Instance, Standing, Wanted, together};
+pub use interface::{Ask, Effect, Exit, Found, Input, Instance, Rest, Standing, Wanted, together};
+use phase::{Health, Phase};
 
 /// A kill that changes nothing is repeated after so long.
 const KILL_AGAIN_MS: u64 = 2_000;
@@ -43,6 +45,8 @@ struct Entry {
     held: bool,
     /// It is to be ended and started anew.
     anew: bool,
+    /// It ended well by itself: once may be enough.
+    done: bool,
     /// The highest number that an instance had.
     instances: Instance,
     /// When it was started again, within the window.
@@ -57,49 +61,6 @@ struct Running {
     version: String,
     runner: Option<String>,
     granted: Vec<Grant>,
-}
-
-#[derive(Debug, PartialEq)]
-enum Phase {
-    /// It is to be started as soon as what it waits for is there.
-    Pending {
-        waits_for: Option<String>,
-    },
-    Starting {
-        instance: Instance,
-    },
-    Running {
-        instance: Instance,
-        health: Health,
-    },
-    Backoff {
-        until_ms: u64,
-    },
-    Stopping {
-        instance: Instance,
-        kill_ms: u64,
-        killed: bool,
-        why: String,
-        unhealthy: bool,
-    },
-    /// It ended and rests; `well`: whoever waits for it may start.
-    Stopped {
-        well: bool,
-    },
-    Failed {
-        why: String,
-    },
-}
-
-#[derive(Debug, Default, PartialEq)]
-struct Health {
-    /// What the checks say so far.
-    verdict: Option<bool>,
-    failures: u32,
-    next_ms: u64,
-    /// A check is under way.
-    asked: bool,
-    problem: Option<String>,
 }
 
 impl Workloads {
@@ -171,8 +132,10 @@ impl Workloads {
         self.informed = true;
         for (name, entry) in &mut self.entries {
             let next = wanted.remove(name);
-            let changed = next.as_ref().map(|next| &next.version)
-                != entry.wanted.as_ref().map(|before| &before.version);
+            // Before anything was wanted there is what was found.
+            let before = entry.wanted.as_ref().map(|before| &before.version);
+            let before = before.or(entry.running.as_ref().map(|found| &found.version));
+            let changed = next.as_ref().map(|next| &next.version) != before;
             entry.wanted = next;
             // Another definition is another attempt.
             if changed && entry.wanted.is_some() && entry.phase.rests() && !entry.has_done() {
@@ -188,15 +151,29 @@ impl Workloads {
         if self.informed || self.entries.contains_key(&found.name) {
             return;
         }
-        let phase = match &found.exit {
-            None => Phase::Running {
-                instance: found.instance,
-                health: Health::first(now_ms, &found.workload),
-            },
-            Some(exit) => Phase::Stopped {
-                well: exit.is_success(),
-            },
+        let noted = found.rest.is_some();
+        let once = found.workload.restart.policy == RestartPolicy::Never;
+        let (phase, done) = match (&found.exit, found.rest.and_then(|rest| rest.failed)) {
+            (None, _) => {
+                let health = Health::first(now_ms, &found.workload);
+                let instance = found.instance;
+                (Phase::Running { instance, health }, false)
+            }
+            (Some(_), Some(why)) => (Phase::Failed { why }, false),
+            (Some(exit), None) => {
+                let well = exit.is_success();
+                // A computer that is shut down asks all to end, and nobody looks any more.
+                (
+                    Phase::Stopped { well },
+                    well && (once || noted || !found.rebooted),
+                )
+            }
         };
+        let gave_up = match (&phase, &found.exit) {
+            (Phase::Stopped { .. }, Some(exit)) if once && !exit.is_success() => Some(exit.words()),
+            _ => None,
+        };
+        let name = found.name.clone();
         let entry = Entry {
             wanted: None,
             running: Some(Running {
@@ -209,12 +186,41 @@ impl Workloads {
             since_ms: now_ms,
             held: found.held,
             anew: false,
+            done,
             instances: found.instance,
             starts_again_ms: Vec::new(),
             restarts: 0,
             last_exit: found.exit,
         };
         self.entries.insert(found.name, entry);
+        if let Some(words) = gave_up {
+            self.fail(
+                now_ms,
+                &name,
+                words.clone(),
+                format!("ended ({words}) and is not started again"),
+            );
+        }
+    }
+
+    /// It is given up, and stays so until another definition comes or somebody starts it.
+    fn fail(&mut self, now_ms: u64, name: &WorkloadName, why: String, message: String) {
+        let Some(entry) = self.entries.get_mut(name) else {
+            return;
+        };
+        let rest = Rest {
+            instance: entry.instances,
+            failed: Some(why.clone()),
+        };
+        entry.enter(now_ms, Phase::Failed { why });
+        self.note(name, Some(rest));
+        let message = format!("Workload {name} {message}");
+        self.tell(name, "workload.failed", Severity::Error, message);
+    }
+
+    fn note(&mut self, name: &WorkloadName, rest: Option<Rest>) {
+        let name = name.clone();
+        self.effects.push(Effect::Rest { name, rest });
     }
 
     fn started(
@@ -262,9 +268,7 @@ impl Workloads {
             running.granted = granted;
         }
         if for_good {
-            entry.enter(now_ms, Phase::Failed { why: why.to_owned() });
-            let words = format!("Workload {name} cannot run: {why}");
-            self.tell(name, "workload.failed", Severity::Error, words);
+            self.fail(now_ms, name, why.to_owned(), format!("cannot run: {why}"));
         } else {
             self.ended(now_ms, name, Some(why), false);
         }
@@ -322,18 +326,18 @@ impl Workloads {
             RestartPolicy::Always => true,
         };
         if !again {
-            let words = failure.unwrap_or("unhealthy");
             if failure.is_some() || unhealthy {
-                entry.enter(
-                    now_ms,
-                    Phase::Failed {
-                        why: words.to_owned(),
-                    },
-                );
-                let words = format!("Workload {name} ended ({words}) and is not started again");
-                self.tell(name, "workload.failed", Severity::Error, words);
+                let words = failure.unwrap_or("unhealthy");
+                let message = format!("ended ({words}) and is not started again");
+                self.fail(now_ms, name, words.to_owned(), message);
             } else {
                 entry.enter(now_ms, Phase::Stopped { well: true });
+                entry.done = true;
+                let rest = Rest {
+                    instance: entry.instances,
+                    failed: None,
+                };
+                self.note(name, Some(rest));
             }
             return;
         }
@@ -346,13 +350,8 @@ impl Workloads {
                 "started again {before} times within {} s, last: {last}",
                 restart.window_s
             );
-            entry.enter(now_ms, Phase::Failed { why: why.clone() });
-            self.tell(
-                name,
-                "workload.failed",
-                Severity::Error,
-                format!("Workload {name} failed for good: {why}"),
-            );
+            let message = format!("failed for good: {why}");
+            self.fail(now_ms, name, why, message);
             return;
         }
         let wait_ms = restart
@@ -443,12 +442,16 @@ impl Workloads {
                 held,
             });
         }
+        let noted = entry.done || matches!(entry.phase, Phase::Failed { .. });
         match ask {
-            Ask::Stop => {}
+            Ask::Stop => return,
             Ask::Start if entry.phase.rests() => entry.begin_afresh(now_ms),
             Ask::Start => {}
             Ask::Restart if entry.phase.instance().is_some() => entry.anew = true,
             Ask::Restart => entry.begin_afresh(now_ms),
+        }
+        if noted {
+            self.note(name, None);
         }
     }
 
@@ -488,6 +491,7 @@ impl Entry {
             since_ms: now_ms,
             held: false,
             anew: false,
+            done: false,
             instances: 0,
             starts_again_ms: Vec::new(),
             restarts: 0,
@@ -503,6 +507,7 @@ impl Entry {
     fn begin_afresh(&mut self, now_ms: u64) {
         self.starts_again_ms.clear();
         self.anew = false;
+        self.done = false;
         self.enter(now_ms, Phase::Pending { waits_for: None });
     }
 
@@ -518,11 +523,7 @@ impl Entry {
     /// It ended well, is wanted as it was, and once was enough: a restarted runtime does not do it again.
     fn has_done(&self) -> bool {
         let policy = self.wanted.as_ref().map(|wanted| wanted.workload.restart.policy);
-        let ended = self
-            .last_exit
-            .as_ref()
-            .is_some_and(|exit| exit.is_success() || policy == Some(RestartPolicy::Never));
-        ended && policy != Some(RestartPolicy::Always) && !self.differs()
+        self.done && policy != Some(RestartPolicy::Always) && !self.differs()
     }
 
     fn is_checked(&self) -> bool {
@@ -674,6 +675,7 @@ impl Entry {
         }
         self.instances += 1;
         self.anew = false;
+        self.done = false;
         let instance = self.instances;
         self.running = Some(Running {
             workload: wanted.workload.clone(),
@@ -732,54 +734,5 @@ impl Entry {
             granted: self.running.as_ref().map_or(&[], |running| &running.granted),
             instance: self.phase.instance(),
         })
-    }
-}
-
-impl Phase {
-    /// The instance that may exist.
-    fn instance(&self) -> Option<Instance> {
-        match self {
-            Self::Starting { instance }
-            | Self::Running { instance, .. }
-            | Self::Stopping { instance, .. } => Some(*instance),
-            Self::Pending { .. } | Self::Backoff { .. } | Self::Stopped { .. } | Self::Failed { .. } => None,
-        }
-    }
-
-    /// Whether nothing comes of it by itself.
-    fn rests(&self) -> bool {
-        matches!(
-            self,
-            Self::Stopped { .. } | Self::Failed { .. } | Self::Backoff { .. }
-        )
-    }
-
-    fn words(&self, held: bool) -> (WorkloadPhase, Option<&str>) {
-        match self {
-            Self::Pending { waits_for } => (WorkloadPhase::Pending, waits_for.as_deref()),
-            Self::Starting { .. } => (WorkloadPhase::Starting, None),
-            Self::Running { health, .. } => match health.verdict {
-                None => (WorkloadPhase::Running, health.problem.as_deref()),
-                Some(true) => (WorkloadPhase::Healthy, None),
-                Some(false) => (WorkloadPhase::Unhealthy, health.problem.as_deref()),
-            },
-            Self::Backoff { .. } => (WorkloadPhase::Backoff, None),
-            Self::Stopping { why, .. } => (WorkloadPhase::Stopping, Some(why)),
-            Self::Stopped { .. } => {
-                let reason = held.then_some("stopped by somebody beside the machine");
-                (WorkloadPhase::Stopped, reason)
-            }
-            Self::Failed { why } => (WorkloadPhase::Failed, Some(why)),
-        }
-    }
-}
-
-impl Health {
-    fn first(now_ms: u64, workload: &Workload) -> Self {
-        let interval_s = workload.health.as_ref().map_or(0, |check| check.interval_s);
-        Self {
-            next_ms: now_ms + u64::from(interval_s) * 1_000,
-            ..Self::default()
-        }
     }
 }

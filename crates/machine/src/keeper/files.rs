@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use muster_model::workload::report::Grant;
 use muster_model::workload::{Workload, WorkloadName};
-use muster_reflex::workload::{Exit, Instance};
+use muster_reflex::workload::{Exit, Instance, Rest};
 use rustix::fs::{FlockOperation, Mode, flock};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,8 @@ const LAUNCH: &str = "launch.json";
 const STARTED: &str = "started.json";
 /// How it ended; written by the keeper.
 const ENDED: &str = "ended.json";
+/// What came of the instance after which nothing is started by itself; made by the runtime.
+const REST: &str = "rest.json";
 /// Somebody beside the machine stopped it; made by the runtime.
 const HELD: &str = "held";
 /// Longest file that is read here.
@@ -42,6 +44,9 @@ pub struct Launch {
     pub runner: String,
     /// Its control group's name.
     pub group: String,
+    /// The kernel's mark for the boot in which it is started.
+    #[serde(default)]
+    pub boot: Option<String>,
 }
 
 /// What was started.
@@ -72,6 +77,9 @@ pub struct Ended {
     pub signal: Option<i32>,
     /// Whether it was killed for want of memory.
     pub out_of_memory: bool,
+    /// Somebody else than the runtime asked it to end.
+    #[serde(default)]
+    pub by_others: bool,
     /// It never ran, and why.
     pub refused: Option<Refused>,
 }
@@ -94,6 +102,7 @@ impl Ended {
             code: self.code,
             signal: self.signal,
             out_of_memory: self.out_of_memory,
+            by_others: self.by_others,
         }
     }
 }
@@ -152,9 +161,19 @@ impl Directory {
         if held {
             return private(&path).map(drop);
         }
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            Ok(()) | Err(_) => Ok(()),
+        remove(&path)
+    }
+
+    /// What came of an instance after which nothing is started by itself.
+    pub fn rest(&self) -> io::Result<Option<Rest>> {
+        read(&self.path.join(REST))
+    }
+
+    /// Keeps it in mind, or forgets it.
+    pub fn write_rest(&self, rest: Option<&Rest>) -> io::Result<()> {
+        match rest {
+            Some(rest) => write(&self.path, REST, rest),
+            None => remove(&self.path.join(REST)),
         }
     }
 
@@ -207,6 +226,14 @@ impl Directory {
             .write(true)
             .custom_flags(flags)
             .open(path)
+    }
+}
+
+/// Takes a file away, if it is there.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 

@@ -19,11 +19,11 @@ use rustix::process::{
     set_child_subreaper, setsid, wait,
 };
 
-use super::COMMAND;
 use super::cgroup::{self, Places};
 use super::enter::{self, Report};
 use super::files::{Directory, Ended, Launch, Refused, Started};
 use super::log::{FILE_MAX_BYTES, Stream, Writer};
+use super::{COMMAND, stop};
 
 /// What is read of the program at once.
 const READ_BYTES: usize = 16 << 10;
@@ -72,6 +72,7 @@ fn ended_before(launch: &Launch, refused: Refused) -> Ended {
         code: None,
         signal: None,
         out_of_memory: false,
+        by_others: false,
         refused: Some(refused),
     }
 }
@@ -85,6 +86,8 @@ struct Kept {
     clock: Clock,
     groups: Vec<PathBuf>,
     has_namespace: bool,
+    /// Somebody else than the runtime asked it to end.
+    by_others: bool,
     status: Option<WaitStatus>,
 }
 
@@ -140,6 +143,7 @@ impl Kept {
             clock: Clock::start(),
             groups,
             has_namespace: namespace == "made",
+            by_others: false,
             status: None,
         };
         let mut text = String::new();
@@ -226,6 +230,7 @@ impl Kept {
             code: status.and_then(WaitStatus::exit_status),
             signal: status.and_then(WaitStatus::terminating_signal),
             out_of_memory,
+            by_others: self.by_others,
             refused: None,
         })
     }
@@ -271,6 +276,9 @@ impl Kept {
         for word in String::from_utf8_lossy(&text[..count]).lines() {
             if word == "kill" {
                 self.end_all();
+            } else if word == stop::word(self.launch.instance) {
+                self.by_others = true;
+                let _ = kill_process_group(self.pid, number(self.launch.workload.stop.signal));
             } else if let Ok(signal) = word.parse::<StopSignal>() {
                 // Nobody has waited for it, so its number is nobody else's.
                 let _ = kill_process_group(self.pid, number(signal));

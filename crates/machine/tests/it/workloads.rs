@@ -398,15 +398,35 @@ async fn what_fails_is_started_again_later_and_later_and_given_up() {
         program: Some("/no/such/program".into()),
         ..fails.clone()
     };
-    let bench = Bench::start(directory.path(), all(&[("fails", fails), ("missing", missing)])).await;
+    let wanted = all(&[("fails", fails.clone()), ("missing", missing)]);
+    let bench = Bench::start(directory.path(), wanted.clone()).await;
     let report = bench.until_phase("fails", WorkloadPhase::Failed).await;
-    assert_eq!(
-        report.reason.unwrap(),
-        "started again 2 times within 600 s, last: exit 3"
-    );
-    assert_eq!(std::fs::read_to_string(count).unwrap(), "try\ntry\ntry\n");
+    let why = "started again 2 times within 600 s, last: exit 3";
+    assert_eq!(report.reason.unwrap(), why);
+    let tries = || std::fs::read_to_string(&count).unwrap().lines().count();
+    assert_eq!(tries(), 3);
     let report = bench.until_phase("missing", WorkloadPhase::Failed).await;
     assert!(report.reason.unwrap().contains("/no/such/program: No such file"));
+
+    // A runtime that begins anew knows that they failed, and why.
+    let server = bench.end().await;
+    let bench = Bench::start_beside(directory.path(), wanted, server);
+    let report = bench.until_phase("fails", WorkloadPhase::Failed).await;
+    assert_eq!(report.reason.unwrap(), why);
+    let report = bench.until_phase("missing", WorkloadPhase::Failed).await;
+    assert!(report.reason.unwrap().contains("/no/such/program: No such file"));
+    assert_eq!(tries(), 3);
+    // Somebody starts it: it is tried again, and given up again.
+    bench.ask("fails", "start").await.unwrap();
+    let again = |one: &WorkloadReport| one.phase == WorkloadPhase::Failed && tries() == 6;
+    bench.until_one("fails", "given up again", again).await;
+    let server = bench.end().await;
+
+    // Another definition is another attempt.
+    fails.restart.limit = 0;
+    let bench = Bench::start_beside(directory.path(), all(&[("fails", fails)]), server);
+    let again = |one: &WorkloadReport| one.phase == WorkloadPhase::Failed && tries() == 7;
+    bench.until_one("fails", "tried anew", again).await;
     bench.clear().await;
 }
 

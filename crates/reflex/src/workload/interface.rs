@@ -6,6 +6,7 @@ use std::sync::Arc;
 use muster_model::Severity;
 use muster_model::workload::report::{Grant, WorkloadPhase, WorkloadSource};
 use muster_model::workload::{HealthCheck, StopSignal, Workload, WorkloadName};
+use serde::{Deserialize, Serialize};
 
 /// A workload that is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +55,17 @@ pub struct Exit {
     pub signal: Option<i32>,
     /// Whether it was killed for want of memory.
     pub out_of_memory: bool,
+    /// Somebody else asked it to end, such as systemd when the computer is shut down: it says nothing of the program.
+    pub by_others: bool,
+}
+
+/// What came of an instance after which nothing is started by itself; it outlives the runtime.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rest {
+    /// Which instance.
+    pub instance: Instance,
+    /// Why it failed for good; none: it ended well, and that was all.
+    pub failed: Option<String>,
 }
 
 impl Exit {
@@ -62,11 +74,12 @@ impl Exit {
         code: None,
         signal: None,
         out_of_memory: false,
+        by_others: false,
     };
 
-    /// Whether it ended well.
+    /// Whether it ended well, by itself.
     pub fn is_success(&self) -> bool {
-        self.code == Some(0)
+        self.code == Some(0) && !self.by_others
     }
 
     /// For a person.
@@ -78,6 +91,9 @@ impl Exit {
         };
         if self.out_of_memory {
             words.push_str(" (out of memory)");
+        }
+        if self.by_others {
+            words.push_str(" (asked to end by others)");
         }
         words
     }
@@ -102,6 +118,10 @@ pub struct Found {
     pub granted: Vec<Grant>,
     /// Somebody beside the machine stopped it and did not start it since.
     pub held: bool,
+    /// What was noted of this instance when it ended.
+    pub rest: Option<Rest>,
+    /// The computer was started since this instance was: its end may have been the computer's.
+    pub rebooted: bool,
 }
 
 /// What somebody beside the machine asks for.
@@ -218,6 +238,13 @@ pub enum Effect {
         name: WorkloadName,
         /// Whether.
         held: bool,
+    },
+    /// Keep in mind, beyond a restart, that it is not started again, or, with none, that it may be.
+    Rest {
+        /// Which.
+        name: WorkloadName,
+        /// What came of it.
+        rest: Option<Rest>,
     },
     /// Nothing of it is wanted or runs: what is kept of it may go.
     Forget(WorkloadName),

@@ -70,6 +70,14 @@ fn short(effects: &[Effect]) -> String {
         Effect::Kill { name, instance } => format!("kill {name} {instance}"),
         Effect::Check { name, instance, .. } => format!("check {name} {instance}"),
         Effect::Hold { name, held } => format!("hold {name} {held}"),
+        Effect::Rest { name, rest: None } => format!("may start {name}"),
+        Effect::Rest {
+            name,
+            rest: Some(Rest { instance, failed }),
+        } => {
+            let what = if failed.is_some() { "given up" } else { "done" };
+            format!("{what} {name} {instance}")
+        }
         Effect::Forget(name) => format!("forget {name}"),
         Effect::Tell { kind, .. } => kind.trim_start_matches("workload.").to_owned(),
     });
@@ -110,7 +118,7 @@ fn a_workload_is_started_started_again_and_given_up() {
         (1_020, exited("a", 2, 3), "exited, restarted"),
         (3_019, Input::Time, ""),
         (3_020, Input::Time, "start a 3"),
-        (3_030, exited("a", 3, 3), "exited, failed"),
+        (3_030, exited("a", 3, 3), "exited, given up a 3, failed"),
         (999_999_999, Input::Time, ""),
     ]);
     let (phase, why) = phase(&workloads, "a");
@@ -128,16 +136,16 @@ fn a_window_lets_a_workload_be_started_again_for_ever_if_seldom_enough() {
         (1_000, Input::Time, "start a 2"),
         (700_000, exited("a", 2, 1), "exited, restarted"),
         (701_000, Input::Time, "start a 3"),
-        (702_000, exited("a", 3, 1), "exited, failed"),
+        (702_000, exited("a", 3, 1), "exited, given up a 3, failed"),
     ]);
 }
 
 #[test]
 fn policies_say_which_ends_are_answered() {
     for (policy, code, expected) in [
-        (RestartPolicy::Never, 0, "exited"),
-        (RestartPolicy::Never, 1, "exited, failed"),
-        (RestartPolicy::OnFailure, 0, "exited"),
+        (RestartPolicy::Never, 0, "exited, done a 1"),
+        (RestartPolicy::Never, 1, "exited, given up a 1, failed"),
+        (RestartPolicy::OnFailure, 0, "exited, done a 1"),
         (RestartPolicy::OnFailure, 1, "exited, restarted"),
         (RestartPolicy::Always, 0, "exited, restarted"),
         (RestartPolicy::Always, 1, "exited, restarted"),
@@ -293,15 +301,34 @@ fn found(exit: Option<Exit>, workload: &Workload, held: bool) -> Input {
         runner: "own".into(),
         granted: Vec::new(),
         held,
+        rest: None,
+        rebooted: false,
     })
+}
+
+/// The same, of which something was noted, or after the computer was started anew.
+fn found_again(input: Input, noted: Option<Option<&str>>, is_rebooted: bool) -> Input {
+    let Input::Found(mut found) = input else {
+        panic!("nothing was found");
+    };
+    found.rest = noted.map(|failed| Rest {
+        instance: found.instance,
+        failed: failed.map(str::to_owned),
+    });
+    found.rebooted = is_rebooted;
+    Input::Found(found)
+}
+
+fn code(code: i32) -> Exit {
+    Exit {
+        code: Some(code),
+        ..Exit::UNKNOWN
+    }
 }
 
 #[test]
 fn what_a_runtime_before_left_is_taken_over() {
-    let well = Exit {
-        code: Some(0),
-        ..Exit::UNKNOWN
-    };
+    let well = code(0);
     let mut other = native();
     other.arguments.push("x".into());
     let want = || want(&[("a", native())]);
@@ -333,7 +360,100 @@ fn what_a_runtime_before_left_is_taken_over() {
     script(vec![
         (0, found(Some(well), &native(), true), ""),
         (1, want(), ""),
-        (2, asked("a", Ask::Start), "hold a false, start a 8"),
+        (2, asked("a", Ask::Start), "hold a false, may start a, start a 8"),
+    ]);
+}
+
+#[test]
+fn what_failed_for_good_stays_so_until_another_definition_comes_or_somebody_starts_it() {
+    let why = "started again 5 times within 600 s, last: exit 3";
+    let failed = || found_again(found(Some(code(3)), &native(), false), Some(Some(why)), true);
+    let want = || want(&[("a", native())]);
+    let mut other = native();
+    other.arguments.push("x".into());
+    let workloads = script(vec![
+        (0, failed(), ""),
+        (1, want(), ""),
+        (999_999, Input::Time, ""),
+    ]);
+    let expected = (WorkloadPhase::Failed, Some(why.to_owned()));
+    assert_eq!(phase(&workloads, "a"), expected);
+    for ask in [Ask::Start, Ask::Restart] {
+        script(vec![
+            (0, failed(), ""),
+            (1, want(), ""),
+            (2, asked("a", ask), "may start a, start a 8"),
+        ]);
+    }
+    // Who stops it wants it stopped, and does not make it well.
+    let workloads = script(vec![
+        (0, failed(), ""),
+        (1, want(), ""),
+        (2, asked("a", Ask::Stop), "hold a true"),
+    ]);
+    assert_eq!(phase(&workloads, "a"), expected);
+    script(vec![
+        (0, failed(), ""),
+        (
+            1,
+            Input::Wanted(BTreeMap::from([(name("a"), wanted(other))])),
+            "start a 8",
+        ),
+    ]);
+    script(vec![
+        (0, failed(), ""),
+        (1, Input::Wanted(BTreeMap::new()), "forget a"),
+    ]);
+}
+
+#[test]
+fn what_is_to_run_once_and_ended_badly_while_nobody_looked_has_failed() {
+    let mut once = native();
+    once.restart.policy = RestartPolicy::Never;
+    for exit in [code(1), Exit::UNKNOWN] {
+        let workloads = script(vec![
+            (0, found(Some(exit), &once, false), "given up a 7, failed"),
+            (1, want(&[("a", once.clone())]), ""),
+        ]);
+        assert_eq!(phase(&workloads, "a").0, WorkloadPhase::Failed);
+    }
+    script(vec![
+        (0, found_again(found(Some(code(0)), &once, false), None, true), ""),
+        (1, want(&[("a", once)]), ""),
+    ]);
+}
+
+#[test]
+fn what_ended_because_the_computer_did_is_started_again_and_what_was_done_is_not() {
+    let want = || want(&[("a", native())]);
+    let ended = || found(Some(code(0)), &native(), false);
+    // Asked to end by a computer that is shut down, it ends well, and nobody looks.
+    script(vec![
+        (0, found_again(ended(), None, true), ""),
+        (1, want(), "start a 8"),
+    ]);
+    script(vec![
+        (0, found_again(ended(), Some(None), true), ""),
+        (1, want(), ""),
+    ]);
+    // Somebody looked, and it was told who asked.
+    let by_others = Exit {
+        by_others: true,
+        ..code(0)
+    };
+    let exited = Input::Exited {
+        name: name("a"),
+        instance: 7,
+        exit: by_others.clone(),
+    };
+    script(vec![
+        (0, found(None, &native(), false), ""),
+        (1, want(), ""),
+        (2, exited, "exited, restarted"),
+    ]);
+    script(vec![
+        (0, found(Some(by_others), &native(), false), ""),
+        (1, want(), "start a 8"),
     ]);
 }
 
@@ -350,7 +470,7 @@ fn what_cannot_be_granted_is_refused_until_another_definition_comes() {
     other.best_effort = true;
     script(vec![
         (0, want(&[("a", native())]), "start a 1"),
-        (1, refused, "failed"),
+        (1, refused, "given up a 1, failed"),
         (2, want(&[("a", native())]), ""),
         (3, want(&[("a", other)]), "start a 2"),
     ]);

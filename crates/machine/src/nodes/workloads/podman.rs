@@ -175,6 +175,7 @@ impl Runner for Podman {
                 code: Some(state.exit_code),
                 signal: None,
                 out_of_memory: state.oom_killed,
+                by_others: false,
             },
         };
         Self::remove(launch)?;

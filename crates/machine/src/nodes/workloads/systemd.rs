@@ -5,6 +5,7 @@ use std::process::Command;
 
 use crate::keeper::COMMAND;
 use crate::keeper::files::{Directory, Launch};
+use crate::keeper::stop::AFTER_KILL_S;
 
 /// Where systemd shows that it runs. Source: sd_booted(3).
 const BOOTED: &str = "/run/systemd/system";
@@ -34,15 +35,39 @@ impl Systemd {
         command.args(["--quiet", "--collect", "--service-type=exec"]);
         command.arg(format!("--unit={}-{}.service", launch.group, launch.instance));
         command.arg(format!("--description=Muster workload {}", launch.name));
+        // A link to a process would be another process's in the unit.
+        let program = std::fs::canonicalize(program).unwrap_or_else(|_| PathBuf::from(program));
         for property in properties(launch) {
             command.args(["-p", &property]);
         }
-        // A link to a process would be another process's in the unit.
-        let program = std::fs::canonicalize(program).unwrap_or_else(|_| PathBuf::from(program));
+        command.args(["-p", &ends_by(&program, files, launch)]);
         command.arg("--").arg(program);
         command.args([COMMAND, "launch"]).arg(&files.path).arg("stay");
         command
     }
+}
+
+/// How systemd ends the unit: the program is asked as it wants to be, and the keeper sees how it ends.
+fn ends_by(program: &Path, files: &Directory, launch: &Launch) -> String {
+    let (program, directory) = (quoted(program), quoted(&files.path));
+    format!(
+        "ExecStop={program} {COMMAND} stop {directory} {}",
+        launch.instance
+    )
+}
+
+/// A path as one word of a command line in a unit. Source: systemd.syntax(7), systemd.service(5).
+fn quoted(path: &Path) -> String {
+    let mut text = String::from("\"");
+    for character in path.to_string_lossy().chars() {
+        match character {
+            '"' | '\\' => text.extend(['\\', character]),
+            '$' | '%' => text.extend([character, character]),
+            _ => text.push(character),
+        }
+    }
+    text.push('"');
+    text
 }
 
 fn properties(launch: &Launch) -> Vec<String> {
@@ -51,6 +76,8 @@ fn properties(launch: &Launch) -> Vec<String> {
         "KillMode=control-group".to_owned(),
         "OOMPolicy=continue".to_owned(),
     ];
+    let stop_s = launch.workload.stop.timeout_s.saturating_add(2 * AFTER_KILL_S);
+    all.push(format!("TimeoutStopSec={stop_s}"));
     all.push("MemoryAccounting=yes".to_owned());
     all.push("CPUAccounting=yes".to_owned());
     if let Some(mib) = limits.memory_mib {
@@ -86,9 +113,10 @@ mod tests {
             workload,
             runner: "systemd".into(),
             group: "muster-x-a".into(),
+            boot: None,
         };
         let command =
-            Systemd { is_user: false }.command(Path::new("/bin/sh"), &Directory::new("/d"), &launch);
+            Systemd { is_user: false }.command(Path::new("/bin/sh"), &Directory::new("/d \"5$\""), &launch);
         let words: Vec<_> = command
             .get_args()
             .map(|word| word.to_string_lossy().into_owned())
@@ -98,9 +126,13 @@ mod tests {
             "MemoryMax=64M",
             "CPUQuota=50%",
             "TasksMax=10",
+            "TimeoutStopSec=20",
             "stay",
         ] {
             assert!(words.iter().any(|each| each == word), "{word} in {words:?}");
         }
+        let stop = words.iter().find(|word| word.starts_with("ExecStop="));
+        let stop = stop.and_then(|stop| stop.split_once(" workload-init "));
+        assert_eq!(stop.map(|(_, rest)| rest), Some(r#"stop "/d \"5$$\"" 3"#));
     }
 }

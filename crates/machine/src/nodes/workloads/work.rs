@@ -93,6 +93,8 @@ pub(super) struct Work {
     shown: WorkloadsReport,
     was_shown: bool,
     said: Vec<Finding>,
+    /// The kernel's mark for this boot.
+    boot: Option<String>,
 }
 
 impl Work {
@@ -117,6 +119,7 @@ impl Work {
             shown: WorkloadsReport::default(),
             was_shown: false,
             said: Vec::new(),
+            boot: boot(),
         };
         work.find(context)?;
         Ok((work, outcomes))
@@ -165,6 +168,9 @@ impl Work {
             runner: launch.runner.clone(),
             granted: started.granted.clone(),
             held: files.is_held(),
+            rest: files.rest()?.filter(|rest| rest.instance == launch.instance),
+            // Nobody can tell: the same.
+            rebooted: launch.boot.is_some() && self.boot.is_some() && launch.boot != self.boot,
         };
         if exit.is_none() {
             let kept = Kept {
@@ -418,6 +424,13 @@ impl Work {
                     tracing::error!(workload = %name, %error, "whether it is stopped is lost with a restart");
                 }
             }
+            Effect::Rest { name, rest } => {
+                let files = Directory::new(self.setup.directory.join(name.as_str()));
+                let kept = make(&files.path).and_then(|()| files.write_rest(rest.as_ref()));
+                if let Err(error) = kept {
+                    tracing::error!(workload = %name, %error, "that it is not started again is lost with a restart");
+                }
+            }
             Effect::Forget(name) => forget(&self.setup.directory.join(name.as_str())),
             Effect::Tell {
                 kind,
@@ -440,6 +453,7 @@ impl Work {
             workload: Workload::clone(&wanted.workload),
             runner: runner.name().to_owned(),
             group: format!("muster-{:08x}-{name}", mark(&self.setup.directory)),
+            boot: self.boot.clone(),
         };
         let path = self.setup.directory.join(name.as_str());
         let kept = Kept {
@@ -635,6 +649,12 @@ fn watched(started: &Started) -> Life {
         same.then(|| told_by(pidfd))?
     };
     watch().map_or(Life::LookedAt, Life::Told)
+}
+
+/// Source: random(4), boot_id.
+fn boot() -> Option<String> {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(boot.trim().to_owned())
 }
 
 /// A directory that only its owner enters.

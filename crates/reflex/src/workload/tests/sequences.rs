@@ -48,6 +48,8 @@ enum Planted {
     ForgetsWhatRuns,
     /// A stubborn one is never killed.
     NeverKills,
+    /// A restarted runtime does not know what was given up.
+    ForgetsWhatFailed,
 }
 
 const LIMIT: u32 = 2;
@@ -81,6 +83,9 @@ struct World {
     /// What was begun and has not come about.
     open: Vec<Effect>,
     held: BTreeSet<WorkloadName>,
+    rests: BTreeMap<WorkloadName, Rest>,
+    /// Given up, and nobody meddled since.
+    given_up: BTreeSet<WorkloadName>,
     newest: BTreeMap<WorkloadName, (Instance, Wanted, Option<Exit>)>,
     /// When each was started, since somebody last meddled with it.
     starts: BTreeMap<WorkloadName, Vec<u64>>,
@@ -96,6 +101,8 @@ impl World {
             exist: BTreeMap::new(),
             open: Vec::new(),
             held: BTreeSet::new(),
+            rests: BTreeMap::new(),
+            given_up: BTreeSet::new(),
             newest: BTreeMap::new(),
             starts: BTreeMap::new(),
         };
@@ -146,6 +153,9 @@ impl World {
                 {
                     return Err(format!("{name} counts back to {instance}"));
                 }
+                if self.given_up.contains(name) {
+                    return Err(format!("{name} was given up, and is started"));
+                }
                 self.exist.insert((name.clone(), instance), wanted.clone());
                 self.newest.insert(name.clone(), (instance, wanted.clone(), None));
                 let starts = self.starts.entry(name.clone()).or_default();
@@ -175,6 +185,20 @@ impl World {
                 }
                 self.held.remove(&name);
                 self.newest.remove(&name);
+                self.rests.remove(&name);
+                self.given_up.remove(&name);
+            }
+            Effect::Rest { name, rest: None } => {
+                self.rests.remove(&name);
+            }
+            Effect::Rest {
+                name,
+                rest: Some(rest),
+            } => {
+                if rest.failed.is_some() {
+                    self.given_up.insert(name.clone());
+                }
+                self.rests.insert(name, rest);
             }
             Effect::Tell { .. } => {}
         }
@@ -257,6 +281,7 @@ impl World {
                         |of: &BTreeMap<WorkloadName, Wanted>| of.get(name).map(|w| w.version.clone());
                     if version(&all) != version(&self.wanted) {
                         self.starts.remove(name);
+                        self.given_up.remove(name);
                     }
                 }
                 self.wanted.clone_from(&all);
@@ -266,6 +291,9 @@ impl World {
                 let name = name(&format!("w{which}"));
                 let ask = [Ask::Start, Ask::Stop, Ask::Restart][usize::from(*ask)];
                 self.starts.remove(&name);
+                if ask != Ask::Stop {
+                    self.given_up.remove(&name);
+                }
                 self.step(Input::Asked { name, ask })
             }
             Happens::Passes(ms) => {
@@ -311,12 +339,28 @@ impl World {
                     runner: "own".into(),
                     granted: Vec::new(),
                     held: self.held.contains(&name),
+                    rest: self
+                        .rests
+                        .get(&name)
+                        .filter(|rest| {
+                            rest.instance == instance && self.planted != Planted::ForgetsWhatFailed
+                        })
+                        .cloned(),
+                    rebooted: false,
                     name,
                 };
                 self.step(Input::Found(found))?;
             }
         }
-        self.step(Input::Wanted(self.wanted.clone()))
+        let given_up = self.given_up.clone();
+        self.step(Input::Wanted(self.wanted.clone()))?;
+        for name in given_up {
+            let (phase, _) = phase(&self.workloads, name.as_str());
+            if phase != WorkloadPhase::Failed {
+                return Err(format!("{name} was given up, and is said to be {phase}"));
+            }
+        }
+        Ok(())
     }
 
     /// Whatever runs ends badly, again and again.
@@ -377,6 +421,7 @@ fn live(planted: Planted, all: &[Happens]) -> Result<(), String> {
     }
     world.quiet()?;
     world.crash_loop()?;
+    world.happens(&Happens::Killed)?;
     world.quiet()
 }
 
@@ -403,6 +448,7 @@ fn the_onlooker_finds_what_is_planted() {
         Planted::CountsNothing,
         Planted::ForgetsWhatRuns,
         Planted::NeverKills,
+        Planted::ForgetsWhatFailed,
     ] {
         let mut runner = TestRunner::deterministic();
         let sequences = prop::collection::vec(happens(), 1..80);
