@@ -98,8 +98,11 @@ pub fn make(places: &Places, name: &str, limits: &Limits) -> (Vec<PathBuf>, Vec<
     let v2 = places.v2.as_ref().map(|place| {
         let offered = fs::read_to_string(place.join("cgroup.controllers")).unwrap_or_default();
         let has = |controller: &str| offered.split_whitespace().any(|each| each == controller);
+        // Some could be enabled beside processes: that would make the group one of threads, and no process could join what is below.
+        let is_occupied = place.join("cgroup.type").exists() && !processes(place).is_empty();
         let enabled = |controller: &str| {
             has(controller)
+                && !is_occupied
                 && fs::write(place.join("cgroup.subtree_control"), format!("+{controller}")).is_ok()
         };
         let enabled: Vec<_> = ["memory", "cpu", "pids"]
@@ -393,6 +396,46 @@ fn put(group: &Path, file: &str, value: &str) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn beside_processes_no_controller_is_enabled_and_all_limits_are_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = directory.path();
+        let limits = Limits {
+            memory_mib: Some(64),
+            cpu_percent: Some(50),
+            processes: Some(8),
+            ..Limits::default()
+        };
+        fs::write(place.join("cgroup.controllers"), "cpu memory pids\n").unwrap();
+        fs::write(place.join("cgroup.type"), "domain\n").unwrap();
+        fs::write(place.join("cgroup.procs"), "17\n").unwrap();
+        let places = Places {
+            v2: Some(place.to_owned()),
+            v1: Vec::new(),
+        };
+        let (groups, grants) = make(&places, "one", &limits);
+        // It is there all the same: for an end of all that is in it, and for counting.
+        assert_eq!(groups, [place.join("one")]);
+        let states: Vec<_> = grants
+            .iter()
+            .map(|grant| (grant.what.as_str(), grant.state))
+            .collect();
+        let refused = GrantState::NotPermitted;
+        assert_eq!(
+            states,
+            [("memory", refused), ("cpu", refused), ("processes", refused)]
+        );
+        assert!(!place.join("cgroup.subtree_control").exists());
+        // Nobody is in it: they are enabled, and the limits are the group's.
+        fs::write(place.join("cgroup.procs"), "").unwrap();
+        let (_, grants) = make(&places, "one", &limits);
+        assert!(
+            grants.iter().all(|grant| grant.state == GrantState::Granted),
+            "{grants:?}"
+        );
+        assert_eq!(fs::read_to_string(place.join("one/pids.max")).unwrap(), "8");
+    }
 
     #[test]
     fn places_are_found_in_either_version_and_below_the_own_group() {

@@ -6,6 +6,7 @@
 
 mod checks;
 mod desk;
+mod find;
 mod podman;
 mod report;
 mod runner;
@@ -69,8 +70,15 @@ fn desired_by_fleet(held: &HeldDesired) -> (Option<DesiredVersion>, Result<Workl
 }
 
 async fn run(mut context: NodeContext, setup: Arc<Setup>) -> Result<(), NodeError> {
-    let (mut work, mut outcomes) = work::Work::begin(&context, setup.clone())
+    let looked = setup.clone();
+    let seen = tokio::task::spawn_blocking(move || find::all(&looked));
+    let Some(seen) = context.while_waiting(seen).await else {
+        return Ok(());
+    };
+    let seen = seen
+        .unwrap_or_else(|error| Err(std::io::Error::other(error)))
         .map_err(|error| NodeError(format!("{}: {error}", setup.directory.display())))?;
+    let (mut work, mut outcomes) = work::Work::begin(&context, setup.clone(), seen);
     loop {
         work.show(&context);
         let due = work.due_ms(&context);

@@ -66,7 +66,7 @@ impl Runner for Native {
             granted: Vec::new(),
         };
         let io = |error: io::Error| failed(error.to_string());
-        let mut command = self.command(files, launch);
+        let mut command = alone(self.command(files, launch));
         command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -172,7 +172,8 @@ impl Runner for Native {
 }
 
 /// Runs a command to its end, at most for so long: what it printed on both streams, cut, and whether it ended well.
-pub(crate) fn run(mut command: Command, within: Duration) -> io::Result<(bool, String)> {
+pub(crate) fn run(command: Command, within: Duration) -> io::Result<(bool, String)> {
+    let mut command = alone(command);
     command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -192,6 +193,14 @@ pub(crate) fn run(mut command: Command, within: Duration) -> io::Result<(bool, S
             format!("no answer within {} s", within.as_secs()),
         )),
     }
+}
+
+/// Nobody but the runtime speaks to the systemd that started it: Podman would hand its socket on to containers. Source: sd_notify(3).
+fn alone(mut command: Command) -> Command {
+    for variable in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"] {
+        command.env_remove(variable);
+    }
+    command
 }
 
 /// Longest answer of a command; what is longer is read and let go.

@@ -15,17 +15,16 @@ use muster_model::workload::report::WorkloadsReport;
 use muster_model::workload::{RunnerChoice, SECTION, Workload, WorkloadKind, WorkloadName};
 use muster_protocol::link::{LogReport, WireLogLine};
 use muster_reflex::state::Section;
-use muster_reflex::workload::{Ask, Effect, Exit, Found, Input, Instance, Wanted, Workloads, together};
+use muster_reflex::workload::{Ask, Effect, Exit, Input, Instance, Wanted, Workloads, together};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde_json::value::RawValue;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
-use super::checks;
-use super::podman::Podman;
 use super::report::{Since, Usage, clip, findings, report};
-use super::runner::{Native, Runner};
+use super::runner::Runner;
 use super::{LOOK_MS, Setup, desired_by_fleet};
+use super::{checks, find};
 use crate::keeper::files::{Directory, Launch, Refused, Started};
 use crate::keeper::{began, cgroup, log};
 use crate::message::{Finding, Payload, Source, event, section, some};
@@ -98,11 +97,12 @@ pub(super) struct Work {
 }
 
 impl Work {
-    /// Finds out what runs, and goes on with it.
+    /// Goes on with what was found.
     pub(super) fn begin(
         context: &NodeContext,
         setup: Arc<Setup>,
-    ) -> io::Result<(Self, mpsc::Receiver<Outcome>)> {
+        seen: Vec<find::Seen>,
+    ) -> (Self, mpsc::Receiver<Outcome>) {
         let (outcome, outcomes) = mpsc::channel(OUTCOMES_MAX);
         let mut work = Self {
             setup,
@@ -119,63 +119,27 @@ impl Work {
             shown: WorkloadsReport::default(),
             was_shown: false,
             said: Vec::new(),
-            boot: boot(),
+            boot: find::boot(),
         };
-        work.find(context)?;
-        Ok((work, outcomes))
-    }
-
-    fn find(&mut self, context: &NodeContext) -> io::Result<()> {
-        let entries = match std::fs::read_dir(&self.setup.directory) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        for entry in entries {
-            let entry = entry?;
-            let files = Directory::new(entry.path());
-            match files.launch() {
-                Ok(Some(launch)) => self.found(context, &files, launch)?,
-                Ok(None) => {}
-                Err(error) => {
-                    tracing::warn!(directory = %entry.path().display(), %error, "not a workload's: left alone");
-                }
-            }
+        for seen in seen {
+            work.found(context, seen);
         }
-        Ok(())
+        (work, outcomes)
     }
 
-    fn found(&mut self, context: &NodeContext, files: &Directory, launch: Launch) -> io::Result<()> {
-        let runner = self.runner_of(&launch.runner);
-        let exit = if runner.lives(files, &launch)? {
-            None
-        } else {
-            Some(runner.conclude(files, &launch).unwrap_or(Exit::UNKNOWN))
-        };
-        let started = files
-            .started()?
-            .filter(|started| started.instance == launch.instance);
-        let started = started.unwrap_or_default();
-        if exit.is_none() {
+    fn found(&mut self, context: &NodeContext, seen: find::Seen) {
+        let find::Seen {
+            found,
+            launch,
+            runner,
+            started,
+        } = seen;
+        if found.exit.is_none() {
             tracing::info!(workload = %launch.name, instance = launch.instance, "runs since before: taken over");
-        }
-        let found = Found {
-            name: launch.name.clone(),
-            instance: launch.instance,
-            version: launch.version.clone(),
-            workload: Arc::new(launch.workload.clone()),
-            exit: exit.clone(),
-            runner: launch.runner.clone(),
-            granted: started.granted.clone(),
-            held: files.is_held(),
-            rest: files.rest()?.filter(|rest| rest.instance == launch.instance),
-            // Nobody can tell: the same.
-            rebooted: launch.boot.is_some() && self.boot.is_some() && launch.boot != self.boot,
-        };
-        if exit.is_none() {
+            let path = self.setup.directory.join(launch.name.as_str());
             let kept = Kept {
                 life: watched(&started),
-                tail: log::Tail::from_the_end(&files.path),
+                tail: log::Tail::from_the_end(&path),
                 groups: started.groups,
                 counted: None,
                 usage: Usage::default(),
@@ -185,7 +149,6 @@ impl Work {
             self.kept.insert(found.name.clone(), kept);
         }
         self.step(context, Input::Found(found));
-        Ok(())
     }
 
     fn want(&mut self, context: &NodeContext) {
@@ -509,27 +472,17 @@ impl Work {
 
     fn runner_for(&self, workload: &Workload) -> Arc<dyn Runner> {
         match (workload.kind, workload.runner) {
-            (WorkloadKind::Container, _) => self.runner_of("podman"),
-            (WorkloadKind::Native, RunnerChoice::Own) => self.runner_of("own"),
-            (WorkloadKind::Native, RunnerChoice::Systemd) => self.runner_of("systemd"),
-            (WorkloadKind::Native, RunnerChoice::Auto) => self.runner_of(if self.setup.systemd.is_some() {
-                "systemd"
-            } else {
-                "own"
-            }),
+            (WorkloadKind::Container, _) => self.setup.runner_of("podman"),
+            (WorkloadKind::Native, RunnerChoice::Own) => self.setup.runner_of("own"),
+            (WorkloadKind::Native, RunnerChoice::Systemd) => self.setup.runner_of("systemd"),
+            (WorkloadKind::Native, RunnerChoice::Auto) => {
+                self.setup.runner_of(if self.setup.systemd.is_some() {
+                    "systemd"
+                } else {
+                    "own"
+                })
+            }
         }
-    }
-
-    fn runner_of(&self, word: &str) -> Arc<dyn Runner> {
-        let systemd = match word {
-            "podman" => return Arc::new(Podman),
-            "systemd" => Some(self.setup.systemd.unwrap_or(super::Systemd { is_user: false })),
-            _ => None,
-        };
-        Arc::new(Native {
-            program: self.setup.program.clone(),
-            systemd,
-        })
     }
 
     /// Says how all of them fare, if that is news.
@@ -649,12 +602,6 @@ fn watched(started: &Started) -> Life {
         same.then(|| told_by(pidfd))?
     };
     watch().map_or(Life::LookedAt, Life::Told)
-}
-
-/// Source: random(4), boot_id.
-fn boot() -> Option<String> {
-    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    Some(boot.trim().to_owned())
 }
 
 /// A directory that only its owner enters.
