@@ -54,6 +54,23 @@ impl Http {
             .map_err(BenchError::system("the API does not answer"))
     }
 
+    /// Says something in JSON and reads the whole answer.
+    pub(super) fn post(&mut self, path: &str, body: &str) -> Result<Answer> {
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            self.address,
+            body.len()
+        );
+        let began = Instant::now();
+        self.exchange(request.as_bytes())
+            .map(|(status, body)| Answer {
+                status,
+                body,
+                took: began.elapsed(),
+            })
+            .map_err(BenchError::system("the API does not answer"))
+    }
+
     /// The answer as JSON, if it is one that was hoped for.
     pub(super) fn json(&mut self, path: &str) -> Result<serde_json::Value> {
         let answer = self.get(path)?.expect_ok(path)?;
@@ -112,12 +129,17 @@ impl Http {
 impl Answer {
     /// The answer, if it is one that was hoped for.
     pub(super) fn expect_ok(self, path: &str) -> Result<Self> {
-        if self.status == 200 {
+        self.expect(200, path)
+    }
+
+    /// The answer, if it has this status.
+    pub(super) fn expect(self, status: u16, path: &str) -> Result<Self> {
+        if self.status == status {
             return Ok(self);
         }
         let text = String::from_utf8_lossy(&self.body[..self.body.len().min(300)]).into_owned();
         Err(BenchError::Load(format!(
-            "GET {path} was answered with {}: {text}",
+            "{path} was answered with {}: {text}",
             self.status
         )))
     }

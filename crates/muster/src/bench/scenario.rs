@@ -21,6 +21,8 @@ pub(super) enum Scenario {
     Storm,
     /// A heartbeat of any machine while the fleet sends five messages a second of each: how soon it is answered
     Heartbeat,
+    /// A remote stop of one machine while the fleet sends five messages a second of each: how soon it is there
+    RemoteStop,
     /// One machine's state and a filtered list by the API while the fleet sends
     Api,
     /// People who look at all machines: processor time of everything that reaches them
@@ -46,6 +48,7 @@ impl Scenario {
             Self::Storm => "storm",
             Self::Api => "api",
             Self::Heartbeat => "heartbeat",
+            Self::RemoteStop => "remote-stop",
             Self::FanOut => "fan-out",
             Self::Restart => "restart",
             Self::Recovery => "recovery",
@@ -72,6 +75,7 @@ impl Scenario {
             Self::Storm => &[run::storm::METHOD],
             Self::Api => &[run::api::METHOD],
             Self::Heartbeat => &[run::heartbeat::METHOD],
+            Self::RemoteStop => &[run::stop::METHOD],
             Self::FanOut => &[run::fanout::METHOD],
             Self::Restart => &[run::restart::METHOD],
             Self::Recovery => &[run::recovery::METHOD],
@@ -90,6 +94,7 @@ impl Scenario {
             Self::Storm => run::storm::run(context),
             Self::Api => run::api::run(context),
             Self::Heartbeat => run::heartbeat::run(context),
+            Self::RemoteStop => run::stop::run(context),
             Self::FanOut => run::fanout::run(context),
             Self::Restart => run::restart::run(context),
             Self::Recovery => run::recovery::run(context),

@@ -10,6 +10,7 @@ pub(super) mod ingest;
 pub(super) mod pipelined;
 pub(super) mod recovery;
 pub(super) mod restart;
+pub(super) mod stop;
 pub(super) mod storage;
 pub(super) mod storm;
 

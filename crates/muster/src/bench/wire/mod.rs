@@ -58,6 +58,8 @@ pub(super) struct Heard {
     pub(super) acknowledged: u32,
     /// Publications that reached subscribers.
     pub(super) delivered: u64,
+    /// Commands that came.
+    pub(super) commands: Vec<String>,
     /// A promise of the server that was seen broken.
     pub(super) broken: Option<String>,
     /// Which connections were answered since they were last forgotten, and after how long.
@@ -120,6 +122,14 @@ impl Text {
             b"\",\"payload\":{\"uptime_s\":60,\"link\":{\"connects\":1,\"outbox\":0,\"dropped\":0},\
               \"safety\":\"operational\",\"authority\":\"none\"}}",
         );
+    }
+
+    /// The receipt for a command.
+    pub(super) fn write_response(&mut self, command: &str, clock: &Clock, out: &mut Vec<u8>) {
+        self.head(b"response", true, clock, out);
+        out.extend_from_slice(b"\",\"payload\":{\"command_id\":\"");
+        out.extend_from_slice(command.as_bytes());
+        out.extend_from_slice(b"\",\"outcome\":\"accepted\"}}");
     }
 
     pub(super) fn write(&mut self, what: What, clock: &Clock, out: &mut Vec<u8>) {

@@ -74,7 +74,7 @@ impl Speaker for Muster {
     }
 
     /// A frame holds one message, so what comes is whole.
-    fn hear(&mut self, input: &[u8], _out: &mut Vec<u8>, heard: &mut Heard) -> Result<usize, String> {
+    fn hear(&mut self, input: &[u8], out: &mut Vec<u8>, heard: &mut Heard) -> Result<usize, String> {
         let text = std::str::from_utf8(input).map_err(|error| error.to_string())?;
         match self
             .decoder
@@ -102,7 +102,11 @@ impl Speaker for Muster {
                 self.acknowledged += news;
                 heard.acknowledged += news as u32;
             }
-            ServerMessage::Resync(_) | ServerMessage::Desired(_) | ServerMessage::Command(_) => {}
+            ServerMessage::Command(command) => {
+                self.text.write_response(&command.id, &Clock::now(), out);
+                heard.commands.push(command.id);
+            }
+            ServerMessage::Resync(_) | ServerMessage::Desired(_) => {}
             ServerMessage::Bye(bye) => return Err(format!("sent away: {:?}", bye.reason)),
         }
         Ok(input.len())
