@@ -10,14 +10,14 @@ use std::sync::Arc;
 
 use muster_model::Severity;
 use muster_runtime::Clock;
-use muster_runtime::logging::Format;
+use muster_runtime::logging::{Format, parse};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::fmt as fmt_layer;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, fmt as fmt_layer};
 
 /// Lines that may wait to be forwarded.
 const LINES_MAX: usize = 256;
@@ -38,9 +38,6 @@ pub enum LoggingError {
     Filter {
         /// What was written.
         text: String,
-        /// Why.
-        #[source]
-        source: tracing_subscriber::filter::ParseError,
     },
     /// Somebody set logging up before.
     #[error("logging was set up twice")]
@@ -49,9 +46,8 @@ pub enum LoggingError {
 
 /// Sets up logging on standard error for the whole process, with a tap where one is wanted.
 pub fn init(filter: &str, format: Format, tap: Option<LogTap>) -> Result<(), LoggingError> {
-    let env_filter = EnvFilter::try_new(filter).map_err(|source| LoggingError::Filter {
+    let filter = parse(filter).ok_or_else(|| LoggingError::Filter {
         text: filter.to_owned(),
-        source,
     })?;
     let writer = fmt_layer::layer()
         .with_writer(std::io::stderr)
@@ -61,7 +57,7 @@ pub fn init(filter: &str, format: Format, tap: Option<LogTap>) -> Result<(), Log
         Format::Json => writer.json().flatten_event(true).boxed(),
     };
     tracing_subscriber::registry()
-        .with(env_filter)
+        .with(filter)
         .with(writer)
         .with(tap.map(|tap| tap.layer()))
         .try_init()

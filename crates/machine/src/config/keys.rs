@@ -6,7 +6,6 @@ use std::time::Duration;
 use muster_runtime::config::{Key, some_text, whole};
 use muster_runtime::logging::Format;
 use tracing::Level;
-use tracing_subscriber::EnvFilter;
 
 use super::{Settings, recording, workloads};
 use crate::options::{Compression, ServerUrlError};
@@ -121,7 +120,7 @@ pub(super) const KEYS: &[Key<Settings>] = &[
         path: "log.level",
         accepted: "error, warn, info, debug, trace, or a filter like muster_machine=debug,info",
         set: |settings, text| {
-            EnvFilter::try_new(text).map_err(|_| None)?;
+            muster_runtime::logging::parse(text).ok_or(None)?;
             settings.log_level = some_text(text, 256)?;
             Ok(())
         },

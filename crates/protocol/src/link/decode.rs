@@ -334,9 +334,7 @@ impl Decoder {
             });
         }
         let mut reader = serde_json::Deserializer::from_str(raw.payload.get());
-        if self.minor > Minor::OURS {
-            return T::deserialize(&mut reader).map_err(|error| malformed(place(), &error));
-        }
+        // Looked for even where it is accepted: to read every payload in two ways would double a large part of the agent.
         let mut unknown: Option<String> = None;
         let value = serde_ignored::deserialize(&mut reader, |path| {
             unknown.get_or_insert_with(|| path.to_string());
@@ -344,7 +342,7 @@ impl Decoder {
         .map_err(|error| malformed(place(), &error))?;
         match unknown {
             None => Ok(value),
-            Some(_) if Minor(minor(&value)) > Minor::OURS => Ok(value),
+            Some(_) if self.minor > Minor::OURS || Minor(minor(&value)) > Minor::OURS => Ok(value),
             Some(path) => Err(DecodeError::Malformed {
                 place: place(),
                 message: format!(
