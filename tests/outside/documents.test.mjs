@@ -52,3 +52,10 @@ test("the day of a machine that the AsyncAPI document shows is taken by the real
   await machine.end();
   await server.stop();
 });
+
+test("every operation of the OpenAPI document has a name of its own", () => {
+  const openapi = JSON.parse(readFileSync(repository("openapi/openapi.json"), "utf8"));
+  const names = Object.values(openapi.paths).flatMap((item) => Object.values(item).map((operation) => operation.operationId));
+  assert.ok(names.length > 20 && names.every((name) => typeof name === "string"), `${names}`);
+  assert.deepEqual(names.filter((name, at) => names.indexOf(name) !== at), []);
+});

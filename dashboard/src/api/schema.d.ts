@@ -29,7 +29,7 @@ export interface paths {
             cookie?: never;
         };
         /** List events */
-        get: operations["list"];
+        get: operations["list_events"];
         put?: never;
         post?: never;
         delete?: never;
@@ -80,7 +80,7 @@ export interface paths {
             cookie?: never;
         };
         /** List machines */
-        get: operations["list"];
+        get: operations["list_machines"];
         put?: never;
         post?: never;
         delete?: never;
@@ -2128,7 +2128,7 @@ export interface operations {
             };
         };
     };
-    list: {
+    list_events: {
         parameters: {
             query?: {
                 /** @description Only of this machine, by id. */
@@ -2278,7 +2278,7 @@ export interface operations {
             };
         };
     };
-    list: {
+    list_machines: {
         parameters: {
             query?: {
                 /** @description Which machines: terms like `kind=car|pi`, `battery<20`, `label.line=3`, `name~frida`, or a bare word. All must hold. */

@@ -86,7 +86,7 @@ impl EventParams {
 }
 
 /// List events
-#[utoipa::path(get, path = "/api/v1/events", tag = "events", params(FleetEventParams), responses(
+#[utoipa::path(get, path = "/api/v1/events", operation_id = "list_events", tag = "events", params(FleetEventParams), responses(
     (status = 200, description = "A page of events, in the order that was asked for", body = EventPage),
     (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "There is no such machine", body = Problem, content_type = "application/problem+json"),

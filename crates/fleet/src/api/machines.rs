@@ -118,7 +118,7 @@ fn sort_key(field: &Field, view: &MachineView) -> FieldValue {
 }
 
 /// List machines
-#[utoipa::path(get, path = "/api/v1/machines", tag = "machines", params(ListParams), responses(
+#[utoipa::path(get, path = "/api/v1/machines", operation_id = "list_machines", tag = "machines", params(ListParams), responses(
     (status = 200, description = "A page of machines", body = MachinePage),
     (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
     (status = 503, description = "The store cannot do it now", body = Problem, content_type = "application/problem+json"),
