@@ -21,6 +21,8 @@ pub mod stop;
 
 use axum::Router;
 use axum::routing::{get, head};
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -76,7 +78,12 @@ pub fn router(state: GatewayState) -> Router {
         .route("/api/{*rest}", axum::routing::any(error::no_such_path))
         .fallback(crate::assets::serve)
         .with_state(state)
-        .layer(tower_http::compression::CompressionLayer::new())
+        .layer(CompressionLayer::new().compress_when(worth_packing()))
         .layer(axum::middleware::from_fn(gateway::origin::guard))
         .layer(axum::middleware::from_fn(error::measure))
+}
+
+/// Recordings are packed already, and whoever downloads one wants to know how much is left.
+fn worth_packing() -> impl Predicate {
+    DefaultPredicate::new().and(NotForContentType::const_new("application/octet-stream"))
 }

@@ -144,6 +144,30 @@ async fn what_was_asked_for_comes_in_pieces_is_listed_downloaded_and_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recording_is_not_packed_again_on_its_way() {
+    let data = tempfile::tempdir().unwrap();
+    let site = Site::start(data.path()).await;
+    let (_machine, command) = asked(&site).await;
+    let piece = Piece {
+        machine: 1,
+        command: &command,
+        offset: 0,
+        length: 4_096,
+        bytes: vec![b'a'; 4_096],
+        // Source: `head -c 4096 /dev/zero | tr '\0' a | openssl dgst -sha256 -binary | base64`.
+        digest: Some("sha-256=:yT7uLQ2wLxCsx0YNlXbhItz4zVPEv438rhs+dOvP/1o=:"),
+    };
+    assert_eq!(bring(&site, piece).await.0, 204);
+    let path = format!("/api/v1/machines/{}/recordings/{FILE}", id(1));
+    let packing = site.request("GET", &path).header("accept-encoding", "gzip");
+    let headers = packing.send().await.unwrap().headers().clone();
+    assert_eq!(
+        (&headers["content-length"], headers.get("content-encoding")),
+        (&"4096".parse().unwrap(), None)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_taken_that_nobody_asked_for_or_that_does_not_fit() {
     let data = tempfile::tempdir().unwrap();
     let site = Site::start(data.path()).await;
