@@ -103,7 +103,7 @@ impl Safety {
         let passed_us = self.passed_us(now_us);
         self.settle_reset(sample);
         self.find_causes(now_us, sample);
-        self.hear_people(sample);
+        self.hear_people(sample, passed_us > self.config.late_us);
         let action = self.rules.action().max(self.causes.action(&self.config));
         let region = self.region();
         let outputs = self.outputs(now_us, passed_us, action, region, sample);
@@ -177,7 +177,7 @@ impl Safety {
         self.tested |= !(sample.outputs_failed || self.motion.is_unknown(&self.config));
     }
 
-    fn hear_people(&mut self, sample: &Sample) {
+    fn hear_people(&mut self, sample: &Sample, is_late: bool) {
         // Presses of before the start are not heard.
         let (asks, remote) = (sample.asks, sample.remote);
         let Some((asks_before, remote_before)) = self.asked.replace((asks, remote)) else {
@@ -190,6 +190,10 @@ impl Safety {
         }
         if asks.stop != asks_before.stop || remote.stop != remote_before.stop {
             self.causes.insert(Cause::Asked);
+        }
+        // Who pressed resume before a step that came too late did not know that it would.
+        if is_late {
+            return;
         }
         let nothing_asked = asks.estop == asks_before.estop
             && asks.stop == asks_before.stop

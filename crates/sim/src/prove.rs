@@ -169,9 +169,10 @@ fn sweep(
                     if index >= count {
                         break;
                     }
-                    let scenario = Scenario {
-                        planted,
-                        ..Scenario::of_seed(seed_of(index))
+                    let scenario = Scenario::of_seed(seed_of(index));
+                    let scenario = match planted {
+                        Some(planted) => scenario.with(planted),
+                        None => scenario,
                     };
                     let report = run(&scenario);
                     let twice = planted.is_none() && index.is_multiple_of(TWICE_EVERY);
@@ -239,7 +240,7 @@ mod tests {
     use super::{Plan, Planted, kept_seeds, prove};
 
     /// In seeds 0 and up, so many find each planted bug at least once.
-    const PLANTED_SEEDS: u64 = 120;
+    const PLANTED_SEEDS: u64 = 80;
 
     #[test]
     fn every_line_that_is_no_comment_begins_with_a_seed() {

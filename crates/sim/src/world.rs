@@ -7,6 +7,7 @@
 //! The world does not know what is right: it carries out what links and shards decide, at the worst moment it can think
 //! of. Nothing here reads a clock or the system's randomness.
 
+mod body;
 mod commit;
 mod disk;
 mod event;
@@ -38,6 +39,7 @@ use muster_model::{MachineId, Presence};
 use muster_reflex::link::LinkState;
 use uuid::Uuid;
 
+use body::Body;
 use event::Event;
 use judge::Judge;
 pub use judge::{Check, Violation};
@@ -107,6 +109,7 @@ struct Chances {
     faults: Random,
     stops: Random,
     desired: Random,
+    bodies: Random,
 }
 
 #[derive(Debug)]
@@ -137,10 +140,10 @@ impl World {
         let count = scenario.machines;
         let machines = (0..count).map(|index| {
             let id = MachineId::from_uuid(Uuid::from_u128(index as u128 + 1));
-            Machine::new(
-                id,
-                Workload::new(index, scenario.pace, seed.fork(100 + index as u64)),
-            )
+            let body = (index < scenario.bodies).then(Body::default);
+            let chance = seed.fork(100 + index as u64);
+            let workload = Workload::new(index, scenario.pace, body.is_some(), chance);
+            Machine::new(id, body, workload)
         });
         let mut network = Network::new(count, seed.fork(1));
         network.wire = scenario.faults.wire;
@@ -161,6 +164,7 @@ impl World {
                 faults: seed.fork(5),
                 stops: seed.fork(6),
                 desired: seed.fork(7),
+                bodies: seed.fork(8),
             },
             counts: Counts::default(),
             quiet: false,
@@ -243,6 +247,7 @@ impl World {
             Event::DiskDone { machine, life } => self.disk_done(machine, life),
             Event::Publish { machine, life } => self.publish(machine, life),
             Event::Boot { machine } => self.boot(machine),
+            Event::Turn { machine, life } => self.turn(machine, life),
             Event::ShardRun { life, shard } => self.run_shard(life, shard),
             Event::ShardTick {
                 life,
@@ -398,7 +403,15 @@ impl World {
             let view = self.server.shard_of(machine).and_then(|shard| shard.view(id));
             if let Some(view) = view {
                 let online = view.presence == Presence::Online;
+                let rest = self.machines[machine].body.is_some()
+                    && view
+                        .last_stop
+                        .as_ref()
+                        .is_some_and(|stop| stop.at_rest_at.is_some());
                 self.judge.present(now, machine, online);
+                if rest {
+                    self.judge.rest_shown(now, machine);
+                }
             }
         }
     }

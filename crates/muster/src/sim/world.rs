@@ -211,11 +211,7 @@ fn replayed(seed: u64, options: &WorldOptions) -> Result<(Scenario, String), Exi
     }
     let mut again = format!("muster sim replay {seed}");
     let planted = planted(options, &mut again)?;
-    let scenario = Scenario {
-        planted,
-        ..Scenario::of_seed(seed)
-    };
-    Ok((scenario, again))
+    Ok((with(planted, Scenario::of_seed(seed)), again))
 }
 
 fn fleet(seed: u64, options: &WorldOptions) -> Result<(Scenario, String), ExitCode> {
@@ -237,11 +233,16 @@ fn fleet(seed: u64, options: &WorldOptions) -> Result<(Scenario, String), ExitCo
         format!("muster sim replay {seed} --machines {machines} --hours {hours} --faults {given}");
     let planted = planted(options, &mut again)?;
     let duration_s = (hours * 3_600.0).round() as u64;
-    let scenario = Scenario {
-        planted,
-        ..Scenario::fleet(seed, machines, duration_s, faults)
-    };
-    Ok((scenario, again))
+    let scenario = Scenario::fleet(seed, machines, duration_s, faults);
+    Ok((with(planted, scenario), again))
+}
+
+/// The bug, where one was asked for.
+fn with(planted: Option<Planted>, scenario: Scenario) -> Scenario {
+    match planted {
+        Some(planted) => scenario.with(planted),
+        None => scenario,
+    }
 }
 
 fn planted(options: &WorldOptions, again: &mut String) -> Result<Option<Planted>, ExitCode> {

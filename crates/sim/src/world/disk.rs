@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use muster_model::desired::HeldDesired;
 use muster_model::{RecordNumber, SessionNumber};
 use muster_reflex::link::{Kept, Remembered, StoredRecord};
+use muster_reflex::safety::Kept as KeptSafety;
 
 use super::random::Random;
 
@@ -21,6 +22,8 @@ pub(super) enum Operation {
     KeepSession(SessionNumber),
     /// Keep what the machine should become.
     KeepDesired(HeldDesired),
+    /// Keep what of the safety region must outlive the power, with the number of that wish.
+    KeepSafety(u64, KeptSafety),
     /// Read records.
     Load { from: RecordNumber, limit: usize },
 }
@@ -33,6 +36,8 @@ pub(super) struct Durable {
     pub settled: RecordNumber,
     session: SessionNumber,
     pub desired: HeldDesired,
+    /// Nothing before it was ever written.
+    pub safety: Option<KeptSafety>,
     commands: Vec<Remembered>,
 }
 
@@ -42,6 +47,7 @@ pub(super) struct Applied {
     pub persisted: Vec<StoredRecord>,
     pub removed: Vec<StoredRecord>,
     pub desired: Vec<HeldDesired>,
+    pub safety: Vec<(u64, KeptSafety)>,
     pub loaded: Vec<Vec<StoredRecord>>,
 }
 
@@ -101,6 +107,7 @@ impl Disk {
                 Operation::Trim(_)
                 | Operation::KeepSession(_)
                 | Operation::KeepDesired(_)
+                | Operation::KeepSafety(..)
                 | Operation::Load { .. } => None,
             });
         let written = self.durable.records.values();
@@ -139,6 +146,10 @@ impl Durable {
                 Operation::KeepDesired(held) => {
                     applied.desired.push(held.clone());
                     self.desired = held;
+                }
+                Operation::KeepSafety(number, kept) => {
+                    applied.safety.push((number, kept));
+                    self.safety = Some(kept);
                 }
                 Operation::Load { from, limit } => {
                     let records = self.records.range(from..).take(limit);

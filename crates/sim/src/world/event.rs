@@ -44,6 +44,8 @@ pub(super) enum Event {
     Publish { machine: usize, life: u64 },
     /// A machine is switched on.
     Boot { machine: usize },
+    /// The safety loop of a machine turns.
+    Turn { machine: usize, life: u64 },
     /// A shard takes in what has gathered.
     ShardRun { life: u64, shard: usize },
     /// A shard wanted to look at the time.

@@ -26,11 +26,21 @@ impl World {
 
     fn next_fault(&mut self, fault: Fault) {
         let strike = self.scenario.faults.strikes.get(&fault);
-        let interval = strike.and_then(|strike| strike.interval(fault, self.exposed));
-        if let Some(mean) = interval.filter(|_| fault.is_of_server() || self.exposed > 0) {
+        let exposed = self.exposed_to(fault);
+        let interval = strike.and_then(|strike| strike.interval(fault, exposed));
+        if let Some(mean) = interval.filter(|_| fault.is_of_server() || exposed > 0) {
             // What is mostly near the typical wait is longer than it in the mean.
             let wait = self.random.faults.around((mean / 17).saturating_mul(10).max(2));
             self.schedule.after(wait, Event::Fault(fault));
+        }
+    }
+
+    /// So many machines, the first ones, may be struck by this.
+    fn exposed_to(&self, fault: Fault) -> usize {
+        if Fault::HARDWARE.contains(&fault) {
+            self.exposed.min(self.scenario.bodies)
+        } else {
+            self.exposed
         }
     }
 
@@ -47,13 +57,14 @@ impl World {
             self.strike_server(fault, &strike);
         } else if let Some(share) = strike.share_percent {
             // Rounded up: who is hit together is at least one.
-            let many = (self.exposed as u64 * share).div_ceil(100) as usize;
-            let first = self.random.faults.index(self.exposed);
+            let exposed = self.exposed_to(fault);
+            let many = (exposed as u64 * share).div_ceil(100) as usize;
+            let first = self.random.faults.index(exposed);
             for step in 0..many {
-                self.strike_machine((first + step) % self.exposed, fault, &strike);
+                self.strike_machine((first + step) % exposed, fault, &strike);
             }
         } else {
-            let machine = self.random.faults.index(self.exposed);
+            let machine = self.random.faults.index(self.exposed_to(fault));
             self.strike_machine(machine, fault, &strike);
         }
     }
@@ -122,6 +133,17 @@ impl World {
                 }
             }
             Fault::Suspend => self.suspend(machine, span),
+            Fault::RunawayMotor
+            | Fault::RelayStuckOn
+            | Fault::RelayStuckOff
+            | Fault::SpeedSilent
+            | Fault::BoardOverheated
+            | Fault::EstopPressed
+            | Fault::CaseOpen => {
+                if let Some(body) = &mut self.machines[machine].body {
+                    body.breaks(fault, now, now + span);
+                }
+            }
             Fault::ServerCrash
             | Fault::ServerCrashAtEffect
             | Fault::Drain
@@ -167,7 +189,14 @@ impl World {
             | Fault::FailingDisk
             | Fault::WallStep
             | Fault::Drift
-            | Fault::Suspend => {}
+            | Fault::Suspend
+            | Fault::RunawayMotor
+            | Fault::RelayStuckOn
+            | Fault::RelayStuckOff
+            | Fault::SpeedSilent
+            | Fault::BoardOverheated
+            | Fault::EstopPressed
+            | Fault::CaseOpen => {}
         }
     }
 
@@ -262,6 +291,7 @@ impl World {
             | Event::Written { machine, .. }
             | Event::Timer { machine, .. }
             | Event::DiskDone { machine, .. }
+            | Event::Turn { machine, .. }
             | Event::Publish { machine, .. } => *machine,
             Event::Arrive {
                 connection,
@@ -336,6 +366,7 @@ impl World {
     /// From here on nothing goes wrong any more, but for a machine that is gone for good.
     pub(super) fn end_of_faults(&mut self) {
         self.quiet = true;
+        let now = self.schedule.now();
         self.network.wire = super::profile::Wire::default();
         self.server.log.failing = 0;
         self.server.log_slow_until = 0;
@@ -352,6 +383,9 @@ impl World {
             this.crash_in = None;
             this.disk_slow_until = 0;
             this.disk_fails = None;
+            if let Some(body) = &mut this.body {
+                body.is_mended(now);
+            }
             let life = this.life;
             self.network.latency[machine] = 20 * MILLISECOND;
             self.resume(machine, life);

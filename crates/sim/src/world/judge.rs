@@ -7,6 +7,7 @@ mod arrival;
 mod desired;
 mod keeping;
 mod runs;
+mod safety;
 mod stops;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +18,7 @@ use muster_protocol::link::{Envelope, MachineMessage, TokenBucket};
 use super::schedule::{SECOND, Time};
 use super::workload::Token;
 use runs::Runs;
+pub(super) use safety::{Pressed, Seen};
 
 /// What is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,13 +53,24 @@ pub enum Check {
     StopsArrive,
     /// What a machine should become reaches it once it is in the log, is kept before it counts, and is never gone back on.
     DesiredArrives,
+    /// A motor is told to move only by a command with a valid stamp, within its limit, and under power; without one it comes to rest.
+    MotionIsStamped,
+    /// A latch stays until somebody beside the machine resets it, also over a power cut; what lost its power, or was latched, moves
+    /// only when it was resumed there; and nothing has power of which the disk does not hold that.
+    LatchesLast,
+    /// What was stopped from afar moves only when somebody beside the machine lets it.
+    NothingRemoteLoosens,
+    /// A machine says, and is shown, at rest only where that was measured.
+    RestIsMeasured,
+    /// What breaks – a contact, the contactor, the motor, a sensor, the link, the loop itself – stops the machine, in time.
+    FaultsStop,
     /// Nothing panics.
     NoPanic,
 }
 
 impl Check {
     /// Each of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 20] = [
         Self::OnceAndInOrder,
         Self::AcknowledgedIsDurable,
         Self::SentIsKept,
@@ -72,6 +85,11 @@ impl Check {
         Self::Encoding,
         Self::StopsArrive,
         Self::DesiredArrives,
+        Self::MotionIsStamped,
+        Self::LatchesLast,
+        Self::NothingRemoteLoosens,
+        Self::RestIsMeasured,
+        Self::FaultsStop,
         Self::NoPanic,
     ];
 }
@@ -138,6 +156,8 @@ struct Known {
     stops_carried_out: BTreeSet<(u64, String)>,
     /// Whether its disk was ever lost, or its outbox ever full.
     may_have_lost: bool,
+    /// What it moves with.
+    body: safety::Watched,
 }
 
 /// The one who watches.

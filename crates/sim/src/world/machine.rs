@@ -13,6 +13,7 @@ use muster_reflex::link::{Effect, Identity, Input, Link, LinkState, Options};
 use uuid::Uuid;
 
 use super::World;
+use super::body::Body;
 use super::disk::{Disk, Operation};
 use super::event::Event;
 use super::network::{Packet, Way};
@@ -57,6 +58,8 @@ pub(super) struct Machine {
     pub disk_slow_until: Time,
     pub clock: Drift,
     pub workload: Workload,
+    /// What it moves with.
+    pub body: Option<Body>,
     /// The connection that its link has, or is being told the end of.
     pub connection: Option<u64>,
     timer: (u64, u64),
@@ -120,7 +123,7 @@ impl Drift {
 }
 
 impl Machine {
-    pub(super) fn new(id: MachineId, workload: Workload) -> Self {
+    pub(super) fn new(id: MachineId, body: Option<Body>, workload: Workload) -> Self {
         Self {
             id,
             link: None,
@@ -132,6 +135,7 @@ impl Machine {
             disk_slow_until: 0,
             clock: Drift::default(),
             workload,
+            body,
             connection: None,
             timer: (0, 0),
             crash_in: None,
@@ -192,6 +196,9 @@ impl World {
         self.step_machine(machine, Input::Start);
         self.step_machine(machine, Input::Publish(state));
         self.schedule.after(pause, Event::Publish { machine, life });
+        if self.machines[machine].link.is_some() {
+            self.body_on(machine);
+        }
     }
 
     /// The power goes: what was not written is lost.
@@ -205,8 +212,15 @@ impl World {
             return;
         }
         this.connection = None;
+        if let Some(body) = &mut this.body {
+            self.judge.body_off(machine, body.is_released());
+            body.off(now);
+        }
         for applied in this.disk.crash(&mut self.random.faults) {
             self.judge.kept(now, machine, &applied);
+            for (_, kept) in &applied.safety {
+                self.judge.safety_kept(machine, kept);
+            }
         }
         self.counts.machine_crashes += 1;
         if lose_disk {
@@ -214,6 +228,7 @@ impl World {
             let records = self.machines[machine].disk.durable.records.values();
             self.judge.disk_lost(machine, records);
             self.judge.desired_lost(machine);
+            self.judge.safety_lost(machine);
             self.machines[machine].disk = Disk::default();
         }
         self.note(
@@ -357,6 +372,9 @@ impl World {
                     format!("machine {machine} carries out {}", command.id)
                 });
                 self.judge.carried_out(now, machine, life, &command.id);
+                if let Some(body) = &mut self.machines[machine].body {
+                    body.stop_from_afar();
+                }
             }
             Effect::Desired(desired) => {
                 self.machines[machine].offers.push_back(desired);
@@ -423,12 +441,13 @@ impl World {
         }
     }
 
-    fn submit(&mut self, machine: usize, transaction: Vec<Operation>) {
+    pub(super) fn submit(&mut self, machine: usize, transaction: Vec<Operation>) {
         let highest = transaction.iter().filter_map(|operation| match operation {
             Operation::Persist(stored, _) => Some(stored.record),
             Operation::Trim(_)
             | Operation::KeepSession(_)
             | Operation::KeepDesired(_)
+            | Operation::KeepSafety(..)
             | Operation::Load { .. } => None,
         });
         let highest: Option<RecordNumber> = highest.max();
@@ -475,6 +494,12 @@ impl World {
                     format!("machine {machine} has record {highest} on disk")
                 });
                 self.step_machine(machine, Input::Persisted(highest));
+            }
+            for (number, kept) in applied.safety {
+                self.judge.safety_kept(machine, &kept);
+                if let Some(body) = &mut self.machines[machine].body {
+                    body.kept(number);
+                }
             }
             for held in applied.desired {
                 self.desired_kept(machine, held);

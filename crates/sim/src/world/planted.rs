@@ -37,6 +37,18 @@ pub enum Planted {
     DesiredBeforeKept,
     /// A machine in session is told of a stop only if the log has it already.
     StopWaitsForLog,
+    /// A motor goes on with what it was told when its command is over.
+    CommandHeld,
+    /// A machine starts without looking what was latched.
+    LatchForgotten,
+    /// The link is taken for somebody who says go.
+    LinkResumes,
+    /// What has no power is said to be at rest.
+    RestAssumed,
+    /// Nobody looks whether the contactor follows.
+    FeedbackIgnored,
+    /// What must outlive the power is called kept, and is not.
+    ServiceNotKept,
 }
 
 impl Planted {
@@ -59,7 +71,26 @@ impl Planted {
         Self::DesiredNotSaidAgain,
         Self::DesiredBeforeKept,
         Self::StopWaitsForLog,
+        Self::CommandHeld,
+        Self::LatchForgotten,
+        Self::LinkResumes,
+        Self::RestAssumed,
+        Self::FeedbackIgnored,
+        Self::ServiceNotKept,
     ];
+
+    /// Whether it shows itself only where machines move.
+    pub fn is_of_what_moves(self) -> bool {
+        matches!(
+            self,
+            Self::CommandHeld
+                | Self::LatchForgotten
+                | Self::LinkResumes
+                | Self::RestAssumed
+                | Self::FeedbackIgnored
+                | Self::ServiceNotKept
+        )
+    }
 
     /// Its name on a command line and in reports.
     pub fn name(self) -> &'static str {
@@ -81,6 +112,12 @@ impl Planted {
             Self::DesiredNotSaidAgain => "desired-not-said-again",
             Self::DesiredBeforeKept => "desired-before-kept",
             Self::StopWaitsForLog => "stop-waits-for-log",
+            Self::CommandHeld => "command-held-too-long",
+            Self::LatchForgotten => "latch-forgotten-at-start",
+            Self::LinkResumes => "link-resumes",
+            Self::RestAssumed => "rest-assumed",
+            Self::FeedbackIgnored => "feedback-ignored",
+            Self::ServiceNotKept => "service-not-kept",
         }
     }
 

@@ -55,6 +55,20 @@ pub enum Fault {
     FailingLog,
     /// The server's wall clock jumps.
     ServerWallStep,
+    /// A motor speeds up whatever it is told.
+    RunawayMotor,
+    /// A contactor is welded.
+    RelayStuckOn,
+    /// A contactor does not close.
+    RelayStuckOff,
+    /// The speed of a motor is not measured.
+    SpeedSilent,
+    /// A computer gets too hot.
+    BoardOverheated,
+    /// Somebody presses an emergency stop, and pulls it out later.
+    EstopPressed,
+    /// Somebody opens a case, and shuts it later.
+    CaseOpen,
 }
 
 /// How one kind of fault strikes.
@@ -138,6 +152,24 @@ impl Fault {
         Self::SlowLog,
         Self::FailingLog,
         Self::ServerWallStep,
+        Self::RunawayMotor,
+        Self::RelayStuckOn,
+        Self::RelayStuckOff,
+        Self::SpeedSilent,
+        Self::BoardOverheated,
+        Self::EstopPressed,
+        Self::CaseOpen,
+    ];
+
+    /// Those of what moves, and of what it is switched and measured with.
+    pub const HARDWARE: &'static [Self] = &[
+        Self::RunawayMotor,
+        Self::RelayStuckOn,
+        Self::RelayStuckOff,
+        Self::SpeedSilent,
+        Self::BoardOverheated,
+        Self::EstopPressed,
+        Self::CaseOpen,
     ];
 
     /// Its name in files and reports.
@@ -162,6 +194,13 @@ impl Fault {
             Self::SlowLog => "slow_log",
             Self::FailingLog => "failing_log",
             Self::ServerWallStep => "server_wall_step",
+            Self::RunawayMotor => "runaway_motor",
+            Self::RelayStuckOn => "relay_stuck_on",
+            Self::RelayStuckOff => "relay_stuck_off",
+            Self::SpeedSilent => "speed_silent",
+            Self::BoardOverheated => "board_overheated",
+            Self::EstopPressed => "estop_pressed",
+            Self::CaseOpen => "case_open",
         }
     }
 
@@ -186,7 +225,14 @@ impl Fault {
             | Self::FailingDisk
             | Self::WallStep
             | Self::Drift
-            | Self::Suspend => false,
+            | Self::Suspend
+            | Self::RunawayMotor
+            | Self::RelayStuckOn
+            | Self::RelayStuckOff
+            | Self::SpeedSilent
+            | Self::BoardOverheated
+            | Self::EstopPressed
+            | Self::CaseOpen => false,
         }
     }
 
@@ -206,6 +252,13 @@ impl Fault {
             Self::ServerCrash | Self::ServerCrashAtEffect => (20 * MILLISECOND, 30 * SECOND),
             Self::Drain => (SECOND, 5 * SECOND),
             Self::SlowLog => (SECOND, 30 * SECOND),
+            Self::RunawayMotor
+            | Self::RelayStuckOn
+            | Self::RelayStuckOff
+            | Self::SpeedSilent
+            | Self::BoardOverheated
+            | Self::EstopPressed
+            | Self::CaseOpen => (200 * MILLISECOND, 20 * SECOND),
         };
         Strike {
             every: None,
@@ -220,7 +273,7 @@ impl Fault {
 impl Faults {
     /// The names of the built-in profiles.
     pub const NAMES: &'static [&'static str] = &[
-        "none", "radio", "power", "server", "disk", "clock", "suspend", "all", "hostile",
+        "none", "radio", "power", "server", "disk", "clock", "suspend", "all", "hostile", "hardware",
     ];
 
     const RADIO: &'static [(Fault, Time)] = &[
@@ -289,6 +342,26 @@ impl Faults {
         (Fault::SlowLog, 20 * MINUTE),
         (Fault::FailingLog, 20 * MINUTE),
         (Fault::ServerWallStep, 30 * MINUTE),
+        (Fault::RunawayMotor, 2 * HOUR),
+        (Fault::RelayStuckOn, 2 * HOUR),
+        (Fault::RelayStuckOff, 2 * HOUR),
+        (Fault::SpeedSilent, 2 * HOUR),
+        (Fault::BoardOverheated, 2 * HOUR),
+        (Fault::EstopPressed, 2 * HOUR),
+        (Fault::CaseOpen, 2 * HOUR),
+    ];
+
+    const MOVING: &'static [(Fault, Time)] = &[
+        (Fault::RunawayMotor, 10 * MINUTE),
+        (Fault::RelayStuckOn, 10 * MINUTE),
+        (Fault::RelayStuckOff, 10 * MINUTE),
+        (Fault::SpeedSilent, 10 * MINUTE),
+        (Fault::BoardOverheated, 10 * MINUTE),
+        (Fault::EstopPressed, 10 * MINUTE),
+        (Fault::CaseOpen, 10 * MINUTE),
+        (Fault::Partition, 20 * MINUTE),
+        (Fault::MachineCrash, 20 * MINUTE),
+        (Fault::Suspend, 40 * MINUTE),
     ];
 
     /// Nothing goes wrong.
@@ -311,6 +384,11 @@ impl Faults {
             "clock" => Self::named("clock", "clocks that jump and drift, on both sides", Self::CLOCK),
             "suspend" => Self::named("suspend", "machines that stand still for hours", Self::SUSPEND),
             "all" => Self::named("all", "everything at once", Self::ALL),
+            "hardware" => Self::named(
+                "hardware",
+                "motors, contactors, sensors and contacts that fail, and power and links with them",
+                Self::MOVING,
+            ),
             "hostile" => Self {
                 wire: Wire {
                     loss_percent: 2,
@@ -387,6 +465,29 @@ impl Faults {
             });
         }
         self
+    }
+
+    /// The same faults, and with them everything that fails of what moves: each so often on each machine.
+    #[must_use]
+    pub fn with_hardware(mut self, every_ms: u64) -> Self {
+        for fault in Fault::HARDWARE {
+            let every = Some(every_ms * MILLISECOND);
+            self.strikes.insert(
+                *fault,
+                Strike {
+                    every,
+                    ..fault.strike()
+                },
+            );
+        }
+        self
+    }
+
+    /// Whether anything fails of what moves.
+    pub fn has_hardware(&self) -> bool {
+        Fault::HARDWARE
+            .iter()
+            .any(|fault| self.strikes.contains_key(fault))
     }
 
     /// Whether single frames are lost, doubled or overtaken.

@@ -22,6 +22,10 @@ pub enum Pace {
 
 /// How rare the events are that the server cannot take, where there are any.
 pub(super) const POISON_EVERY: u64 = 10;
+/// In a small world each thing that moves fails in each way so often.
+const HARDWARE_EVERY_MS: u64 = 60_000;
+/// Of a whole fleet so many machines move: five turns a second of each are more than all that the others say.
+const FLEET_BODIES_MAX: usize = 20;
 /// Shards of a whole fleet.
 const FLEET_SHARDS: usize = 4;
 
@@ -50,6 +54,8 @@ pub struct Scenario {
     pub poison: bool,
     /// How much machines have to tell.
     pub pace: Pace,
+    /// So many machines, the first ones, move, and have a safety region that decides whether they may.
+    pub bodies: usize,
     /// A bug put in on purpose.
     pub planted: Option<Planted>,
 }
@@ -60,8 +66,8 @@ impl Scenario {
         let mut random = Random::new(seed ^ 0x5eed);
         let machines = random.between(1, 4) as usize;
         let calm = random.chance(40);
-        // Calm worlds have their own chance.
-        let dense = &Faults::NAMES[1..];
+        // Calm worlds have their own chance; what moves fails in all others.
+        let dense = &Faults::NAMES[1..Faults::NAMES.len() - 1];
         let name = if calm {
             "none"
         } else {
@@ -85,7 +91,7 @@ impl Scenario {
                 reordered_percent: random.below(51),
             };
         }
-        Self {
+        let world = Self {
             seed,
             machines,
             shards: random.between(1, 2) as usize,
@@ -97,7 +103,27 @@ impl Scenario {
             gone: random.chance(250).then(|| random.index(machines)),
             poison: false,
             pace: if long { Pace::Steady } else { Pace::Dense },
+            bodies: 0,
             planted: None,
+        };
+        // What moves takes more turns than everything else together: in a third of the worlds, and not for hours.
+        if long || !random.chance(333) {
+            return world;
+        }
+        world.moving()
+    }
+
+    /// The same world in which every machine moves; where anything goes wrong, what moves fails as well.
+    fn moving(self) -> Self {
+        let faults = if self.faults.strikes.is_empty() {
+            self.faults
+        } else {
+            self.faults.with_hardware(HARDWARE_EVERY_MS)
+        };
+        Self {
+            bodies: self.machines,
+            faults,
+            ..self
         }
     }
 
@@ -108,6 +134,11 @@ impl Scenario {
             machines,
             shards: FLEET_SHARDS.min(machines),
             duration_s,
+            bodies: if faults.has_hardware() {
+                machines.min(FLEET_BODIES_MAX)
+            } else {
+                0
+            },
             faults,
             wire: false,
             together: true,
@@ -122,9 +153,14 @@ impl Scenario {
     /// The same world with a bug in it.
     #[must_use]
     pub fn with(self, planted: Planted) -> Self {
-        Self {
+        let planted_here = Self {
             planted: Some(planted),
             ..self
+        };
+        if planted.is_of_what_moves() {
+            planted_here.moving()
+        } else {
+            planted_here
         }
     }
 }

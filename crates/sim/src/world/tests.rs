@@ -84,6 +84,11 @@ fn what_must_hold_holds_for_many_seeds() {
         Check::Bounded,
         Check::Encoding,
         Check::DesiredArrives,
+        Check::MotionIsStamped,
+        Check::LatchesLast,
+        Check::NothingRemoteLoosens,
+        Check::RestIsMeasured,
+        Check::FaultsStop,
     ] {
         assert!(
             looks.contains_key(&check),
@@ -238,6 +243,49 @@ fn the_judge_notices_a_view_that_is_not_the_fold_of_the_log() {
 fn the_judge_notices_what_is_desired_and_never_said_or_counts_too_early() {
     expect_found(Planted::DesiredNotSaidAgain, Check::Converges, 25);
     expect_found(Planted::DesiredBeforeKept, Check::DesiredArrives, 55);
+}
+
+#[test]
+fn the_judge_notices_what_moves_and_must_not() {
+    expect_found(Planted::CommandHeld, Check::MotionIsStamped, 50);
+    expect_found(Planted::LinkResumes, Check::NothingRemoteLoosens, 45);
+    expect_found(Planted::FeedbackIgnored, Check::FaultsStop, 40);
+}
+
+#[test]
+fn the_judge_notices_what_is_forgotten_over_a_power_cut() {
+    expect_found(Planted::LatchForgotten, Check::LatchesLast, 20);
+    expect_found(Planted::ServiceNotKept, Check::LatchesLast, 50);
+}
+
+#[test]
+fn the_judge_notices_rest_that_nobody_measured() {
+    expect_found(Planted::RestAssumed, Check::RestIsMeasured, 50);
+}
+
+#[test]
+fn everything_that_moves_breaks_and_is_looked_at() {
+    let faults = Faults::built_in("hardware").unwrap_or_default().dense(6, 1_500);
+    let scenario = Scenario {
+        machines: 6,
+        bodies: 6,
+        duration_s: 300,
+        faults,
+        ..Scenario::of_seed(3)
+    };
+    let report = run(&scenario);
+    assert_eq!(report.violation, None, "{report}");
+    let struck: BTreeSet<_> = report
+        .timeline
+        .iter()
+        .flat_map(|stretch| stretch.faults.keys())
+        .collect();
+    let missing: Vec<_> = Fault::HARDWARE
+        .iter()
+        .filter(|fault| !struck.contains(fault))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?} never struck");
+    assert!(report.checks[&Check::FaultsStop] > 40_000, "{:?}", report.checks);
 }
 
 #[test]

@@ -23,11 +23,13 @@ pub(super) struct Workload {
     pub state: ReportedState,
     tokens: Token,
     pace: Pace,
+    /// Whether it moves.
+    has_body: bool,
     random: Random,
 }
 
 impl Workload {
-    pub(super) fn new(machine: usize, pace: Pace, random: Random) -> Self {
+    pub(super) fn new(machine: usize, pace: Pace, has_body: bool, random: Random) -> Self {
         let identity = Identity {
             name: format!("machine {machine}"),
             kind: "pi".to_owned(),
@@ -40,6 +42,7 @@ impl Workload {
             },
             tokens: 0,
             pace,
+            has_body,
             random,
         }
     }
@@ -96,8 +99,16 @@ impl Workload {
         match self.random.below(5) {
             0 => {
                 let modes = [Mode::Idle, Mode::Working, Mode::Driving, Mode::Charging];
+                let mode = modes[self.random.index(modes.len())];
+                if self.has_body {
+                    // How it stands its safety region says, and nobody else.
+                    if let Some(operation) = &mut self.state.operation {
+                        Arc::make_mut(operation).mode = mode;
+                    }
+                    return;
+                }
                 self.state.operation = Some(Arc::new(Operation {
-                    mode: modes[self.random.index(modes.len())],
+                    mode,
                     safety: Safety::Operational,
                     held_by: Vec::new(),
                     at_rest: None,

@@ -156,6 +156,18 @@ fn who_sleeps_wakes_up_standing() {
 }
 
 #[test]
+fn who_pressed_resume_before_a_late_step_did_not_know_of_it() {
+    let mut bench = Bench::running(driven());
+    bench.sample.asks.resume += 1;
+    bench.step_after(500 * MS);
+    assert_eq!(bench.causes(), ["late"], "that press is not heard");
+    bench.run(200);
+    assert_eq!(bench.causes(), ["late"], "nor kept for later");
+    bench.resume();
+    assert_eq!(bench.region(), Region::Operational);
+}
+
+#[test]
 fn a_lost_link_does_what_the_table_says_and_when() {
     let mut config = powered_only();
     config.rules[0] = rule(Condition::LinkLost, 20 * MS, Action::Limit, Clears::WithCondition);
