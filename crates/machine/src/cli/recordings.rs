@@ -55,6 +55,9 @@ enum What {
     Mark {
         /// Why, for whoever looks at it later
         why: String,
+        /// Which machine, where several run there (a simulated fleet)
+        #[arg(long, value_name = "NAME")]
+        machine: Option<String>,
     },
     /// Keep a recording until somebody removes it.
     Keep {
@@ -99,7 +102,7 @@ pub(super) fn run(flags: &Flags) -> ExitCode {
         }
     };
     let done = match &flags.what {
-        What::Mark { why } => return mark(flags, why),
+        What::Mark { why, machine } => return mark(flags, why, machine.clone()),
         What::List => list(&directory, flags.output),
         What::Show { file } => show(&directory, file, flags.output),
         What::Keep { file, why } => {
@@ -117,11 +120,11 @@ pub(super) fn run(flags: &Flags) -> ExitCode {
 }
 
 /// Asks the machine that runs: only it knows the minutes that are not over yet.
-fn mark(flags: &Flags, why: &str) -> ExitCode {
+fn mark(flags: &Flags, why: &str, machine: Option<String>) -> ExitCode {
     carry_out(async {
         let place = Place {
             data: settings(flags).map_err(|error| not_settled(&error))?.data,
-            machine: None,
+            machine,
         };
         let body = serde_json::json!({ "why": why }).to_string();
         let marked: Marked = place
