@@ -101,7 +101,11 @@ impl<D: Decides> Player<D> {
     fn take(&mut self, message: &Message, within: bool, report: &mut Report) {
         match &message.payload {
             Payload::Memory(memory) if memory.node == self.node.as_str() => {
-                self.enter(message.mono_ms, memory, report);
+                // Who runs already knows what was heard. What a node says that it remembers may lack what was said just before and
+                // had not reached it yet.
+                if memory.fresh || self.at.is_none() {
+                    self.enter(message.mono_ms, memory, report);
+                }
                 return;
             }
             Payload::Node(node) if node.name == self.node.as_str() => self.restarted |= node.restarts > 0,
@@ -163,6 +167,8 @@ impl<D: Decides> Player<D> {
                 report.decisions += 1;
                 if said.1 != expected.1 {
                     report.differs(|| self.different(expected.0, Some(&expected.1), Some(&said.1)));
+                    // From here on it remembers something else: it is entered anew.
+                    self.at = None;
                 }
             }
             self.said.pop_front();
@@ -177,12 +183,14 @@ impl<D: Decides> Player<D> {
             && within
         {
             report.differs(|| self.different(at, None, Some(&said)));
+            self.at = None;
         }
         if is_late(&self.expected)
             && let Some((at, expected)) = self.expected.pop_front()
             && within
         {
             report.differs(|| self.different(at, Some(&expected), None));
+            self.at = None;
         }
     }
 
