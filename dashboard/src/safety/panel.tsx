@@ -16,7 +16,8 @@ const TONES: Partial<Record<string, 'good' | 'warn' | 'bad'>> = {
   operational: 'good', init: 'warn', limited: 'warn', protective_stop: 'warn', estop_latched: 'bad', fault_latched: 'bad',
 };
 const SIGNS = { good: OkIcon, warn: AttentionIcon, bad: FailedIcon, unknown: UnknownIcon };
-const EVENTS_SHOWN = 6;
+const EVENTS_SHOWN = 5;
+const COMMANDS_SHOWN = 3;
 
 export function SafetyPanel({ machine }: { machine: Machine }) {
   const { operation, safety } = machine.reported;
@@ -169,7 +170,7 @@ function Commands({ id }: { id: string }) {
   const { past } = useMoment();
   const query = useQuery({ ...commandsQuery(id), enabled: !past });
   if (past) return null;
-  const items = query.data?.items.slice(0, EVENTS_SHOWN) ?? [];
+  const items = query.data?.items.slice(0, COMMANDS_SHOWN) ?? [];
   return (
     <>
       <h3>Commands of people</h3>
