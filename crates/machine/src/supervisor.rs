@@ -144,6 +144,10 @@ impl Life {
     pub(crate) fn sign(&self, now_ms: u64) {
         self.alive_ms.store(now_ms, Ordering::Relaxed);
     }
+
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.abandoned.is_cancelled()
+    }
 }
 
 impl Supervisor {

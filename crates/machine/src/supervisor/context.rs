@@ -81,7 +81,8 @@ impl NodeContext {
         loop {
             let now_ms = self.clock.mono_ms();
             self.life.sign(now_ms);
-            if self.shutdown.is_requested() {
+            // One that was replaced meanwhile must not act beside the other.
+            if self.shutdown.is_requested() || self.life.is_abandoned() {
                 return Wake::Stop;
             }
             if due_ms.is_some_and(|due| due <= now_ms) {
