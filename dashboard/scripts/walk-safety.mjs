@@ -219,7 +219,7 @@ this page (version ${run(['--version']).text.split(' ').at(-1)}). How to do each
   if (rolling.length === 0) throw new Unexpected(`nothing was recorded: ${files.join(', ')}`);
   say('Run into the same code again, it decides the same, step by step: the lost link, the stops, the runaway and the open case.');
   for (const file of rolling) {
-    const text = show(['agent', 'replay', join(recordings, file), '--node', 'safety']);
+    const text = show(['agent', 'replay', join(recordings, file)]);
     if (!text.includes('the same was decided')) throw new Unexpected(text);
   }
   say(`Of each latch the minutes around it are kept by themselves; any MCAP viewer opens them ([decision 0021](decisions/0021-recordings.md)).`);
