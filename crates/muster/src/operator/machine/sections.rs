@@ -23,6 +23,7 @@ pub(super) fn render(machine: &Machine, session: &Session) -> String {
     safety(machine, &mut page);
     last_stop(machine, &mut page, session);
     devices(machine, &mut page);
+    recordings(machine, &mut page);
     desired(machine, &mut page);
     power_and_heat(machine, &mut page);
     resources(machine, &mut page);
@@ -162,6 +163,22 @@ fn devices(machine: &Machine, page: &mut Page) {
         );
         page.fact(&actuator.name, text);
     }
+}
+
+/// What it recorded; `muster recordings` has the rest.
+fn recordings(machine: &Machine, page: &mut Page) {
+    let Some(recordings) = &machine.reported.recordings else {
+        return;
+    };
+    page.section("Recordings");
+    match &recordings.paused {
+        Some(why) => page.painted_fact("now", format!("nothing is recorded: {why}"), Paint::Bad),
+        None => page.fact("now", "recording"),
+    }
+    let rolling = format!("{} s, {}", recordings.rolling_s, bytes(recordings.rolling_bytes));
+    page.fact("rolling", rolling);
+    let kept = recordings.kept.len() as u64 + recordings.more;
+    page.fact("kept", format!("{kept}: muster recordings list"));
 }
 
 fn health(machine: &Machine, page: &mut Page) {
