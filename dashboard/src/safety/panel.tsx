@@ -54,7 +54,7 @@ function Standing({ machine, stale }: { machine: Machine; stale: boolean }) {
       <p>
         {operation.at_rest === true && 'At rest, as measured.'}
         {operation.at_rest === false && <strong>Not at rest yet.</strong>}
-        {(operation.at_rest === undefined || operation.at_rest === null) && (operation.safety === 'operational' ? 'It may move.' : 'Whether it is at rest is not measured.')}{' '}
+        {(operation.at_rest === undefined || operation.at_rest === null) && moves(operation.safety === 'operational', stale)}{' '}
         <AsOf at={machine.sections_reported_at.operation} stale={stale} />
       </p>
       {steps.length > 0 && (
@@ -66,6 +66,12 @@ function Standing({ machine, stale }: { machine: Machine; stale: boolean }) {
       )}
     </div>
   );
+}
+
+/** Of what is not measured to be at rest. What may be otherwise by now is not said as if it were so. */
+function moves(allowed: boolean, stale: boolean): string {
+  if (!allowed) return 'Whether it is at rest is not measured.';
+  return stale ? 'It may have stopped since, or move.' : 'It may move.';
 }
 
 function SetUp({ machine }: { machine: Machine }) {
