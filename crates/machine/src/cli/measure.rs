@@ -8,7 +8,8 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use muster_runtime::errors::chain;
 
-use super::beside::{Output, complain};
+use super::beside::{Failed, Output, carry_out, complain, print_json};
+use crate::measure::recorder;
 use crate::measure::stop::{MeasureError, Options, Report, run as measure_stop, stay_busy};
 
 /// What is measured.
@@ -22,9 +23,35 @@ pub(super) enum What {
         after_help = "Exit codes: 0 measured (and within --limit, if given), 1 over the limit, 64 not suitable, 71 refused by the operating system."
     )]
     Stop(StopFlags),
+    /// What recording takes of this machine: of its processor, of its disk.
+    ///
+    /// Messages like those of a real machine are said on a bus of their own to the node that records, with its threads.
+    #[command(
+        after_help = "Exit codes: 0 measured (and within --limit, if given), 1 over the limit or not all was recorded, 64 not suitable, 71 refused by the operating system."
+    )]
+    Recorder(RecorderFlags),
     /// Keep one processor busy; for measurements.
     #[command(hide = true)]
     Busy,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RecorderFlags {
+    /// Messages a second
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    rate: u64,
+    /// For how long, in seconds
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    seconds: u64,
+    /// On which disk: a folder is made there, and removed afterwards [default: the folder for temporary files]
+    #[arg(long, value_name = "DIR")]
+    directory: Option<PathBuf>,
+    /// Fail if it takes more of a core, in percent
+    #[arg(long, value_name = "PERCENT", allow_negative_numbers = true)]
+    limit: Option<f64>,
+    /// For people or for programs
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
 }
 
 #[derive(Debug, Args)]
@@ -58,11 +85,49 @@ pub(super) struct StopFlags {
 pub(super) fn run(what: What) -> ExitCode {
     match what {
         What::Stop(flags) => stop(&flags),
+        What::Recorder(flags) => recorder(&flags),
         What::Busy => {
             stay_busy();
             ExitCode::SUCCESS
         }
     }
+}
+
+fn recorder(flags: &RecorderFlags) -> ExitCode {
+    let options = recorder::Options {
+        rate: flags.rate,
+        seconds: flags.seconds,
+        beside: flags.directory.clone().unwrap_or_else(std::env::temp_dir),
+    };
+    carry_out(async {
+        let report = recorder::run(&options).await;
+        let report = report.map_err(|error| Failed::new(64, chain(&error)))?;
+        match flags.output {
+            Output::Json => print_json(&report)?,
+            Output::Text => print!(
+                "messages    {:.0}/s, {} in all, {} not recorded\nprocessor   {:.2} % of a core\ndisk        {:.1} kB/s, {:.0} bytes a message\n",
+                report.messages_per_s,
+                report.messages,
+                report.dropped,
+                report.cpu_percent,
+                report.bytes_per_s / 1e3,
+                report.bytes_per_message
+            ),
+        }
+        if report.dropped > 0 {
+            return Err(Failed::new(1, "not all of it was recorded"));
+        }
+        match flags.limit {
+            Some(limit) if report.cpu_percent > limit => {
+                let what = format!(
+                    "it took {:.2} % of a core: the limit is {limit} %",
+                    report.cpu_percent
+                );
+                Err(Failed::new(1, what))
+            }
+            Some(_) | None => Ok(ExitCode::SUCCESS),
+        }
+    })
 }
 
 fn stop(flags: &StopFlags) -> ExitCode {

@@ -350,3 +350,45 @@ fn somebody_beside_the_machine_calibrates_it() {
     terminate(&child);
     assert_eq!(end(child, Duration::from_secs(10)).1, Some(0));
 }
+
+#[test]
+fn what_recording_takes_is_measured_and_leaves_nothing_behind() {
+    let directory = tempfile::tempdir().unwrap();
+    let measured = |more: &[&str]| {
+        let place = directory.path().to_str().unwrap();
+        let all = [
+            &["measure", "recorder", "--seconds", "1", "--directory", place],
+            more,
+        ]
+        .concat();
+        run(&all)
+    };
+    let output = measured(&["--rate", "2000", "--output", "json"]);
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&report["messages"], &report["dropped"]),
+        (&2_000.into(), &0.into())
+    );
+    let bytes = report["bytes_per_message"].as_f64().unwrap();
+    assert!((10.0..2_000.0).contains(&bytes), "{report}");
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+    // Nothing takes less than nothing.
+    let over = measured(&["--limit", "-1"]);
+    let said = String::from_utf8_lossy(&over.stderr);
+    assert!(
+        over.status.code() == Some(1) && said.contains("the limit is -1 %"),
+        "{said}"
+    );
+    let nowhere = run(&["measure", "recorder", "--seconds", "1", "--directory", "/proc"]);
+    let said = String::from_utf8_lossy(&nowhere.stderr);
+    assert!(
+        nowhere.status.code() == Some(64) && said.contains("nothing was recorded"),
+        "{said}"
+    );
+}
