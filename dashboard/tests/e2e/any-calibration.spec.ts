@@ -13,7 +13,7 @@ for (const scheme of ['light', 'dark'] as const) {
     test.use({ colorScheme: scheme });
 
     test('a device is calibrated, seen to be, and rolled back with a reason', async ({ page, baseURL }) => {
-      const id = await first(baseURL, scheme === 'light' ? 'kind=lekiwi' : 'kind=car');
+      const id = await first(baseURL, scheme === 'light' ? 'kind=pi' : 'kind=car');
       await page.goto(`/machines/${id}`);
       const panel = page.getByRole('region', { name: 'Calibration' });
       await expect(panel).toContainText('values are taken as they are');
