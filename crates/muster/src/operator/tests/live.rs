@@ -116,7 +116,10 @@ async fn machines_are_watched_line_by_line() {
         terminal.notes.wait_for("hugo is no longer in the list").await;
     })
     .await;
-    golden!("machines_are_watched_line_by_line", without_seconds(&terminal.out.text()));
+    golden!(
+        "machines_are_watched_line_by_line",
+        without_seconds(&terminal.out.text())
+    );
 }
 
 /// Seconds since a machine was seen go by the true clock: how many they are depends on how fast the test is.
