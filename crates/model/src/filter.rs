@@ -177,6 +177,24 @@ impl Filter {
     pub fn is_empty(&self) -> bool {
         self.terms.is_empty()
     }
+
+    /// The first part that looks at something else than labels and ids, or that a machine without the label passes; none if
+    /// all of it is decided by people.
+    pub fn not_decided_by_people(&self) -> Option<String> {
+        self.terms.iter().find_map(|term| match term {
+            Term::Search(word) => Some(format!("the word {word:?}")),
+            Term::Words {
+                field: Field::Label(_) | Field::Id,
+                operator: Operator::Is | Operator::Contains,
+                ..
+            } => None,
+            Term::Words {
+                field: Field::Label(_) | Field::Id,
+                ..
+            } => Some("!=".to_owned()),
+            Term::Words { field, .. } | Term::Number { field, .. } => Some(field.as_written().to_owned()),
+        })
+    }
 }
 
 impl Term {
@@ -240,6 +258,28 @@ impl Term {
 }
 
 impl Field {
+    /// As people write it; of a label without its key.
+    const fn as_written(&self) -> &'static str {
+        match self {
+            Self::Id => "id",
+            Self::Name => "name",
+            Self::Kind => "kind",
+            Self::Region => "region",
+            Self::Status => "status",
+            Self::Presence => "presence",
+            Self::Mode => "mode",
+            Self::Safety => "safety",
+            Self::Version => "version",
+            Self::Battery => "battery",
+            Self::Temperature => "temperature",
+            Self::Cpu => "cpu",
+            Self::Memory => "memory",
+            Self::Disk => "disk",
+            Self::LastSeen => "last_seen",
+            Self::Label(_) => "label",
+        }
+    }
+
     /// What the field holds for one machine.
     pub fn of(&self, view: &MachineView) -> FieldValue {
         let text = |text: &str| {

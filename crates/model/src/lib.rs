@@ -6,6 +6,7 @@
 //!
 //! This crate knows nothing of sockets, frames, files, clocks or tasks. Everyone rebuilds when it changes: keep it small.
 
+pub mod access;
 pub mod calibration;
 pub mod command;
 pub mod desired;

@@ -13,6 +13,7 @@ macro_rules! document {
     };
 }
 
+pub mod access;
 mod command;
 mod desired;
 mod problem;
