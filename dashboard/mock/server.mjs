@@ -1,8 +1,9 @@
 // A stand-in for the fleet server: the REST API, `/ws` and the built dashboard, over the made-up world of `world.mjs`.
 //
-//   node mock/server.mjs [--port 7700] [--machines 24] [--rate 40]
+//   node mock/server.mjs [--port 7700] [--machines 24] [--rate 40] [--sign-in]
 //
-// `--rate` is how many rows change each second. `POST /mock/…` makes trouble for tests: see `trouble` below.
+// `--rate` is how many rows change each second. `--sign-in` has people sign in, with the names and passwords of `access.mjs`: `ada` with
+// `ada ada ada`. `POST /mock/…` makes trouble for tests: see `trouble` below.
 
 import { createServer } from 'node:http';
 import { readFile } from 'node:fs/promises';
@@ -11,10 +12,13 @@ import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { parseArgs } from 'node:util';
 import { WebSocketServer } from 'ws';
+import { Access } from './access.mjs';
+import { accessRoutes, NONE } from './access-routes.mjs';
 import { Commands } from './commands.mjs';
 import { Recordings } from './recordings.mjs';
 import { check, Desires } from './desired.mjs';
 import { filterError, matchesFilter, sortRows } from './query.mjs';
+import { Refused } from './refused.mjs';
 import { SEVERITIES, World } from './world.mjs';
 
 const { values: options } = parseArgs({
@@ -22,6 +26,7 @@ const { values: options } = parseArgs({
     port: { type: 'string', default: '7700' },
     machines: { type: 'string', default: '24' },
     rate: { type: 'string', default: '40' },
+    'sign-in': { type: 'boolean', default: false },
     dist: { type: 'string', default: fileURLToPath(new URL('../dist', import.meta.url)) },
   },
 });
@@ -30,16 +35,10 @@ const rate = Number(options.rate);
 const desires = new Desires();
 const commands = new Commands();
 const recordings = new Recordings();
+const access = new Access({ signIn: options['sign-in'], rows: () => world.rows(Date.now()) });
 
 /** What goes wrong on purpose: `{fail: 'prefix', status}` and `{delay_ms}`. */
 const trouble = { fail: null, status: 500, delay_ms: 0 };
-
-class Refused extends Error {
-  constructor(status, title, detail, code, errors = []) {
-    super(detail);
-    this.problem = { type: `urn:muster:problem:${code}`, title, status, detail, code, ...(errors.length > 0 && { errors }) };
-  }
-}
 
 const invalid = (at, detail) => new Refused(400, 'Invalid request', detail, 'MST-A001', [{ at, detail }]);
 const notFound = () => new Refused(404, 'No such machine', 'There is no machine with this id.', 'MST-A004');
@@ -58,14 +57,14 @@ function limited(query, otherwise = 100) {
   return limit;
 }
 
-function machines(query) {
+function machines(query, who) {
   const now = Date.now();
   const at = moment(query, 'at', now);
   if (at > now) throw invalid('query.at', 'it is in the future');
   const filter = query.get('filter') ?? '';
   const wrong = filterError(filter);
   if (wrong) throw invalid('query.filter', wrong);
-  const rows = sortRows(world.rows(at).filter((row) => matchesFilter(filter, row)), query.get('sort') ?? 'name');
+  const rows = sortRows(world.rows(at).filter((row) => access.sees(who, row) && matchesFilter(filter, row)), query.get('sort') ?? 'name');
   const start = Number(query.get('cursor') ?? 0);
   const limit = limited(query);
   const items = rows.slice(start, start + limit);
@@ -86,10 +85,24 @@ function events(query, machine) {
 }
 
 async function answer(request, path, query) {
+  const body = async () => JSON.parse((await bodyOf(request)) || '{}');
+  const found = await accessRoutes(access, request, path, query, body);
+  return found === undefined ? fleet(request, path, query, access.who(request)) : found;
+}
+
+/** What it takes to change something of a machine. */
+function needed(request, part, body) {
+  if (request.method === 'GET') return 'read';
+  if (part === 'stop') return 'stop';
+  if (part === 'commands') return body.kind.startsWith('record.') ? 'diagnose' : 'operate';
+  return part.startsWith('recordings/') ? 'diagnose' : 'configure';
+}
+
+async function fleet(request, path, query, who) {
   if (path === 'openapi.json') {
     return { openapi: '3.1.0', info: { title: 'Muster (mock)', version: '0.1.0' }, paths: { '/api/v1/machines': { get: { summary: 'Machines', responses: { 200: { description: 'A page of machines.' } } } } } };
   }
-  if (path === 'machines') return machines(query);
+  if (path === 'machines') return machines(query, who);
   if (path === 'events') return events(query);
   if (path === 'fleet/summary') return world.summary(moment(query, 'at', Date.now()), query.has('at'));
   if (path === 'fleet/timeline') {
@@ -100,11 +113,13 @@ async function answer(request, path, query) {
     if (looked === null) throw new Refused(422, 'The body cannot be read', 'it is no profile: kind and input are needed', 'MST-A003');
     return looked;
   }
-  if (path === 'stop') return stop(JSON.parse(await bodyOf(request)));
+  if (path === 'stop') return stop(JSON.parse(await bodyOf(request)), who);
   const found = /^machines\/([^/]+)(?:\/(.*))?$/.exec(path);
   const index = found ? world.byId.get(found[1]) : undefined;
   if (!found) throw new Refused(404, 'No such page', `There is nothing at /api/v1/${path}.`, 'MST-A004');
   if (index === undefined) throw notFound();
+  const given = request.method === 'POST' ? JSON.parse(await bodyOf(request)) : null;
+  access.need(who, needed(request, found[2] ?? '', given), world.row(index, Date.now()), notFound);
   const to = moment(query, 'to', Date.now());
   switch (found[2]) {
     case undefined: {
@@ -122,11 +137,11 @@ async function answer(request, path, query) {
     case 'telemetry':
       return world.telemetry(index, moment(query, 'from', to - 900_000), to, Number(query.get('points') ?? 300), query.get('metrics')?.split(',') ?? null);
     case 'logs': return world.logs(index, to, query.has('cursor') ? Number(query.get('cursor')) : undefined, limited(query), query.get('severity'));
-    case 'stop': return stop({ machines: [found[1]], ...JSON.parse(await bodyOf(request)) });
+    case 'stop': return stop({ machines: [found[1]], ...given }, who);
     case 'commands': {
       if (request.method === 'GET') return commands.list(found[1]);
       const { summary } = world.machine(index, Date.now(), false);
-      const told = commands.give(found[1], summary.name, JSON.parse(await bodyOf(request)), Date.now());
+      const told = commands.give(found[1], summary.name, given, Date.now());
       recordings.command(found[1], told.command, Date.now());
       return told;
     }
@@ -141,15 +156,19 @@ async function answer(request, path, query) {
   }
 }
 
-function stop({ machines: ids, filter, all, reason }) {
+function stop({ machines: ids, filter, all, reason }, who) {
   const now = Date.now();
-  const meant = world.rows(now).filter((row) => all === true || ids?.includes(row.id) || (filter !== undefined && matchesFilter(filter, row)));
-  if (meant.length === 0) throw new Refused(422, 'No machine is selected', 'no machine passes the filter', 'MST-A019');
+  const seen = world.rows(now).filter((row) => access.sees(who, row));
+  const selected = seen.filter((row) => all === true || ids?.includes(row.id) || (filter !== undefined && matchesFilter(filter, row)));
+  const meant = selected.filter((row) => access.decide(who, 'stop', row).allowed);
+  const refused = selected.filter((row) => !meant.includes(row)).map((row) => ({ machine_id: row.id, code: 'MST-A045', detail: access.decide(who, 'stop', row).rule }));
+  if (selected.length === 0) throw new Refused(422, 'No machine is selected', 'no machine passes the filter', 'MST-A019');
   const stops = meant.map((row) => {
-    const { command_id, issued_at, expires_at } = world.stop(world.byId.get(row.id), reason, now);
+    const { command_id, issued_at, expires_at } = world.stop(world.byId.get(row.id), reason, now, who.name);
     return { machine_id: row.id, machine_name: row.name, command_id, issued_at, expires_at, told: row.presence !== 'lost' };
   });
-  return { issuer: 'local', reason, stops, refused: [] };
+  access.audit.add({ person: who.name, action: 'machines.stop', objects: meant.slice(0, 20).map((row) => ({ kind: 'machine', id: row.id, name: row.name })), reason, status: 202 });
+  return { issuer: who.name, reason, stops, refused };
 }
 
 async function desire(request, id, section) {
@@ -206,7 +225,8 @@ const server = createServer(async (request, response) => {
   try {
     if (url.pathname.startsWith('/mock/')) {
       Object.assign(trouble, JSON.parse((await bodyOf(request)) || '{}'));
-      if (url.pathname === '/mock/drop') for (const socket of sockets.clients) socket.terminate();
+      if (url.pathname === '/mock/access') access.trouble(trouble);
+      if (url.pathname === '/mock/drop' || trouble.end_sessions) for (const socket of sockets.clients) socket.terminate();
       reply(200, 'application/json', JSON.stringify(trouble));
     } else if (url.pathname.startsWith('/api/v1/')) {
       const path = url.pathname.slice('/api/v1/'.length);
@@ -215,27 +235,36 @@ const server = createServer(async (request, response) => {
         throw new Refused(trouble.status, 'Trouble on purpose', 'The store does not answer: database is locked.', 'MST-S001');
       }
       if (path === 'stream') {
+        if (access.who(request) === null) throw new Refused(401, 'Nobody is signed in', 'Sign in, or send a token.', 'MST-A040');
         stream(response, url.searchParams);
         return;
       }
       const found = await answer(request, path, url.searchParams);
-      const tagged = found.etag !== undefined;
-      const status = request.method === 'POST' && path.endsWith('stop') ? 202 : 200;
-      reply(status, 'application/json', JSON.stringify(tagged ? found.document : found), tagged ? { etag: found.etag } : {});
+      if (found === NONE) {
+        response.writeHead(204).end();
+        return;
+      }
+      if (found.text !== undefined) {
+        reply(200, found.type, found.text, { 'content-disposition': `attachment; filename="${found.file}"` });
+        return;
+      }
+      const status = found.status ?? (request.method === 'POST' && path.endsWith('stop') ? 202 : 200);
+      reply(status, 'application/json', JSON.stringify(found.document ?? found), { ...(found.etag !== undefined && { etag: found.etag }), ...found.headers });
     } else {
       const [type, body] = await file(url.pathname);
       reply(200, type, body, { 'content-security-policy': POLICY, 'cache-control': 'no-cache' });
     }
   } catch (error) {
     const problem = error instanceof Refused ? error.problem : null;
-    if (problem) reply(problem.status, 'application/problem+json', JSON.stringify(problem));
+    if (problem) reply(problem.status, 'application/problem+json', JSON.stringify(problem), error.headers);
     else reply(error.code === 'ENOENT' ? 404 : 500, 'text/plain', String(error.message));
   }
 });
 
-const sockets = new WebSocketServer({ server, path: '/ws', perMessageDeflate: false });
+const sockets = new WebSocketServer({ server, path: '/ws', perMessageDeflate: false, verifyClient: ({ req }) => access.who(req) !== null });
 
-sockets.on('connection', (socket) => {
+sockets.on('connection', (socket, request) => {
+  const who = access.who(request);
   const subscriptions = new Map();
   socket.on('message', (raw) => {
     const message = JSON.parse(raw);
@@ -248,7 +277,7 @@ sockets.on('connection', (socket) => {
       const subscription = { ...message, next: 0, due: 0, told: Date.now() };
       subscriptions.set(message.id, subscription);
       // In pieces, as the real server does it.
-      const items = snapshot(subscription);
+      const items = seenBy(who, snapshot(subscription));
       for (let start = 0; start === 0 || start < items.length; start += 500) {
         send('snapshot', subscription, items.slice(start, start + 500), start + 500 < items.length);
       }
@@ -258,7 +287,7 @@ sockets.on('connection', (socket) => {
     socket.send(JSON.stringify({ type, id, position: world.position(Date.now()), server_time: new Date().toISOString(), items, ...(more && { more }) }));
   const timer = setInterval(() => {
     for (const subscription of subscriptions.values()) {
-      const items = changes(subscription);
+      const items = seenBy(who, changes(subscription));
       if (items.length > 0) send('update', subscription, items);
     }
   }, 250);
@@ -280,6 +309,15 @@ function stream(response, query) {
     if (items.length > 0) send('update', items);
   }, 250);
   response.on('close', () => clearInterval(timer));
+}
+
+/** What of it somebody may see. */
+function seenBy(who, items) {
+  if (!options['sign-in']) return items;
+  return items.filter(({ topic }) => {
+    const index = world.byId.get(topic.split('.')[1]);
+    return index === undefined || access.sees(who, world.row(index, Date.now()));
+  });
 }
 
 const state = (index, t) => ({ topic: `machine.${world.ids[index]}.state`, data: world.row(index, t) });

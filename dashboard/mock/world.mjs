@@ -144,8 +144,8 @@ export class World {
   }
 
   /** Asks a machine to stop: it answers, stands and is at rest a while later, unless it is lost. */
-  stop(index, reason, t) {
-    const issued = { command_id: machineId(1_000_000 + index * 1_000 + this.stops.size), issuer: 'local', reason, issued_at: iso(t), expires_at: iso(t + 600_000) };
+  stop(index, reason, t, issuer = 'local') {
+    const issued = { command_id: machineId(1_000_000 + index * 1_000 + this.stops.size), issuer, reason, issued_at: iso(t), expires_at: iso(t + 600_000) };
     this.stops.set(index, issued);
     return issued;
   }

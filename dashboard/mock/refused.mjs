@@ -1,0 +1,8 @@
+/** What is answered instead of a document. */
+export class Refused extends Error {
+  constructor(status, title, detail, code, errors = [], headers = {}) {
+    super(detail);
+    this.problem = { type: `urn:muster:problem:${code}`, title, status, detail, code, ...(errors.length > 0 && { errors }) };
+    this.headers = headers;
+  }
+}
