@@ -7,7 +7,6 @@ import { RouterProvider } from '@tanstack/react-router';
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { ApiError } from './api/client';
-import { live } from './live/client';
 import { router } from './router';
 import { cssVariables, theme } from './theme';
 
@@ -25,9 +24,12 @@ const queries = new QueryClient({
   },
 });
 
-const CLIENT_ERRORS: Partial<Record<number, true>> = { 400: true, 404: true, 409: true, 410: true, 412: true, 422: true };
+const CLIENT_ERRORS: Partial<Record<number, true>> = { 400: true, 401: true, 403: true, 404: true, 409: true, 410: true, 412: true, 422: true };
 
-live.start();
+// A page that the browser kept may show what was loaded for somebody who signed out since.
+globalThis.addEventListener('pageshow', (event) => {
+  if (event.persisted) globalThis.location.reload();
+});
 
 const root = document.getElementById('root');
 if (root === null) throw new Error('index.html has no #root');

@@ -2,6 +2,7 @@
 import {
   createRootRoute, createRoute, createRouter, lazyRouteComponent, retainSearchParams, type ErrorComponentProps,
 } from '@tanstack/react-router';
+import type { AuditSearch } from '@/api/access';
 import type { Severity } from '@/api/types';
 import { SEVERITIES } from '@/api/vocabulary';
 import { FleetPage } from '@/pages/fleet/page';
@@ -79,6 +80,50 @@ const eventsRoute = createRoute({
   }),
 });
 
+const setUpRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: '/set-up',
+  staticData: { timeless: true },
+  // The gate shows it: nobody is signed in there.
+  component: () => null,
+});
+
+const accountRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: '/account',
+  staticData: { timeless: true },
+  component: lazyRouteComponent(() => import('@/pages/account/page'), 'AccountPage'),
+});
+
+const accessRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: '/access',
+  staticData: { timeless: true },
+  component: lazyRouteComponent(() => import('@/pages/access/page'), 'AccessPage'),
+});
+
+const accessRoutes = [
+  createRoute({ getParentRoute: () => accessRoute, path: '/', component: lazyRouteComponent(() => import('@/pages/access/page'), 'AccessStart') }),
+  createRoute({ getParentRoute: () => accessRoute, path: '/people', component: lazyRouteComponent(() => import('@/pages/access/people'), 'PeoplePage') }),
+  createRoute({ getParentRoute: () => accessRoute, path: '/people/$name', component: lazyRouteComponent(() => import('@/pages/access/person'), 'PersonPage') }),
+  createRoute({ getParentRoute: () => accessRoute, path: '/roles', component: lazyRouteComponent(() => import('@/pages/access/roles'), 'RolesPage') }),
+  createRoute({ getParentRoute: () => accessRoute, path: '/tokens', component: lazyRouteComponent(() => import('@/pages/access/page'), 'TokensPage') }),
+  createRoute({ getParentRoute: () => accessRoute, path: '/sessions', component: lazyRouteComponent(() => import('@/pages/access/page'), 'SessionsPage') }),
+  createRoute({
+    getParentRoute: () => accessRoute,
+    path: '/audit',
+    component: lazyRouteComponent(() => import('@/pages/access/audit'), 'AuditPage'),
+    validateSearch: (search: Raw): AuditSearch => ({
+      person: text(search['person']),
+      action: text(search['action']),
+      machine: text(search['machine']),
+      outcome: text(search['outcome']),
+      from: moment(search['from']),
+      to: moment(search['to']),
+    }),
+  }),
+] as const;
+
 /** Plain query strings, as people and the command line write them. */
 function parseSearch(query: string): Record<string, string> {
   return Object.fromEntries(new URLSearchParams(query));
@@ -94,7 +139,7 @@ function stringifySearch(search: Record<string, unknown>): string {
 }
 
 export const router = createRouter({
-  routeTree: rootRoute.addChildren([fleetRoute, machineRoute, eventsRoute]),
+  routeTree: rootRoute.addChildren([fleetRoute, machineRoute, eventsRoute, setUpRoute, accountRoute, accessRoute.addChildren(accessRoutes)]),
   parseSearch,
   stringifySearch,
   defaultPreload: 'intent',
@@ -104,5 +149,9 @@ export const router = createRouter({
 declare module '@tanstack/react-router' {
   interface Register {
     router: typeof router;
+  }
+  interface StaticDataRouteOption {
+    /** What it shows is only ever now: no moment of the past can be chosen. */
+    timeless?: boolean;
   }
 }

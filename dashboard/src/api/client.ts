@@ -8,11 +8,14 @@ import type { Problem } from './types';
 
 export class ApiError extends Error {
   readonly problem: Problem;
+  /** How long the server wants to be left alone, in seconds. */
+  readonly retryAfterS: number | null;
 
-  constructor(problem: Problem) {
+  constructor(problem: Problem, retryAfterS: number | null = null) {
     super(problem.detail);
     this.name = 'ApiError';
     this.problem = problem;
+    this.retryAfterS = retryAfterS;
   }
 
   /** No answer at all: the server is gone or cannot be reached. */
@@ -25,6 +28,35 @@ export const api = createClient<paths>({
   baseUrl: '/',
   headers: { accept: 'application/json, application/problem+json' },
 });
+
+/** Refusals that say something about whoever asks: that nobody is signed in, or that they may not. */
+export const NOT_SIGNED_IN = 401;
+export const NOT_ALLOWED = 403;
+
+/** A page that keeps asking for what is not allowed brings no more than one doubt in this time. */
+const DOUBT_AGAIN_MS = 5_000;
+const listeners = new Set<() => void>();
+let doubtedAt = 0;
+
+/** Tells whoever has to know that what is known about the person who asks may not be so any more. */
+export const doubts = {
+  watch: (listener: () => void): (() => void) => {
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  },
+  tell: (status: typeof NOT_SIGNED_IN | typeof NOT_ALLOWED) => {
+    if (status === NOT_ALLOWED && Date.now() - doubtedAt < DOUBT_AGAIN_MS) return;
+    doubtedAt = Date.now();
+    for (const listener of listeners) listener();
+  },
+};
+
+/** Other tabs of this browser have the same session: they are told when it changes. */
+const tabs = typeof BroadcastChannel === 'undefined' ? null : new BroadcastChannel('muster-session');
+tabs?.addEventListener('message', () => doubts.tell(NOT_SIGNED_IN));
+// A channel between tabs of one origin: there is no other to name.
+// oxlint-disable-next-line unicorn/require-post-message-target-origin
+export const tellOtherTabs = () => tabs?.postMessage('changed');
 
 export interface Answer<T> {
   document: T;
@@ -51,7 +83,12 @@ export async function answer<T>(call: Promise<Outcome>): Promise<Answer<T>> {
     throw new ApiError(makeProblem(0, 'No answer', 'The fleet server cannot be reached.'));
   }
   const { data, error, response } = outcome;
-  if (!response.ok) throw new ApiError(isProblem(error) ? error : unexpected(response));
+  if (!response.ok) {
+    const problem = isProblem(error) ? error : unexpected(response);
+    if (response.status === NOT_SIGNED_IN || response.status === NOT_ALLOWED) doubts.tell(response.status);
+    const seconds = Number(response.headers.get('retry-after') ?? Number.NaN);
+    throw new ApiError(problem, Number.isFinite(seconds) ? seconds : null);
+  }
   return { document: data as T, etag: response.headers.get('etag') };
 }
 

@@ -4,6 +4,7 @@ import { useState } from 'react';
 import type { Desired, Machine } from '@/api/types';
 import { AttentionIcon, EditIcon, PlusIcon } from '@/kit/icons';
 import panel from '@/kit/panel.module.css';
+import { Permitted, usePermit } from '@/kit/permit';
 import { Age } from '@/kit/times';
 import { useMoment } from '@/time/use-moment';
 import classes from './desired.module.css';
@@ -23,6 +24,7 @@ interface Editing {
 
 export function Calibrations({ machine, desired, etag }: CalibrationsProps) {
   const { past } = useMoment();
+  const permit = usePermit('configure', machine.summary.id);
   const [editing, setEditing] = useState<Editing | null>(null);
   const [naming, setNaming] = useState<string | null>(null);
   const devices = rows(machine, desired);
@@ -35,7 +37,9 @@ export function Calibrations({ machine, desired, etag }: CalibrationsProps) {
         {devices.length === 0 && <span className="muted">none: values are taken as they are</span>}
         <span className={panel.spacer} />
         {!past && desired !== undefined && (
-          <Button variant="default" size="xs" leftSection={<PlusIcon size={14} />} onClick={() => setNaming('')}>Calibrate a device</Button>
+          <Permitted by={permit}>
+            <Button variant="default" size="xs" leftSection={<PlusIcon size={14} />} onClick={() => setNaming('')}>Calibrate a device</Button>
+          </Permitted>
         )}
       </div>
       {devices.length > 0 && (
@@ -59,8 +63,12 @@ export function Calibrations({ machine, desired, etag }: CalibrationsProps) {
                   <td>
                     {!past && desired !== undefined && (
                       <div className={classes.actions}>
-                        <Button variant="default" size="xs" leftSection={<EditIcon />} aria-label={`Change ${row.device}`} onClick={() => setEditing({ row, rollBack: false })}>Change</Button>
-                        <Button variant="default" size="xs" aria-label={`Roll back ${row.device}`} onClick={() => setEditing({ row, rollBack: true })}>Roll back</Button>
+                        <Permitted by={permit}>
+                          <Button variant="default" size="xs" leftSection={<EditIcon />} aria-label={`Change ${row.device}`} onClick={() => setEditing({ row, rollBack: false })}>Change</Button>
+                        </Permitted>
+                        <Permitted by={permit}>
+                          <Button variant="default" size="xs" aria-label={`Roll back ${row.device}`} onClick={() => setEditing({ row, rollBack: true })}>Roll back</Button>
+                        </Permitted>
                       </div>
                     )}
                   </td>

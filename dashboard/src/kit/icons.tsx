@@ -131,4 +131,28 @@ export const KeyboardIcon = drawn(
 export const UnpluggedIcon = drawn(<path d="M5.5 9.5L2 13M10.5 5.5L14 2M6 5l5 5-1.3 1.3a3 3 0 0 1-4.3 0l-.7-.7a3 3 0 0 1 0-4.3zM2 2l12 12" />);
 /** A hand's width of red: what stops. */
 export const StopIcon = drawn(<rect x="2.5" y="2.5" width="11" height="11" rx="1.5" fill="currentColor" />);
+export const PersonIcon = drawn(
+  <>
+    <circle cx="8" cy="5.2" r="2.9" />
+    <path d="M2.6 14a5.6 5.6 0 0 1 10.8 0" />
+  </>,
+);
+export const LockIcon = drawn(
+  <>
+    <rect x="3" y="7" width="10" height="7.2" rx="1.5" />
+    <path d="M5.3 7V4.8a2.7 2.7 0 0 1 5.4 0V7" />
+  </>,
+);
+export const UnlockedIcon = drawn(
+  <>
+    <rect x="3" y="7" width="10" height="7.2" rx="1.5" />
+    <path d="M5.3 7V4.3A2.7 2.7 0 0 1 10.5 3.4" />
+  </>,
+);
+export const CopyIcon = drawn(
+  <>
+    <rect x="5.5" y="5.5" width="8.5" height="8.5" rx="1.2" />
+    <path d="M10.5 3.2V2H2v8.5h1.2" />
+  </>,
+);
 export const HelpIcon = UnknownIcon;

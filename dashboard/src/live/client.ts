@@ -60,6 +60,7 @@ export class LiveClient {
   #subscriptions = new Map<string, Subscription>();
   #listeners = new Set<() => void>();
   #status: LiveStatus;
+  #state: 'new' | 'running' | 'held' = 'new';
 
   constructor(url: string) {
     this.#url = url;
@@ -67,13 +68,27 @@ export class LiveClient {
     this.#status = { connection: this.#connection, everLive: false, heardAt: null };
   }
 
+  /** Begins, or goes on after `hold`. */
   start(): void {
+    const before = this.#state;
+    this.#state = 'running';
+    if (before === 'held') this.hurry();
+    if (before !== 'new') return;
+    this.#connection = begin(Date.now());
+    this.#status = { ...this.#status, connection: this.#connection };
     this.#open();
     setInterval(() => this.#step({ type: 'tick' }), TICK_MS);
     window.addEventListener('online', () => this.hurry());
     document.addEventListener('visibilitychange', () => {
       if (document.visibilityState === 'visible') this.hurry();
     });
+  }
+
+  /** Stays away from the server: nobody is signed in, and each try would be refused. */
+  hold(): void {
+    if (this.#state !== 'running') return;
+    this.#step({ type: 'hold' });
+    this.#state = 'held';
   }
 
   hurry(): void {
@@ -225,6 +240,7 @@ export class LiveClient {
   }
 
   #step(event: ConnectionEvent): void {
+    if (this.#state !== 'running') return;
     const before = this.#connection;
     const after = advance(before, event, Date.now(), Math.random());
     if (after === before) return;

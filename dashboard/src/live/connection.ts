@@ -31,6 +31,8 @@ export type ConnectionEvent =
   | { type: 'closed' }
   /** The network came back, or the person pressed "retry". */
   | { type: 'hurry' }
+  /** Nobody is signed in: no further try until somebody hurries. */
+  | { type: 'hold' }
   | { type: 'tick' };
 
 export function begin(now: number): Connection {
@@ -44,6 +46,7 @@ export function backoffMs(attempt: number, random: number): number {
 }
 
 export function advance(state: Connection, event: ConnectionEvent, now: number, random: number): Connection {
+  if (event.type === 'hold') return { kind: 'waiting', attempt: 0, since: state.kind === 'live' ? state.heardAt : state.since, retryAt: Infinity };
   switch (state.kind) {
     case 'connecting':
       if (event.type === 'opened') return { kind: 'live', way: event.way, since: now, heardAt: now, pingedAt: null };

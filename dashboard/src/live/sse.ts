@@ -2,6 +2,7 @@
  * Server-sent events, for when no WebSocket gets through: `/api/v1/stream` carries one subscription, so that all that the
  * page asks for is asked for at once, and told apart here.
  */
+import { doubts, NOT_SIGNED_IN } from '@/api/client';
 import type { Severity } from '@/api/types';
 import { SEVERITIES } from '@/api/vocabulary';
 import type { Item, LiveFilters, ServerMessage, SubscribeRequest } from './messages';
@@ -69,6 +70,8 @@ export function openStream(path: string, listener: Listener): () => void {
   const abort = new AbortController();
   const read = async () => {
     const answer = await fetch(path, { headers: { accept: 'text/event-stream' }, signal: abort.signal });
+    // A WebSocket is refused without a word; this says why.
+    if (answer.status === NOT_SIGNED_IN) doubts.tell(NOT_SIGNED_IN);
     if (!answer.ok || answer.body === null) return;
     listener.opened();
     const events = new EventReader();

@@ -8,6 +8,7 @@ import { Empty, StaleNote } from '@/kit/faces';
 import { formatAge, formatBytes, words } from '@/kit/format';
 import { AttentionIcon } from '@/kit/icons';
 import panel from '@/kit/panel.module.css';
+import { Permitted, usePermit, type Permit } from '@/kit/permit';
 import { Moment } from '@/kit/times';
 import { useMoment } from '@/time/use-moment';
 import classes from './recordings.module.css';
@@ -54,6 +55,7 @@ function Rolling({ all }: { all: MachineRecordings }) {
 function Mark({ machine }: { machine: Machine }) {
   const queries = useQueryClient();
   const id = machine.summary.id;
+  const permit = usePermit('diagnose', id);
   const [open, setOpen] = useState(false);
   const [reason, setReason] = useState('');
   const field = useRef<HTMLInputElement>(null);
@@ -71,9 +73,11 @@ function Mark({ machine }: { machine: Machine }) {
     return (
       <>
         {mark.isSuccess && <span className={classes.fine} role="status">Marked: it is listed when the minutes after it are over.</span>}
-        <Button size="xs" variant="default" disabled={away} title={away ? 'It is not connected, and this means now' : undefined} onClick={() => { mark.reset(); setOpen(true); }}>
-          Keep the minutes around now
-        </Button>
+        <Permitted by={permit}>
+          <Button size="xs" variant="default" disabled={away} title={away ? 'It is not connected, and this means now' : undefined} onClick={() => { mark.reset(); setOpen(true); }}>
+            Keep the minutes around now
+          </Button>
+        </Permitted>
       </>
     );
   }
@@ -108,6 +112,7 @@ function Table({ machine, all }: { machine: Machine; all: MachineRecordings }) {
   const fetch = useMutation({ mutationFn: (file: string) => fetchRecording(id, file), onSettled: settled });
   const remove = useMutation({ mutationFn: (file: string) => removeRecording(id, file), onSettled: settled });
   const failed = fetch.error ?? remove.error;
+  const permit = usePermit('diagnose', id);
   return (
     <>
       {failed !== null && <p className={classes.bad} role="alert">{failed.message}</p>}
@@ -129,6 +134,7 @@ function Table({ machine, all }: { machine: Machine; all: MachineRecordings }) {
                     <Actions
                       id={id}
                       item={item}
+                      permit={permit}
                       fetches={machine.accepts.includes('record.upload') && item.on_machine}
                       busy={fetch.isPending || remove.isPending}
                       onFetch={() => fetch.mutate(item.file)}
@@ -173,18 +179,23 @@ function Where({ item }: { item: MachineRecording }) {
 interface ActionsProps {
   id: string;
   item: MachineRecording;
+  permit: Permit;
   fetches: boolean;
   busy: boolean;
   onFetch: () => void;
   onRemove: () => void;
 }
 
-function Actions({ id, item, fetches, busy, onFetch, onRemove }: ActionsProps) {
+function Actions({ id, item, permit, fetches, busy, onFetch, onRemove }: ActionsProps) {
   const [sure, setSure] = useState(false);
   if (item.stored === null) {
     const coming = item.transfer !== null && item.transfer.state !== 'failed';
     if (!fetches || coming) return null;
-    return <Button size="xs" variant="default" disabled={busy} onClick={onFetch} aria-label={`Fetch ${item.file}`}>{item.transfer === null ? 'Fetch' : 'Fetch again'}</Button>;
+    return (
+      <Permitted by={permit}>
+        <Button size="xs" variant="default" disabled={busy} onClick={onFetch} aria-label={`Fetch ${item.file}`}>{item.transfer === null ? 'Fetch' : 'Fetch again'}</Button>
+      </Permitted>
+    );
   }
   if (sure) {
     return (
@@ -197,8 +208,12 @@ function Actions({ id, item, fetches, busy, onFetch, onRemove }: ActionsProps) {
   }
   return (
     <>
-      <Button size="xs" variant="default" component="a" href={downloadPath(id, item.file)} download={item.file} aria-label={`Download ${item.file}`}>Download</Button>
-      <Button size="xs" variant="subtle" color="gray" onClick={() => setSure(true)} aria-label={`Remove ${item.file} from the server`}>Remove …</Button>
+      <Permitted by={permit}>
+        <Button size="xs" variant="default" component="a" href={downloadPath(id, item.file)} download={item.file} aria-label={`Download ${item.file}`}>Download</Button>
+      </Permitted>
+      <Permitted by={permit}>
+        <Button size="xs" variant="subtle" color="gray" onClick={() => setSure(true)} aria-label={`Remove ${item.file} from the server`}>Remove …</Button>
+      </Permitted>
     </>
   );
 }

@@ -5,6 +5,7 @@ import { useState } from 'react';
 import { giveFault, type FaultArguments } from '@/api/commands';
 import type { Machine } from '@/api/types';
 import panel from '@/kit/panel.module.css';
+import { Permitted, usePermit } from '@/kit/permit';
 import { useMoment } from '@/time/use-moment';
 import classes from './safety.module.css';
 
@@ -37,6 +38,7 @@ export function SimulationPanel({ machine }: { machine: Machine }) {
     mutationFn: (fault: FaultArguments) => giveFault(id, fault),
     onSettled: () => void queries.invalidateQueries({ queryKey: ['machine', id] }),
   });
+  const permit = usePermit('operate', id);
   const simulation = machine.reported.simulation;
   if (past || simulation === undefined || !machine.accepts.includes('fault')) return null;
   const stands = (fault: string) => simulation.faults.some((each) => each.fault === fault);
@@ -52,23 +54,29 @@ export function SimulationPanel({ machine }: { machine: Machine }) {
       <p>This machine is simulated. Here you are beside it: what you do changes its hardware. It clears no latch; for that there are <code>muster agent reset</code> and <code>muster agent resume</code>.</p>
       <div className={classes.controls}>
         {simulation.possible.includes('estop_pressed') && (
-          <Button
-            className={classes.estop}
-            aria-pressed={pressed}
-            disabled={away}
-            onClick={() => give.mutate(pressed ? { fault: 'estop_pressed', clear: true } : { fault: 'estop_pressed' })}
-          >
-            {pressed ? 'Pull out the emergency stop' : 'Press the emergency stop'}
-          </Button>
+          <Permitted by={permit}>
+            <Button
+              className={classes.estop}
+              aria-pressed={pressed}
+              disabled={away}
+              onClick={() => give.mutate(pressed ? { fault: 'estop_pressed', clear: true } : { fault: 'estop_pressed' })}
+            >
+              {pressed ? 'Pull out the emergency stop' : 'Press the emergency stop'}
+            </Button>
+          </Permitted>
         )}
         <Select label="A fault lasts" data={LASTS} value={lasts} onChange={(value) => setLasts(value ?? '')} allowDeselect={false} w={130} size="xs" />
-        <Button variant="default" size="xs" disabled={away || simulation.faults.length === 0} onClick={() => give.mutate({ clear: true })}>Clear all</Button>
+        <Permitted by={permit}>
+          <Button variant="default" size="xs" disabled={away || simulation.faults.length === 0} onClick={() => give.mutate({ clear: true })}>Clear all</Button>
+        </Permitted>
       </div>
       <div className={classes.faults} role="group" aria-label="Faults">
         {simulation.possible.filter((fault) => fault !== 'estop_pressed').map((fault) => (
-          <Button key={fault} variant="default" size="xs" aria-pressed={stands(fault)} data-stands={stands(fault) || undefined} disabled={away} onClick={() => toggle(fault)}>
-            {FAULTS[fault] ?? fault}{stands(fault) && ' · stands'}
-          </Button>
+          <Permitted key={fault} by={permit}>
+            <Button variant="default" size="xs" aria-pressed={stands(fault)} data-stands={stands(fault) || undefined} disabled={away} onClick={() => toggle(fault)}>
+              {FAULTS[fault] ?? fault}{stands(fault) && ' · stands'}
+            </Button>
+          </Permitted>
         ))}
       </div>
       {away && <p role="status">It is not connected: a fault cannot be given from here. One that has a time ends by itself.</p>}

@@ -1,14 +1,20 @@
 /** Name, pages, connection, the server's clock and version. */
 import { ActionIcon, Menu, Tooltip, useMantineColorScheme } from '@mantine/core';
 import { Link } from '@tanstack/react-router';
+import { useMe } from '@/access/use-me';
 import type { FleetSummary } from '@/api/types';
 import { formatAge, formatClock, formatUtc } from '@/kit/format';
 import { AutoIcon, KeyboardIcon, LiveIcon, MoonIcon, SunIcon, UnpluggedIcon } from '@/kit/icons';
 import { useConnectionFace, useServerNow } from '@/live/use-live';
 import { useMoment } from '@/time/use-moment';
+import { LocalMark, PersonMenu } from './person';
 import classes from './shell.module.css';
 
+/** A link to what is only now leaves the past. */
+const NOW = { at: undefined };
+
 export function Header({ summary, onHelp }: { summary: FleetSummary | undefined; onHelp: () => void }) {
+  const me = useMe();
   return (
     <header className={classes.header}>
       <Link to="/" search={{}} className={classes.brand} aria-label="Muster, to the fleet">
@@ -18,9 +24,11 @@ export function Header({ summary, onHelp }: { summary: FleetSummary | undefined;
       <nav className={classes.nav} aria-label="Pages">
         <Link to="/" search={{}} activeOptions={{ exact: true, includeSearch: false }}>Fleet</Link>
         <Link to="/events" search={{}} activeOptions={{ includeSearch: false }}>Events</Link>
+        {me !== null && <Link to="/access" search={NOW} activeOptions={{ includeSearch: false }}>Access</Link>}
         <a href="/docs.html">API</a>
       </nav>
       <div className={classes.spacer} />
+      {me?.trusts_loopback === true && <LocalMark />}
       <ConnectionPill />
       <ServerClock version={summary?.server_version} />
       <SchemeMenu />
@@ -29,6 +37,7 @@ export function Header({ summary, onHelp }: { summary: FleetSummary | undefined;
           <KeyboardIcon size={18} />
         </ActionIcon>
       </Tooltip>
+      {me !== null && !me.trusts_loopback && <PersonMenu me={me} />}
     </header>
   );
 }

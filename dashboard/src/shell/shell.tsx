@@ -2,8 +2,10 @@
 import { useMantineColorScheme } from '@mantine/core';
 import { useDisclosure, useHotkeys } from '@mantine/hooks';
 import { useIsFetching, useQueryClient } from '@tanstack/react-query';
-import { Outlet, useNavigate, useParams } from '@tanstack/react-router';
+import { Outlet, useMatches, useNavigate, useParams } from '@tanstack/react-router';
 import { useEffect, useRef } from 'react';
+import { Gate } from '@/access/gate';
+import { useMe } from '@/access/use-me';
 import { useSummary, useSummaryFeed } from '@/fleet/use-summary';
 import { formatAge } from '@/kit/format';
 import { StaleNote } from '@/kit/faces';
@@ -18,14 +20,18 @@ import { Shortcuts } from './shortcuts';
 import classes from './shell.module.css';
 
 export function Shell() {
+  // Who may do what is always shown as it is now.
+  const timeless = useMatches({ select: (matches) => matches.some((match) => match.staticData.timeless === true) });
   return (
-    <MomentProvider>
-      <Frame />
-    </MomentProvider>
+    <Gate>
+      <MomentProvider timeless={timeless}>
+        <Frame timeless={timeless} />
+      </MomentProvider>
+    </Gate>
   );
 }
 
-function Frame() {
+function Frame({ timeless }: { timeless: boolean }) {
   const { at, past, go } = useMoment();
   const navigate = useNavigate();
   const [helpOpen, help] = useDisclosure(false);
@@ -33,6 +39,7 @@ function Frame() {
   useSummaryFeed();
   useHeal();
   const now = useSummary(null);
+  const knowsPeople = useMe() !== null;
   const historyFrom = parseMoment(now.data?.history_from);
   const moving = useIsFetching({ predicate: (query) => at !== null && query.queryKey.includes(at) }) > 0;
   const machine = useParams({ strict: false }).id;
@@ -42,6 +49,7 @@ function Frame() {
     ['?', help.toggle],
     ['f', () => void navigate({ to: '/' })],
     ['e', () => void navigate({ to: '/events' })],
+    ['a', () => (knowsPeople ? void navigate({ to: '/access' }) : undefined)],
     ['t', () => setColorScheme(NEXT_SCHEME[colorScheme])],
     ['Escape', () => (past && !helpOpen ? go(null) : undefined)],
   ]);
@@ -55,7 +63,7 @@ function Frame() {
       <main id="main" className={classes.main} tabIndex={-1}>
         <Outlet />
       </main>
-      <Scrubber historyFrom={historyFrom} machine={machine} />
+      {!timeless && <Scrubber historyFrom={historyFrom} machine={machine} />}
       <Shortcuts opened={helpOpen} onClose={help.close} />
     </div>
   );

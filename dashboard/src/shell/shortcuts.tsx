@@ -7,6 +7,7 @@ const SHORTCUTS: { title: string; keys: [string[], string][] }[] = [
     keys: [
       [['f'], 'Fleet'],
       [['e'], 'Events'],
+      [['a'], 'Access'],
       [['/'], 'Search or filter'],
       [['t'], 'Light, dark, as the system'],
       [['?'], 'This help'],

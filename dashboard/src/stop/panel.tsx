@@ -3,6 +3,7 @@ import { Button } from '@mantine/core';
 import { useState } from 'react';
 import type { MachineSummary, Stop } from '@/api/types';
 import { FailedIcon, OkIcon, StopIcon, UnknownIcon, UpdatingIcon } from '@/kit/icons';
+import { Permitted, usePermit } from '@/kit/permit';
 import { Moment } from '@/kit/times';
 import { useMoment, useNow } from '@/time/use-moment';
 import { StopDialog } from './dialog';
@@ -13,10 +14,13 @@ import classes from './stop.module.css';
 export function StopMachine({ machine }: { machine: MachineSummary }) {
   const { past } = useMoment();
   const [opened, setOpened] = useState(false);
+  const permit = usePermit('stop', machine.id);
   if (past) return null;
   return (
     <>
-      <Button className={classes.danger} leftSection={<StopIcon />} onClick={() => setOpened(true)} aria-haspopup="dialog">Remote stop</Button>
+      <Permitted by={permit}>
+        <Button className={classes.danger} leftSection={<StopIcon />} onClick={() => setOpened(true)} aria-haspopup="dialog">Remote stop</Button>
+      </Permitted>
       <StopDialog
         target={{ machine: machine.id }}
         whom={machine.name}

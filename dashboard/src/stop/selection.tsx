@@ -6,6 +6,7 @@ import type { StopsIssued } from '@/api/types';
 import type { FleetStore } from '@/fleet/store';
 import { plural } from '@/kit/format';
 import { FailedIcon, OkIcon, StopIcon } from '@/kit/icons';
+import { Permitted, usePermit } from '@/kit/permit';
 import { useMoment, useNow } from '@/time/use-moment';
 import { StopDialog } from './dialog';
 import { tally } from './progress';
@@ -26,6 +27,7 @@ interface SelectionProps {
 
 export function StopSelection({ store, filter, count, disabled }: SelectionProps) {
   const { past } = useMoment();
+  const permit = usePermit('stop');
   const [asked, setAsked] = useState<{ filter: string; count: number } | null>(null);
   const [issued, setIssued] = useState<StopsIssued | null>(null);
   const close = () => {
@@ -37,17 +39,19 @@ export function StopSelection({ store, filter, count, disabled }: SelectionProps
   const whom = asked === null ? '' : `${all ? 'all ' : ''}${plural(asked.count, 'machine')}`;
   return (
     <>
-      <Button
-        size="sm"
-        className={classes.outlined}
-        variant="default"
-        leftSection={<StopIcon />}
-        disabled={disabled || count === 0}
-        aria-haspopup="dialog"
-        onClick={() => setAsked({ filter, count })}
-      >
-        Remote stop…
-      </Button>
+      <Permitted by={permit}>
+        <Button
+          size="sm"
+          className={classes.outlined}
+          variant="default"
+          leftSection={<StopIcon />}
+          disabled={disabled || count === 0}
+          aria-haspopup="dialog"
+          onClick={() => setAsked({ filter, count })}
+        >
+          Remote stop…
+        </Button>
+      </Permitted>
       <StopDialog
         target={asked === null || all ? { all: true } : { filter: asked.filter }}
         whom={whom}

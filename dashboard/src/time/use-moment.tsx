@@ -15,10 +15,11 @@ export interface MomentShown {
 
 const Context = createContext<MomentShown>({ at: null, past: false, go: () => undefined });
 
-export function MomentProvider({ children }: { children: ReactNode }) {
+/** `timeless`: the page knows only now, whatever stands in the address bar. */
+export function MomentProvider({ timeless, children }: { timeless: boolean; children: ReactNode }) {
   const search = useSearch({ strict: false });
   const navigate = useNavigate();
-  const at = parseMoment(search.at);
+  const at = timeless ? null : parseMoment(search.at);
   const go = useCallback(
     (to: number | null, replace = false) => {
       const past = to !== null && to < serverClock.now();

@@ -101,14 +101,15 @@ async function hasPast(url: string, machines: number): Promise<boolean> {
   return ((await answer.json()) as { total: number }).total >= machines;
 }
 
-export async function mockServer(machines: number, rate = 40): Promise<Server> {
+/** `more` are further options: `--sign-in` has people sign in. */
+export async function mockServer(machines: number, rate = 40, more: readonly string[] = []): Promise<Server> {
   const port = await freePort();
   const script = fileURLToPath(new URL('../../mock/server.mjs', import.meta.url));
   const made = server(
     port,
     process.execPath,
-    [script, '--port', String(port), '--machines', String(machines), '--rate', String(rate)],
-    async (url) => (await total(url)) === machines,
+    [script, '--port', String(port), '--machines', String(machines), '--rate', String(rate), ...more],
+    async (url) => (more.includes('--sign-in') ? (await fetch(`${url}/api/v1/me`)).ok : (await total(url)) === machines),
     () => undefined,
   );
   await made.start();

@@ -26,6 +26,13 @@ describe('connection', () => {
     expect(state).toMatchObject({ kind: 'live', since: 1_400 });
   });
 
+  it('stays away while nobody is signed in, until somebody hurries it', () => {
+    const held = run(begin(0), ['opened', 100], ['heard', 900], ['hold', 1_000]);
+    expect(held).toEqual({ kind: 'waiting', attempt: 0, since: 900, retryAt: Infinity });
+    expect(run(held, ['tick', 86_400_000])).toBe(held);
+    expect(run(held, ['hurry', 86_400_000])).toMatchObject({ kind: 'connecting', since: 900 });
+  });
+
   it('knows a stream for one: no pings, more patience, and a WebSocket that takes over', () => {
     const live = advance(begin(0), { type: 'opened', way: 'stream' }, 0, 0.5);
     expect(run(live, ['tick', DEAD_AFTER_MS])).toBe(live);

@@ -79,7 +79,7 @@ function KindInput({ kind, onChange }: { kind: string | undefined; onChange: (ki
   );
 }
 
-function MachineSelect({ machine, onChange }: { machine: string | undefined; onChange: (machine: string | undefined) => void }) {
+export function MachineSelect({ machine, onChange }: { machine: string | undefined; onChange: (machine: string | undefined) => void }) {
   const [text, setText] = useState('');
   const [asked] = useDebouncedValue(text.replaceAll(/[=<>!~|,]/g, ' ').trim(), 200);
   const found = useQuery(machineSearchQuery(asked));
@@ -107,7 +107,7 @@ function MachineSelect({ machine, onChange }: { machine: string | undefined; onC
   );
 }
 
-function TimeField({ label, value, onChange }: { label: string; value: string | undefined; onChange: (value: string | undefined) => void }) {
+export function TimeField({ label, value, onChange }: { label: string; value: string | undefined; onChange: (value: string | undefined) => void }) {
   const ms = parseMoment(value);
   const kept = ms === null ? '' : toLocalInput(ms);
   const [draft, setDraft] = useState<string | null>(null);

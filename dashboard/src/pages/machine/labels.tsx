@@ -5,6 +5,7 @@ import { LABELS } from '@/api/profile';
 import type { Labels as LabelsDocument, Machine } from '@/api/types';
 import { LABEL_KEY_MAX_CHARS, LABEL_VALUE_MAX_CHARS, LABELS_MAX } from '@/api/vocabulary';
 import { CloseIcon, EditIcon, PlusIcon } from '@/kit/icons';
+import { Permitted, usePermit } from '@/kit/permit';
 import { useMoment } from '@/time/use-moment';
 import { checkLabels, toLabels, toPairs, type Pair } from './label-pairs';
 import classes from './page.module.css';
@@ -12,6 +13,7 @@ import { refusal, useEdit } from './use-edit';
 
 export function Labels({ machine }: { machine: Machine }) {
   const { past } = useMoment();
+  const permit = usePermit('configure', machine.summary.id);
   const [pairs, setPairs] = useState<Pair[] | null>(null);
   const edit = useEdit(machine.summary.id, LABELS, () => setPairs(null));
   const labels = Object.entries(machine.summary.labels);
@@ -24,7 +26,11 @@ export function Labels({ machine }: { machine: Machine }) {
     <div className={classes.labels} role="group" aria-label="Labels">
       {labels.map(([key, value]) => <span key={key} className={classes.label}>{key}<b>{value}</b></span>)}
       {labels.length === 0 && <span className="muted">No labels</span>}
-      {!past && <ActionIcon variant="subtle" color="gray" aria-label="Change the labels" title="Change the labels" onClick={() => void start()}><EditIcon /></ActionIcon>}
+      {!past && (
+        <Permitted by={permit}>
+          <ActionIcon variant="subtle" color="gray" aria-label="Change the labels" title="Change the labels" onClick={() => void start()}><EditIcon /></ActionIcon>
+        </Permitted>
+      )}
       <Modal opened={pairs !== null && !past} onClose={() => setPairs(null)} title={`Labels of ${machine.summary.name}`} size="lg" closeButtonProps={{ 'aria-label': 'Close' }}>
         {pairs !== null && <Editor pairs={pairs} onPairs={setPairs} edit={edit} onCancel={() => setPairs(null)} />}
       </Modal>

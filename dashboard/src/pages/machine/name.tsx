@@ -5,12 +5,14 @@ import { DISPLAY_NAME } from '@/api/profile';
 import type { Machine } from '@/api/types';
 import { DISPLAY_NAME_MAX_CHARS } from '@/api/vocabulary';
 import { EditIcon } from '@/kit/icons';
+import { Permitted, usePermit } from '@/kit/permit';
 import { useMoment } from '@/time/use-moment';
 import classes from './page.module.css';
 import { refusal, useEdit } from './use-edit';
 
 export function Name({ machine }: { machine: Machine }) {
   const { past } = useMoment();
+  const permit = usePermit('configure', machine.summary.id);
   const [draft, setDraft] = useState<string | null>(null);
   const edit = useEdit(machine.summary.id, DISPLAY_NAME, () => setDraft(null));
   const own = machine.reported.identity?.name ?? '';
@@ -27,7 +29,11 @@ export function Name({ machine }: { machine: Machine }) {
     return (
       <div className={classes.name}>
         <h1>{machine.summary.name}</h1>
-        {!past && <ActionIcon variant="subtle" color="gray" aria-label="Change the name" title="Change the name" onClick={() => void start()}><EditIcon /></ActionIcon>}
+        {!past && (
+          <Permitted by={permit}>
+            <ActionIcon variant="subtle" color="gray" aria-label="Change the name" title="Change the name" onClick={() => void start()}><EditIcon /></ActionIcon>
+          </Permitted>
+        )}
         {machine.display_name !== null && own !== '' && own !== machine.display_name && <span className="muted">calls itself {own}</span>}
       </div>
     );

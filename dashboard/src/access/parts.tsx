@@ -1,0 +1,58 @@
+/** Small pieces that several pages about people have. */
+import { Button, CopyButton } from '@mantine/core';
+import type { AccessGrant } from '@/api/access-documents';
+import { ApiError } from '@/api/client';
+import { CopyIcon, OkIcon } from '@/kit/icons';
+import classes from './access.module.css';
+
+export function Grants({ grants, none = 'nothing' }: { grants: readonly AccessGrant[]; none?: string }) {
+  if (grants.length === 0) return <span className="muted">{none}</span>;
+  return (
+    <ul className={classes.grants}>
+      {grants.map(({ role, scope }) => (
+        <li key={role + scope} className={classes.grant}><b>{role}</b>{scope === '*' ? 'everywhere' : <span className="mono">{scope}</span>}</li>
+      ))}
+    </ul>
+  );
+}
+
+/** Something that is told once. */
+export function Secret({ text, label }: { text: string; label: string }) {
+  return (
+    <div className={classes.secret}>
+      <code>{text}</code>
+      <Copy text={text} label={label} />
+    </div>
+  );
+}
+
+export function Copy({ text, label }: { text: string; label: string }) {
+  return (
+    <CopyButton value={text} timeout={2_000}>
+      {({ copied, copy }) => (
+        <Button variant="default" size="xs" leftSection={copied ? <OkIcon size={14} /> : <CopyIcon size={14} />} aria-label={copied ? 'Copied' : label} onClick={copy}>
+          {copied ? 'Copied' : 'Copy'}
+        </Button>
+      )}
+    </CopyButton>
+  );
+}
+
+/** What the server says against one field of a form. */
+export function faultAt(error: Error | null, at: string): string | undefined {
+  if (!(error instanceof ApiError)) return undefined;
+  return error.problem.errors?.find((each) => each.at === at || each.at.startsWith(`${at}.`) || each.at.startsWith(`${at}[`))?.detail;
+}
+
+/** What is wrong with a whole form, as far as no field says it. */
+export function Refusal({ error, told }: { error: Error | null; told?: readonly string[] }) {
+  if (error === null) return null;
+  const fields = error instanceof ApiError ? (error.problem.errors ?? []) : [];
+  const rest = fields.filter((each) => told?.some((at) => each.at.startsWith(at)) !== true);
+  if (fields.length > 0 && rest.length === 0) return null;
+  return (
+    <p className={classes.refused} role="alert">
+      {error.message}{rest.map((each) => <span key={each.at}> <span className="mono">{each.at}</span>: {each.detail}</span>)}
+    </p>
+  );
+}

@@ -1,0 +1,15 @@
+/** Who looks at the page. The gate asks; everybody else reads what it was told. */
+import { createContext, useContext } from 'react';
+import type { AccessGrant, Me } from '@/api/access-documents';
+
+export const MeContext = createContext<Me | null>(null);
+
+/** Who is in; while they sign in again, who was. Null where the server knows no people. */
+export function useMe(): Me | null {
+  return useContext(MeContext);
+}
+
+export const shownName = (who: { name?: string; display_name?: string }) => (who.display_name === undefined || who.display_name === '' ? (who.name ?? '') : who.display_name);
+
+/** `operator on label.site=munich`, as the server writes it. */
+export const grantInWords = ({ role, scope }: AccessGrant) => (scope === '*' ? role : `${role} on ${scope}`);

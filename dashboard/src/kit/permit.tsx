@@ -1,0 +1,88 @@
+/**
+ * What whoever looks may not do is there all the same, and says why not: which permission it needs, who holds it. The server decides
+ * again in any case; this only spares people the way to a refusal.
+ */
+import { Tooltip } from '@mantine/core';
+import { useQuery } from '@tanstack/react-query';
+import { cloneElement, useId, type HTMLAttributes, type MouseEvent, type ReactElement } from 'react';
+import { grantInWords, useMe } from '@/access/use-me';
+import { mineQuery, rolesQuery } from '@/api/access';
+import type { AccessChecked, Me, Permission, RoleDescription } from '@/api/access-documents';
+
+export interface Permit {
+  allowed: boolean;
+  /** Why not, in a sentence. */
+  why: string;
+}
+
+const YES: Permit = { allowed: true, why: '' };
+
+/** To do something to one machine, or to machines in general where none is named. */
+export function usePermit(needs: Permission, machine?: string): Permit {
+  const me = useMe();
+  const exact = useQuery({ ...mineQuery(machine ?? ''), enabled: me !== null && machine !== undefined }).data;
+  const first = me === null ? YES : held(needs, me.permissions, me);
+  const roles = useQuery({ ...rolesQuery, enabled: !first.allowed }).data?.items;
+  const said = exact === undefined ? null : decided(needs, exact);
+  return said ?? explained(first, needs, me, roles);
+}
+
+/** To do something to the fleet as such. */
+export function useFleetPermit(needs: Permission): Permit {
+  const me = useMe();
+  const permit = me === null ? YES : held(needs, me.permissions_everywhere, me);
+  const roles = useQuery({ ...rolesQuery, enabled: !permit.allowed }).data?.items;
+  return explained(permit, needs, me, roles, true);
+}
+
+function held(needs: Permission, permissions: readonly Permission[], { trusts_loopback: trusts }: Me): Permit {
+  return trusts || permissions.includes(needs) ? YES : { allowed: false, why: '' };
+}
+
+function explained(permit: Permit, needs: Permission, me: Me | null, roles: readonly RoleDescription[] | undefined, everywhere = false): Permit {
+  return permit.allowed || me === null ? permit : { allowed: false, why: missing(needs, me, roles ?? [], everywhere) };
+}
+
+/** What the server says of one permission. */
+export function decided(needs: Permission, { decisions }: AccessChecked): Permit | null {
+  const found = decisions.find((each) => each.permission === needs);
+  if (found === undefined) return null;
+  return found.allowed ? YES : { allowed: false, why: sentence(found.rule) };
+}
+
+/** The same in the dashboard's words, as long as no machine is looked at. */
+export function missing(needs: Permission, me: Me, roles: readonly RoleDescription[], everywhere = false): string {
+  const holders = roles.filter((each) => each.permissions.includes(needs)).map((each) => each.role);
+  const which = holders.length === 0 ? '' : `, which ${holders.join(' and ')} ${holders.length === 1 ? 'holds' : 'hold'}`;
+  const grants = me.grants.map(grantInWords);
+  return sentence(`needs ${needs}${everywhere ? ' for the whole fleet' : ''}${which}; you have ${grants.length === 0 ? 'no grant' : grants.join(', ')}`);
+}
+
+const sentence = (text: string) => `${text.charAt(0).toUpperCase()}${text.slice(1)}${text.endsWith('.') ? '' : '.'}`;
+
+interface PermittedProps {
+  by: Permit;
+  /** A button. It stays where it is and can be reached; it just does nothing but say why. */
+  children: ReactElement<HTMLAttributes<HTMLElement>>;
+}
+
+export function Permitted({ by, children }: PermittedProps) {
+  const id = useId();
+  if (by.allowed) return children;
+  const refused = {
+    'aria-disabled': true,
+    'aria-describedby': id,
+    'data-disabled': true,
+    disabled: false,
+    title: undefined,
+    onClick: (event: MouseEvent) => event.preventDefault(),
+  };
+  return (
+    <>
+      <Tooltip label={by.why} multiline maw={340} withArrow withinPortal events={{ hover: true, focus: true, touch: true }}>
+        {cloneElement(children, refused as HTMLAttributes<HTMLElement>)}
+      </Tooltip>
+      <span id={id} className="sr-only">{by.why}</span>
+    </>
+  );
+}

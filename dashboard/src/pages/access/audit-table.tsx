@@ -1,0 +1,109 @@
+/** The entries, newest first; each opens to all that is kept of it. */
+import { Link } from '@tanstack/react-router';
+import { useState, type ReactNode } from 'react';
+import type { AuditSearch } from '@/api/access';
+import type { AuditEntry, AuditOutcome } from '@/api/access-documents';
+import { formatMoment, formatUtc, plural } from '@/kit/format';
+import { AttentionIcon, FailedIcon, OkIcon, RightIcon } from '@/kit/icons';
+import { useServerNow } from '@/live/use-live';
+import { parseMoment } from '@/time/moment';
+import own from './audit.module.css';
+
+const OUTCOMES: Record<AuditOutcome, { label: string; Icon: typeof OkIcon }> = {
+  done: { label: 'Done', Icon: OkIcon },
+  refused: { label: 'Refused', Icon: AttentionIcon },
+  failed: { label: 'Failed', Icon: FailedIcon },
+};
+/** Objects that are named in a row. */
+const NAMED_MAX = 2;
+
+interface AuditTableProps {
+  entries: readonly AuditEntry[];
+  onFilter: (part: AuditSearch) => void;
+}
+
+export function AuditTable({ entries, onFilter }: AuditTableProps) {
+  const [open, setOpen] = useState<ReadonlySet<number>>(new Set());
+  const toggle = (position: number) => {
+    const next = new Set(open);
+    if (!next.delete(position)) next.add(position);
+    setOpen(next);
+  };
+  return (
+    <div className={own.scroll}>
+      <ol className={own.list} aria-label="Audit log, newest first">
+        {entries.map((entry) => (
+          <li key={entry.position} data-outcome={entry.outcome}>
+            <Row entry={entry} open={open.has(entry.position)} onToggle={() => toggle(entry.position)} />
+            {open.has(entry.position) && <Details entry={entry} onFilter={onFilter} />}
+          </li>
+        ))}
+      </ol>
+    </div>
+  );
+}
+
+const nobody = (entry: AuditEntry) => (entry.person === '' ? 'nobody signed in' : entry.person);
+
+function Row({ entry, open, onToggle }: { entry: AuditEntry; open: boolean; onToggle: () => void }) {
+  const now = useServerNow();
+  const ms = parseMoment(entry.at) ?? 0;
+  const { label, Icon } = OUTCOMES[entry.outcome];
+  const all = entry.objects_in_all ?? entry.objects.length;
+  return (
+    <div className={own.line}>
+      <button type="button" className={own.toggle} aria-expanded={open} aria-label={`Details of ${entry.action} by ${nobody(entry)}, ${formatMoment(ms, now)}`} onClick={onToggle}><RightIcon size={12} /></button>
+      <time className={own.time} dateTime={entry.at} title={formatUtc(ms)}>{formatMoment(ms, now)}</time>
+      <span className={own.outcome} data-outcome={entry.outcome}><Icon size={14} />{label}</span>
+      <span className={own.person} data-nobody={entry.person === '' || undefined}>{nobody(entry)}</span>
+      <span className={`${own.action} mono`}>{entry.action}</span>
+      <span className={own.objects}>
+        {entry.objects.slice(0, NAMED_MAX).map((object) => object.name || object.id).join(', ')}
+        {all > NAMED_MAX && ` and ${(all - Math.min(NAMED_MAX, entry.objects.length)).toLocaleString('en')} more`}
+      </span>
+      <span className={own.why} title={entry.outcome === 'done' ? entry.reason : (entry.rule ?? entry.detail)}>
+        {entry.outcome === 'refused' ? (entry.rule || entry.detail) : entry.outcome === 'failed' ? entry.detail : entry.reason ? `“${entry.reason}”` : entry.detail}
+      </span>
+    </div>
+  );
+}
+
+function Details({ entry, onFilter }: { entry: AuditEntry; onFilter: (part: AuditSearch) => void }) {
+  const facts: [string, ReactNode][] = [
+    ['When', `${formatUtc(parseMoment(entry.at) ?? 0)}, entry ${entry.position}`],
+    ['Who', <>{nobody(entry)}{entry.by !== '' && <>, by {entry.by}{entry.by_id !== undefined && entry.by_id !== '' && <> <span className="mono">{entry.by_id}</span></>}</>}</>],
+    ['From', <span key="from" className="mono">{entry.from === '' ? 'not known' : entry.from}</span>],
+    ['Answered', `with status ${entry.status}`],
+  ];
+  if (entry.reason) facts.push(['Why', `“${entry.reason}”`]);
+  if (entry.rule) facts.push(['Rule', entry.rule]);
+  if (entry.detail) facts.push(['What', entry.detail]);
+  if (entry.objects.length > 0) facts.push([entry.objects.length === 1 ? 'Object' : 'Objects', <Objects key="objects" entry={entry} />]);
+  return (
+    <div className={own.details}>
+      <dl>{facts.map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{value}</dd></div>)}</dl>
+      <p className={own.more}>
+        {entry.person !== '' && <button type="button" onClick={() => onFilter({ person: entry.person })}>Only of {entry.person}</button>}
+        <button type="button" onClick={() => onFilter({ action: entry.action })}>Only <span className="mono">{entry.action}</span></button>
+      </p>
+    </div>
+  );
+}
+
+function Objects({ entry }: { entry: AuditEntry }) {
+  const all = entry.objects_in_all ?? entry.objects.length;
+  return (
+    <ul className={own.named}>
+      {entry.objects.map((object) => (
+        <li key={object.kind + object.id}>
+          {object.kind}{' '}
+          {object.kind === 'machine' ? <Link to="/machines/$id" params={{ id: object.id }} search={{}}>{object.name || object.id}</Link>
+            : object.kind === 'person' ? <Link to="/access/people/$name" params={{ name: object.id }} search={{}}>{object.name || object.id}</Link>
+              : <strong>{object.name || object.id}</strong>}
+          {object.name !== undefined && object.name !== '' && <span className="mono muted"> {object.id}</span>}
+        </li>
+      ))}
+      {all > entry.objects.length && <li className="muted">and {plural(all - entry.objects.length, 'more', 'more')}</li>}
+    </ul>
+  );
+}
