@@ -58,10 +58,15 @@ describe("the API", () => {
     }
     const known = {
       uuids: [machine.id, machine.id, machine.id, randomUUID(), "00000000-0000-0000-0000-000000000000"],
-      properties: { kind: ["identify", "identify", "identify", "record.upload", "stop", "resume", "sensor", "sensor"], content: [{}, {}, {}, {}, {}, { x: 1 }] },
+      properties: { kind: ["identify", "identify", "identify", "record.upload", "stop", "resume", "sensor", "sensor"], content: [{}, {}, {}, {}, {}, { x: 1 }],
+        scope: ["*", "*", "label.site=munich", "kind=car"], condition: ["person.name == 'nobody'", "machine.labels.site ==", "false"],
+        password: ["a password that is long enough", "short"], owner: ["ada", "nobody"], person: ["ada", "local", "nobody"], reason: ["made up", "made up", ""] },
       parameters: {
         section: ["calibration", "calibration", "workloads", "nonsense"],
         file: files,
+        name: ["ada", "bea", "Not A Name"],
+        reason: ["made up", "made up", ""],
+        "If-None-Match": ["*", "x"],
         filter: ["kind=host", "battery<20 status=ok", "name~fri", "label.line=3", "frida", "-kind=car", "cpu>50", "seen>10"],
         sort: ["name", "-name", "battery", "-cpu", "status", "seen"],
         cursor: cursors,
@@ -76,10 +81,12 @@ describe("the API", () => {
     t.diagnostic(`seed ${seed}: ${sent} requests, ${seen.size} different answers`);
     assert.deepEqual(faults.map(told), []);
     assert.equal(sent, rounds);
-    // It got behind the first check: every operation was also carried out.
+    // It got behind the first check: every operation was also carried out, but for those of people who sign in, whom there are none of here.
+    const signedIn = /session|set-up|second-factor|tokens\/\{id\}/;
     for (const [path, item] of Object.entries(document.paths)) {
       for (const [method, operation] of Object.entries(item)) {
         const [success] = Object.keys(operation.responses).filter((status) => status.startsWith("2"));
+        if (method !== "get" && signedIn.test(path)) continue;
         assert.ok(seen.has(`${method} ${path} ${success}`), `${method} ${path} was never answered with ${success}`);
       }
     }

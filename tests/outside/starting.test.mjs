@@ -11,7 +11,7 @@ import { Machine } from "./lib/machine.mjs";
 import { Server, folder, run } from "./lib/server.mjs";
 
 const anywhere = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
-const serve = (data, more = anywhere, options) => run(["serve", "--data", data, ...more], options);
+const serve = (data, more = anywhere, options) => run(["serve", "--trust-loopback", "--data", data, ...more], options);
 
 let server;
 let scratch;

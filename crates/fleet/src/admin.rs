@@ -92,7 +92,7 @@ async fn show_metrics(State(state): State<AdminState>) -> Response {
     metrics::counter!("muster_log_lines_dropped_total").absolute(series.lines_dropped);
     metrics::counter!("muster_telemetry_writes_failed_total").absolute(series.writes_failed);
     metrics::gauge!("muster_telemetry_size_bytes").set(series.size_bytes as f64);
-    let summary = crate::live::summary::now(fleet);
+    let summary = crate::live::summary::now(fleet, &crate::access::caller::Eyes::of_server());
     metrics::gauge!("muster_machines").set(summary.total as f64);
     for (presence, count) in &summary.by_presence {
         metrics::gauge!("muster_machines_by_presence", "presence" => presence.as_str()).set(*count as f64);

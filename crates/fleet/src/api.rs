@@ -1,8 +1,10 @@
 //! The REST API under `/api/v1`, and the document that describes it.
 //!
-//! A folder a resource: [`machines`], [`events`], [`fleet`], [`profile`], [`desired`], [`calibration`], [`series`], [`stop`], [`commands`], [`recordings`]. Query strings
+//! A file a resource: [`machines`], [`events`], [`fleet`], [`profile`], [`desired`], [`calibration`], [`series`], [`stop`], [`commands`], [`recordings`];
+//! and of people [`session`], [`people`], [`tokens`], [`policies`], [`audit`]. Query strings
 //! come through [`params`], errors leave through [`error`], and [`convert`] is the one place where the domain becomes a document.
 
+pub mod audit;
 pub mod calibration;
 pub mod commands;
 pub mod convert;
@@ -14,10 +16,14 @@ pub mod fleet;
 pub mod machines;
 pub mod paging;
 pub mod params;
+pub mod people;
+pub mod policies;
 pub mod profile;
 pub mod recordings;
 pub mod series;
+pub mod session;
 pub mod stop;
+pub mod tokens;
 
 use axum::Router;
 use axum::routing::{get, head};
@@ -27,7 +33,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::gateway::GatewayState;
-use crate::{gateway, live};
+use crate::{access, gateway, live};
 
 /// The routes of the API with their descriptions.
 pub fn described() -> OpenApiRouter<GatewayState> {
@@ -61,6 +67,29 @@ pub fn described() -> OpenApiRouter<GatewayState> {
         .routes(routes!(fleet::timeline))
         .routes(routes!(live::stream::stream))
         .routes(routes!(document::openapi))
+        .routes(routes!(session::me))
+        .routes(routes!(session::mine))
+        .routes(routes!(session::sign_in, session::sign_out))
+        .routes(routes!(session::set_up))
+        .routes(routes!(people::list))
+        .routes(routes!(people::show, people::put, people::remove))
+        .routes(routes!(people::put_password))
+        .routes(routes!(people::remove_second_factor))
+        .routes(routes!(
+            people::offer_second_factor,
+            people::confirm_second_factor
+        ))
+        .routes(routes!(tokens::sessions))
+        .routes(routes!(tokens::end_session))
+        .routes(routes!(tokens::tokens, tokens::make))
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(policies::roles))
+        .routes(routes!(policies::list))
+        .routes(routes!(policies::show, policies::put, policies::remove))
+        .routes(routes!(policies::check))
+        .routes(routes!(audit::list))
+        .routes(routes!(audit::check))
+        .routes(routes!(audit::export))
 }
 
 /// All that is served on the main port.
@@ -77,9 +106,9 @@ pub fn router(state: GatewayState) -> Router {
         .route("/api/", axum::routing::any(error::no_such_path))
         .route("/api/{*rest}", axum::routing::any(error::no_such_path))
         .fallback(crate::assets::serve)
-        .with_state(state)
+        .with_state(state.clone())
         .layer(CompressionLayer::new().compress_when(worth_packing()))
-        .layer(axum::middleware::from_fn(gateway::origin::guard))
+        .layer(axum::middleware::from_fn_with_state(state, access::guard::guard))
         .layer(axum::middleware::from_fn(error::measure))
 }
 

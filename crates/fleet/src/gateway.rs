@@ -21,6 +21,7 @@ use std::sync::Arc;
 use muster_runtime::{Shutdown, Tasks};
 use muster_store::Recordings;
 
+use crate::access::Access;
 use crate::options::Options;
 use crate::state::Fleet;
 use counter::Counter;
@@ -46,6 +47,8 @@ pub struct Gateway {
     pub live_clients: Counter,
     /// What machines recorded and brought here.
     pub recordings: Arc<Recordings>,
+    /// Who asks, and whether they may.
+    pub access: Arc<Access>,
     /// What is counted for every message.
     pub figures: figures::Figures,
 }

@@ -6,6 +6,7 @@
 //!
 //! Decisions are not made here but in `muster-brain`. Nothing here knows what a machine's runtime is made of.
 
+pub mod access;
 pub mod admin;
 pub mod api;
 pub mod assets;

@@ -7,6 +7,8 @@ use muster_brain::shard;
 use muster_protocol::api::{STOP_LIFETIME_DEFAULT_S, STOP_LIFETIME_MAX_S};
 use muster_protocol::link::compression::DICTIONARY_ID;
 
+use crate::access::AccessMode;
+
 /// How the server is set up.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -16,6 +18,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Where health and metrics are asked for; absent: nowhere.
     pub admin_listen: Option<SocketAddr>,
+    /// Who is let in.
+    pub access: AccessMode,
     /// How many shards the machines are spread over.
     pub shards: usize,
     /// Machines that the fleet may have; those it has already stay, whatever this says.
@@ -84,6 +88,7 @@ impl Options {
             data,
             listen: SocketAddr::from(([127, 0, 0, 1], 7700)),
             admin_listen: Some(SocketAddr::from(([127, 0, 0, 1], 7701))),
+            access: AccessMode::SignIn,
             shards: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             machines_max: 100_000,
             machine_threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),

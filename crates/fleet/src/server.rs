@@ -8,11 +8,14 @@ use muster_brain::shard::{Places, Shard};
 use muster_model::{LogPosition, Timestamp};
 use muster_runtime::{Clock, OnEnd, Shutdown, Tasks};
 use muster_store::{
-    DataDirectory, EventLog, LocalBus, LogError, LogOptions, OpenError, Recordings, RecordingsOptions,
-    SqliteLog, Telemetry, TelemetryOptions,
+    DataDirectory, Documents, EventLog, LocalBus, LogError, LogOptions, OpenError, Recordings,
+    RecordingsOptions, SqliteDocuments, SqliteLog, Telemetry, TelemetryOptions,
 };
 use tokio::sync::{mpsc, oneshot};
 
+use crate::access::Access;
+use crate::access::audit::Audit;
+use crate::access::directory::{Directory, DirectoryError};
 use crate::gateway::counter::Counter;
 use crate::gateway::figures::Figures;
 use crate::gateway::listener::{Listener, TcpListeners};
@@ -49,6 +52,9 @@ pub enum ServerError {
     /// The log cannot be folded.
     #[error("the fleet cannot be rebuilt from its log")]
     Fold(#[from] FoldError),
+    /// People, sessions, tokens or policies.
+    #[error("people and what they may cannot be read")]
+    Directory(#[from] DirectoryError),
     /// A port.
     #[error("cannot listen on {address}{}", if source.kind() == std::io::ErrorKind::AddrInUse { ": another program does already" } else { "" })]
     Listen {
@@ -82,6 +88,7 @@ impl ServerError {
             Self::Open(error) => error.code(),
             Self::Fold(FoldError::Log(error)) => error.code(),
             Self::Fold(FoldError::Entry { .. }) => "MST-F003",
+            Self::Directory(_) => "MST-F008",
             Self::Listen { .. } => "MST-F004",
             Self::LogFailed(error) => error.code(),
             Self::PartEnded(_) => "MST-F005",
@@ -135,7 +142,14 @@ impl Server {
             };
             move || open(&path, log, recordings, clock)
         });
-        let (log, telemetry, recordings, fold) = opened.await.map_err(|_| ServerError::Runtime)??;
+        let Opened {
+            log,
+            telemetry,
+            recordings,
+            fold,
+            directory,
+            audit,
+        } = opened.await.map_err(|_| ServerError::Runtime)??;
         let shared: Arc<dyn EventLog> = Arc::new(log.clone());
         let head = fold.position;
         let checkpoint = shared.load_snapshots(head).map_err(FoldError::from)?.checkpoint;
@@ -206,6 +220,7 @@ impl Server {
                 task.run(stop_shards.clone()),
             );
         }
+        let access = Arc::new(Access::new(options.access, false, clock, directory, audit));
         let state = Arc::new(Gateway {
             fleet: fleet.clone(),
             options: options.clone(),
@@ -216,6 +231,7 @@ impl Server {
             live_clients: Counter::new("muster_live_clients"),
             recordings: Arc::new(recordings),
             figures,
+            access: access.clone(),
         });
         let (address, admin_address) = (
             local(&listener, options.listen)?,
@@ -240,6 +256,12 @@ impl Server {
             "keeping",
             OnEnd::Continue,
             keeping::run(log.clone(), clock, shutdown.clone()),
+        );
+        tasks.spawn("access", OnEnd::Continue, access.clone().tidy(shutdown.clone()));
+        tasks.spawn(
+            "keeping of the audit log",
+            OnEnd::Continue,
+            keeping::run(access.audit().log().clone(), clock, shutdown.clone()),
         );
         watch_log(&tasks, shared, shutdown.clone());
         if let Some(recorder) = recorder.clone() {
@@ -296,6 +318,11 @@ impl Server {
         &self.tasks
     }
 
+    /// Who is let in, and what they may.
+    pub fn access(&self) -> &Arc<Access> {
+        &self.state.access
+    }
+
     /// What the fleet knows.
     pub fn fleet(&self) -> &Fleet {
         &self.state.fleet
@@ -315,9 +342,14 @@ impl Server {
         self.stop_shards.request("the server ends");
         let failures = self.tasks.finish(Duration::from_secs(2)).await;
         let (log, series) = (self.log.clone(), self.state.fleet.series().clone());
+        let access = self.state.access.clone();
         let closed = tokio::task::spawn_blocking(move || {
             series.close();
             log.close();
+            if let Err(error) = access.audit().anchor(access.now()) {
+                tracing::warn!(error = %muster_runtime::errors::chain(&error), "how far the audit log goes could not be noted");
+            }
+            access.audit().log().close();
         });
         closed.await.map_err(|_| ServerError::Runtime)?;
         drop(self.threads);
@@ -363,19 +395,38 @@ impl Server {
     }
 }
 
+/// What a server keeps, opened.
+struct Opened {
+    log: SqliteLog,
+    telemetry: Telemetry,
+    recordings: Recordings,
+    fold: Fold,
+    directory: Directory,
+    audit: Audit,
+}
+
 fn open(
     path: &std::path::Path,
     log: LogOptions,
     recordings: RecordingsOptions,
     clock: Clock,
-) -> Result<(SqliteLog, Telemetry, Recordings, Fold), ServerError> {
+) -> Result<Opened, ServerError> {
     let directory = DataDirectory::open(path)?;
     let log = SqliteLog::open(&directory, log)?;
     let time = Arc::new(move || Timestamp::from_millis(clock.wall_ms()));
     let telemetry = Telemetry::open(&directory, TelemetryOptions::default(), time.clone())?;
     let recordings = Recordings::open(&directory, recordings, time())?;
     let fold = Fold::at(&log, log.head())?;
-    Ok((log, telemetry, recordings, fold))
+    let documents: Arc<dyn Documents> = Arc::new(SqliteDocuments::open(&directory)?);
+    let audit = Audit::open(path, documents.clone())?;
+    Ok(Opened {
+        log,
+        telemetry,
+        recordings,
+        fold,
+        directory: Directory::open(documents)?,
+        audit,
+    })
 }
 
 fn bind(address: SocketAddr) -> Result<TcpListeners, ServerError> {

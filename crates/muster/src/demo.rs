@@ -9,6 +9,7 @@ use std::process::{ExitCode, Stdio};
 use std::time::Duration;
 
 use clap::Args;
+use muster_fleet::access::AccessMode;
 use muster_fleet::{Options, Server};
 use muster_machine::ServerUrl;
 use muster_runtime::{Clock, OnEnd, Shutdown, Tasks};
@@ -184,6 +185,8 @@ async fn demo(options: DemoOptions, shutdown: Shutdown) -> ExitCode {
 fn server_options(options: &DemoOptions) -> Options {
     let mut server = Options::new(options.data.join("server"));
     server.listen = options.listen;
+    // Said when it starts and on every page; refused for addresses that others reach.
+    server.access = AccessMode::TrustLoopback;
     let above = |mut address: SocketAddr| {
         // Port 0 is any free port, for both.
         address.set_port(if address.port() == 0 {

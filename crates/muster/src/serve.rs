@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use muster_fleet::access::AccessMode;
 use muster_fleet::{Options, Server, ServerError};
 use muster_runtime::config::Config;
 use muster_runtime::logging;
@@ -36,6 +37,9 @@ pub(crate) struct ServeOptions {
     /// Where everything is kept; made if it is not there [default: muster-data/server]
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
+    /// Let everybody on this computer in, as an admin, and machines without certificates: for trying and testing
+    #[arg(long)]
+    trust_loopback: bool,
     /// Where machines, dashboards and programs connect; loopback only until there are identities [default: 127.0.0.1:7700]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
@@ -92,6 +96,11 @@ impl ServeOptions {
     fn flags(self) -> Vec<(&'static str, String)> {
         let flags = [
             ("data", self.data),
+            (
+                "access",
+                self.trust_loopback
+                    .then(|| AccessMode::TrustLoopback.as_str().to_owned()),
+            ),
             ("listen", self.listen),
             ("admin_listen", self.admin_listen),
             ("connections", self.connections),
@@ -149,6 +158,9 @@ async fn serve(options: Options, shutdown: Shutdown) -> ExitCode {
         Err(error) => return failed(&error),
     };
     eprintln!("Serving at http://{}", server.address());
+    if let Err(code) = say_who_is_let_in(&server) {
+        return code;
+    }
     if let Some(address) = server.admin_address() {
         eprintln!("Health and metrics at http://{address}/healthz, /readyz and /metrics");
     }
@@ -158,11 +170,32 @@ async fn serve(options: Options, shutdown: Shutdown) -> ExitCode {
     }
 }
 
+/// Says how the first person gets in, where there is none.
+fn say_who_is_let_in(server: &Server) -> Result<(), ExitCode> {
+    let access = server.access();
+    if access.mode() == AccessMode::TrustLoopback {
+        eprintln!("Everybody on this computer is let in as an admin, and no machine needs a certificate.");
+        return Ok(());
+    }
+    let secret = access
+        .set_up_secret()
+        .map_err(|error| fail("MST-F006", &error, 70))?;
+    if let Some(secret) = secret {
+        eprintln!(
+            "There is no admin yet. This link makes the first; it is good for one use, within the hour:\n\n    \
+             http://{}/set-up#{}\n",
+            server.address(),
+            secret.reveal()
+        );
+    }
+    Ok(())
+}
+
 /// The exit code for each way a server does not start or ends.
 pub(crate) fn failed(error: &ServerError) -> ExitCode {
     let exit = match error {
         ServerError::Options(_) => EXIT_CONFIGURATION,
-        ServerError::Open(_) | ServerError::Fold(_) => EXIT_DATA,
+        ServerError::Open(_) | ServerError::Fold(_) | ServerError::Directory(_) => EXIT_DATA,
         ServerError::Listen { .. } => EXIT_UNAVAILABLE,
         ServerError::LogFailed(_) => EXIT_IO,
         ServerError::PartEnded(_) | ServerError::Runtime => 70,

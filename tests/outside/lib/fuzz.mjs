@@ -209,7 +209,7 @@ export class Judge {
     if (content === undefined) {
       return documented.content === undefined && text === "" ? undefined : `content type ${type} is not documented for ${status}`;
     }
-    if (!/json$/.test(type)) return undefined;
+    if (!/[/+]json$/.test(type)) return undefined;
     let body;
     try {
       body = JSON.parse(text);

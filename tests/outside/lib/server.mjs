@@ -41,7 +41,7 @@ export class Server {
     server.data = data;
     server.keep = keep;
     const listen = ["--listen", `127.0.0.1:${port}`, "--admin-listen", "127.0.0.1:0"];
-    server.child = spawn(executable, ["serve", "--data", data, ...listen, ...args], {
+    server.child = spawn(executable, ["serve", "--trust-loopback", "--data", data, ...listen, ...args], {
       stdio: ["ignore", "ignore", "pipe"],
     });
     server.said = "";

@@ -7,13 +7,15 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use muster_brain::shard::{CommandError, CommandOrder, rules};
+use muster_model::access::Permission;
 use muster_protocol::api::{CommandTold, GiveCommand, GivenCommand, MachineCommands, Problem};
 use muster_protocol::link::CommandKind;
 
 use super::convert;
 use super::error::ApiError;
 use super::params::{Body, MachinePath};
-use super::stop::{ISSUER, checked_reason};
+use super::stop::checked_reason;
+use crate::access::caller::Caller;
 use crate::gateway::GatewayState;
 
 /// Recent commands of one machine
@@ -53,17 +55,22 @@ pub async fn commands(
 ))]
 pub async fn give_command(
     State(state): State<GatewayState>,
+    caller: Caller,
     MachinePath(id): MachinePath,
     Body(body): Body<GiveCommand>,
 ) -> Result<(StatusCode, Json<CommandTold>), ApiError> {
     let kind = given_kind(&body.kind)?;
     let reason = checked_reason(&body.reason)?;
+    caller.note_reason(&reason);
+    caller.note_detail(kind.as_str());
     let lifetime_ms = lifetime_ms(kind, body.expires_in_s)?;
     kind.check(body.arguments.as_ref())
         .map_err(|error| ApiError::bad_body("arguments", error.to_string()))?;
-    if state.fleet.view(id).is_none() {
-        return Err(ApiError::no_such_machine(id));
-    }
+    let view = state
+        .fleet
+        .view(id)
+        .ok_or_else(|| ApiError::no_such_machine(id))?;
+    caller.may(permission(kind), &view, state.access.now())?;
     let command_id = state
         .fleet
         .new_id()
@@ -72,7 +79,7 @@ pub async fn give_command(
         command_id: command_id.to_string(),
         kind,
         arguments: body.arguments,
-        issuer: ISSUER.to_owned(),
+        issuer: caller.name().to_owned(),
         reason,
         lifetime_ms,
     };
@@ -99,6 +106,29 @@ pub async fn give_command(
         },
     };
     Ok((StatusCode::ACCEPTED, Json(told)))
+}
+
+/// What a kind of command needs.
+fn permission(kind: CommandKind) -> Permission {
+    match kind {
+        CommandKind::Stop => Permission::Stop,
+        CommandKind::RecordStart
+        | CommandKind::RecordStop
+        | CommandKind::RecordMark
+        | CommandKind::RecordUpload
+        | CommandKind::LogsTail
+        | CommandKind::DiagnosticsRun => Permission::Diagnose,
+        CommandKind::MissionAssign
+        | CommandKind::MissionPause
+        | CommandKind::MissionResume
+        | CommandKind::MissionCancel
+        | CommandKind::ModeSet
+        | CommandKind::TeleopGrant
+        | CommandKind::TeleopRevoke
+        | CommandKind::Identify
+        | CommandKind::Reboot
+        | CommandKind::Fault => Permission::Operate,
+    }
 }
 
 /// The kinds that people can give, in words.

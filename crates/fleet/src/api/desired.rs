@@ -23,10 +23,9 @@ use serde::Deserialize;
 
 use super::error::ApiError;
 use super::params::{Body, MachinePath, Params, machine_id};
+use crate::access::caller::Caller;
 use crate::gateway::GatewayState;
 
-/// Who asks, until people have accounts.
-const ISSUER: &str = "local";
 /// Changes that a history shows.
 const HISTORY_MAX: usize = 50;
 /// Entries of the machine that a history looks through.
@@ -69,6 +68,7 @@ pub async fn show(
 ))]
 pub async fn put(
     State(state): State<GatewayState>,
+    caller: Caller,
     SectionPath(id, section): SectionPath,
     headers: HeaderMap,
     Body(body): Body<api::DesiredChange>,
@@ -77,7 +77,7 @@ pub async fn put(
     let content =
         check_content(&body.content).map_err(|refusal| ApiError::bad_body("content", refusal.to_string()))?;
     check_meaning(&section, &body.content)?;
-    change(&state, id, &headers, section, Some(content), reason).await
+    change(&state, &caller, id, &headers, section, Some(content), reason).await
 }
 
 /// What a section means is its node's to say; what is plainly wrong is refused before it goes anywhere.
@@ -207,12 +207,13 @@ pub struct RemoveParams {
 ))]
 pub async fn remove(
     State(state): State<GatewayState>,
+    caller: Caller,
     SectionPath(id, section): SectionPath,
     headers: HeaderMap,
     Params(params): Params<RemoveParams>,
 ) -> Result<Response, ApiError> {
     let reason = reason(&params.reason).map_err(|detail| ApiError::bad_parameter("reason", detail))?;
-    change(&state, id, &headers, section, None, reason).await
+    change(&state, &caller, id, &headers, section, None, reason).await
 }
 
 /// The machine and the section of a path.
@@ -244,17 +245,23 @@ fn reason(given: &str) -> Result<String, String> {
 
 async fn change(
     state: &GatewayState,
+    caller: &Caller,
     id: MachineId,
     headers: &HeaderMap,
     section: String,
     content: Option<JsonText>,
     reason: String,
 ) -> Result<Response, ApiError> {
+    caller.note_reason(&reason);
+    caller.note_detail(format!(
+        "{} {section}",
+        if content.is_some() { "set" } else { "removed" }
+    ));
     let expected = super::profile::expected_number(headers)?.map(DesiredVersion);
     let change = DesiredChange {
         section,
         content,
-        issuer: ISSUER.to_owned(),
+        issuer: caller.name().to_owned(),
         reason,
     };
     let desired = state.fleet.change_desired(id, change, expected).await?;

@@ -230,6 +230,83 @@ impl ApiError {
         Self::new(StatusCode::FORBIDDEN, code, "Not allowed", detail)
     }
 
+    /// Nobody is signed in.
+    pub fn not_signed_in() -> Self {
+        let detail = "sign in first: with a browser at /, with `muster login`, or send Authorization: Bearer with a token";
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "MST-A040",
+            "Nobody is signed in",
+            detail,
+        )
+    }
+
+    /// Name, password or code are wrong.
+    pub fn wrong_credentials(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "MST-A041", "Not signed in", detail)
+    }
+
+    /// A code is asked for besides, or another one.
+    pub fn code_needed(detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "MST-A042",
+            "A code is needed",
+            detail.clone(),
+        )
+        .at("body.code", detail)
+    }
+
+    /// Too many tries failed.
+    pub fn wait(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "MST-A043",
+            "Too many tries failed",
+            detail,
+        )
+    }
+
+    /// The set-up link is not valid.
+    pub fn no_set_up() -> Self {
+        let detail = "the set-up link was used, is older than an hour, or there is an admin already: start the server again \
+                      for a new one, if there is no admin";
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "MST-A044",
+            "The set-up link is not valid",
+            detail,
+        )
+    }
+
+    /// They may not, by this rule.
+    pub fn not_allowed(rule: String) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "MST-A045", "Not allowed", rule)
+    }
+
+    /// Without this one nobody could change anything any more.
+    pub fn last_admin(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "MST-A046", "It is the last admin", detail)
+    }
+
+    /// There is no such person, session, token or policy.
+    pub fn no_such(what: &str, which: &str) -> Self {
+        let detail = format!("there is no {what} {which:?}");
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "MST-A047",
+            "There is no such thing",
+            quoted(&detail),
+        )
+    }
+
+    /// It could be done if things stood otherwise.
+    pub fn as_things_stand(detail: impl Into<String>) -> Self {
+        let title = "It cannot be done as things stand";
+        Self::new(StatusCode::CONFLICT, "MST-A048", title, detail)
+    }
+
     /// The server is being stopped.
     pub fn stopping() -> Self {
         let detail = "the server is being stopped: try again in a moment";
@@ -362,9 +439,20 @@ impl IntoResponse for ApiError {
         let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         // A problem is words: it can always be written.
         let body = serde_json::to_vec(&self.0).unwrap_or_default();
-        (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
+        let refused = axum::Extension(Refused(self.0.detail.as_str().into()));
+        let kind = [(header::CONTENT_TYPE, "application/problem+json")];
+        let mut response = (status, refused, kind, body).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            let scheme = HeaderValue::from_static("Bearer realm=\"muster\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+        }
+        response
     }
 }
+
+/// Why a request was not carried out, in words, for whoever writes it down: a part of the answer that is not sent.
+#[derive(Clone, Debug)]
+pub struct Refused(pub std::sync::Arc<str>);
 
 /// A path of the API that does not exist.
 pub async fn no_such_path(uri: Uri) -> ApiError {

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::error::ApiError;
 use super::params::{MachinePath, Params};
 use super::{convert, paging};
+use crate::access::caller::{Caller, Eyes};
 use crate::gateway::GatewayState;
 use crate::state::Fleet;
 
@@ -94,6 +95,7 @@ impl EventParams {
 ))]
 pub async fn list(
     State(state): State<GatewayState>,
+    caller: Caller,
     Params(params): Params<FleetEventParams>,
 ) -> Result<Json<EventPage>, ApiError> {
     let FleetEventParams {
@@ -116,9 +118,9 @@ pub async fn list(
         order,
     };
     match machine {
-        Some(machine) => page_of_machine(&state, machine, params).await,
-        None if params.order() == Order::Asc => page_forward(&state, None, params).await,
-        None => page(&state, params).await,
+        Some(machine) => page_of_machine(&state, &caller, machine, params).await,
+        None if params.order() == Order::Asc => page_forward(&state, &caller, None, params).await,
+        None => page(&state, &caller, params).await,
     }
 }
 
@@ -132,10 +134,11 @@ pub async fn list(
 ))]
 pub async fn of_machine(
     State(state): State<GatewayState>,
+    caller: Caller,
     MachinePath(id): MachinePath,
     Params(params): Params<EventParams>,
 ) -> Result<Json<EventPage>, ApiError> {
-    page_of_machine(&state, id, params).await
+    page_of_machine(&state, &caller, id, params).await
 }
 
 /// Where a page ended: the entry to go on with.
@@ -149,6 +152,7 @@ struct Cursor {
 /// A search through the log, back or forward.
 struct Search {
     fleet: Fleet,
+    eyes: Eyes,
     params: EventParams,
     limit: usize,
     found: Vec<Event>,
@@ -158,7 +162,11 @@ struct Search {
 }
 
 impl Search {
-    fn new(state: &GatewayState, params: EventParams) -> Result<(Self, Option<LogPosition>), ApiError> {
+    fn new(
+        state: &GatewayState,
+        caller: &Caller,
+        params: EventParams,
+    ) -> Result<(Self, Option<LogPosition>), ApiError> {
         let limit = paging::limit(params.limit)?;
         if let (Some(from), Some(to)) = (params.from, params.to)
             && from > to
@@ -182,6 +190,7 @@ impl Search {
         let head = state.fleet.log().head();
         let search = Self {
             fleet: state.fleet.clone(),
+            eyes: caller.eyes(),
             params,
             limit,
             found: Vec::new(),
@@ -224,11 +233,14 @@ impl Search {
         if self.params.severity.is_none_or(|least| seen.severity >= least)
             && self.params.kind.as_deref().is_none_or(of_kind)
         {
-            let name = self
-                .fleet
-                .view(machine)
-                .map(|view| view.name())
-                .unwrap_or_default();
+            let view = self.fleet.view(machine);
+            let seen_by_them = view
+                .as_ref()
+                .map_or(self.eyes.see_all(), |view| self.eyes.see(view));
+            if !seen_by_them {
+                return true;
+            }
+            let name = view.map(|view| view.name()).unwrap_or_default();
             self.found.push(convert::event(
                 event.position,
                 machine,
@@ -266,10 +278,11 @@ impl Search {
 /// log is gone through, from the moment the fleet met it.
 async fn page_forward(
     state: &GatewayState,
+    caller: &Caller,
     machine: Option<(MachineId, Timestamp)>,
     params: EventParams,
 ) -> Result<Json<EventPage>, ApiError> {
-    let (mut search, cursor) = Search::new(state, params)?;
+    let (mut search, cursor) = Search::new(state, caller, params)?;
     let log = state.fleet.log().clone();
     let page = state.fleet.searches().run(move || {
         let stream = machine.map(|(machine, _)| StreamName::machine(machine));
@@ -308,8 +321,12 @@ async fn page_forward(
     Ok(Json(page))
 }
 
-async fn page(state: &GatewayState, params: EventParams) -> Result<Json<EventPage>, ApiError> {
-    let (mut search, cursor) = Search::new(state, params)?;
+async fn page(
+    state: &GatewayState,
+    caller: &Caller,
+    params: EventParams,
+) -> Result<Json<EventPage>, ApiError> {
+    let (mut search, cursor) = Search::new(state, caller, params)?;
     let log = state.fleet.log().clone();
     let page = state.fleet.searches().run(move || {
         let mut next = start(&*log, search.params.to, cursor, search.head)?;
@@ -337,16 +354,16 @@ async fn page(state: &GatewayState, params: EventParams) -> Result<Json<EventPag
 
 async fn page_of_machine(
     state: &GatewayState,
+    caller: &Caller,
     machine: MachineId,
     params: EventParams,
 ) -> Result<Json<EventPage>, ApiError> {
-    let Some(view) = state.fleet.view(machine) else {
-        return Err(ApiError::no_such_machine(machine));
-    };
+    let view = state.fleet.view(machine).filter(|view| caller.sees(view));
+    let view = view.ok_or_else(|| ApiError::no_such_machine(machine))?;
     if params.order() == Order::Asc {
-        return page_forward(state, Some((machine, view.registered_at)), params).await;
+        return page_forward(state, caller, Some((machine, view.registered_at)), params).await;
     }
-    let (mut search, cursor) = Search::new(state, params)?;
+    let (mut search, cursor) = Search::new(state, caller, params)?;
     let log = state.fleet.log().clone();
     let page = state.fleet.searches().run(move || {
         let stream = StreamName::machine(machine);

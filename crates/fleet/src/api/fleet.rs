@@ -13,6 +13,7 @@ use super::error::ApiError;
 use super::events::{is_state, searched_at_most};
 use super::machines::{AtParams, snapshot};
 use super::params::Params;
+use crate::access::caller::Caller;
 use crate::gateway::GatewayState;
 
 /// Most buckets in a timeline.
@@ -26,10 +27,11 @@ const BUCKETS_MAX: u64 = 1_000;
 ))]
 pub async fn summary(
     State(state): State<GatewayState>,
+    caller: Caller,
     Params(params): Params<AtParams>,
 ) -> Result<Json<FleetSummary>, ApiError> {
     let now = state.fleet.now().wall;
-    let snapshot = snapshot(&state, params.at).await?;
+    let snapshot = snapshot(&state, &caller.eyes(), params.at).await?;
     let oldest = match state.fleet.history_from() {
         Some(oldest) => Some(oldest),
         // Only as long as the log is empty, or was a moment ago.
@@ -76,6 +78,7 @@ pub struct TimelineParams {
 ))]
 pub async fn timeline(
     State(state): State<GatewayState>,
+    caller: Caller,
     Params(params): Params<TimelineParams>,
 ) -> Result<Json<Timeline>, ApiError> {
     let to = params.to.unwrap_or(state.fleet.now().wall);
@@ -94,7 +97,7 @@ pub async fn timeline(
         ));
     }
     let bucket_ms = (to.millis_since(from) as u64).div_ceil(count).max(1);
-    let log = state.fleet.log().clone();
+    let (log, fleet, eyes) = (state.fleet.log().clone(), state.fleet.clone(), caller.eyes());
     let counted = state.fleet.searches().run(move || {
         let last = log.position_at(to)?;
         let first = log.position_at(from.plus_millis(-1))?.next();
@@ -111,7 +114,11 @@ pub async fn timeline(
             .collect();
         log.scan(bounded, last, &mut |event| {
             searched_to.get_or_insert(event.recorded_at);
-            if is_state(event.body) {
+            let of_theirs = || {
+                let view = event.stream.as_machine().and_then(|machine| fleet.view(machine));
+                view.is_some_and(|view| eyes.see(&view))
+            };
+            if is_state(event.body) || !eyes.see_all() && !of_theirs() {
                 return ControlFlow::Continue(());
             }
             let seen = serde_json::from_slice::<MachineEntry>(event.body).ok();

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::error::ApiError;
 use super::params::{MachinePath, Params};
 use super::{convert, paging};
+use crate::access::caller::{Caller, Eyes};
 use crate::gateway::GatewayState;
 
 /// Characters of a text that count when machines are sorted; a name that people give is shorter.
@@ -59,7 +60,22 @@ pub struct Snapshot {
 }
 
 /// The fleet now, or at a moment that is gone.
-pub async fn snapshot(state: &GatewayState, at: Option<Timestamp>) -> Result<Snapshot, ApiError> {
+///
+/// Only of what may be seen: of the past, what may be seen now.
+pub async fn snapshot(
+    state: &GatewayState,
+    eyes: &Eyes,
+    at: Option<Timestamp>,
+) -> Result<Snapshot, ApiError> {
+    let mut snapshot = whole(state, at).await?;
+    if !eyes.see_all() {
+        let seen = |view: &Arc<MachineView>| state.fleet.view(view.id).is_some_and(|now| eyes.see(&now));
+        snapshot.views.retain(seen);
+    }
+    Ok(snapshot)
+}
+
+async fn whole(state: &GatewayState, at: Option<Timestamp>) -> Result<Snapshot, ApiError> {
     let now = state.fleet.now().wall;
     match at {
         Some(at) if at > now => Err(ApiError::bad_parameter(
@@ -125,6 +141,7 @@ fn sort_key(field: &Field, view: &MachineView) -> FieldValue {
 ))]
 pub async fn list(
     State(state): State<GatewayState>,
+    caller: Caller,
     Params(params): Params<ListParams>,
 ) -> Result<Json<MachinePage>, ApiError> {
     let text = params.filter.as_deref().unwrap_or("");
@@ -145,7 +162,7 @@ pub async fn list(
             "it belongs to another order: start again without it",
         ));
     }
-    let snapshot = snapshot(&state, params.at).await?;
+    let snapshot = snapshot(&state, &caller.eyes(), params.at).await?;
     let matching = snapshot.views.iter().filter(|view| filter.matches(view));
     let mut keyed: Vec<(FieldValue, &Arc<MachineView>)> =
         matching.map(|view| (sort_key(&field, view), view)).collect();
@@ -203,6 +220,7 @@ pub async fn list(
 ))]
 pub async fn show(
     State(state): State<GatewayState>,
+    caller: Caller,
     MachinePath(id): MachinePath,
     Params(params): Params<AtParams>,
 ) -> Result<Json<Machine>, ApiError> {
@@ -219,7 +237,7 @@ pub async fn show(
             position,
         )));
     };
-    let moment = snapshot(&state, Some(at)).await?;
+    let moment = snapshot(&state, &caller.eyes(), Some(at)).await?;
     let view = moment.views.iter().find(|view| view.id == id);
     let view = view.ok_or_else(|| ApiError::no_such_machine_then(id, at))?;
     Ok(Json(convert::machine(view, at, true, moment.position)))

@@ -11,6 +11,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use muster_brain::shard::{ProfileChange, ProfileError};
+use muster_model::access::Permission;
 use muster_model::view::Profile;
 use muster_model::{MachineId, StreamVersion};
 use muster_protocol::api::{
@@ -20,6 +21,7 @@ use muster_protocol::api::{
 
 use super::error::ApiError;
 use super::params::{Body, MachinePath};
+use crate::access::caller::Caller;
 use crate::gateway::GatewayState;
 
 /// Show labels
@@ -58,11 +60,14 @@ pub async fn labels(
 ))]
 pub async fn put_labels(
     State(state): State<GatewayState>,
+    caller: Caller,
     MachinePath(id): MachinePath,
     headers: HeaderMap,
     Body(body): Body<Labels>,
 ) -> Result<Response, ApiError> {
     check_labels(&body.labels)?;
+    must_stay_in_reach(&state, &caller, id, &body.labels)?;
+    caller.note_detail(in_words(&body.labels));
     let profile = change(&state, id, &headers, ProfileChange::Labels(body.labels)).await?;
     Ok(with_tag(
         &profile,
@@ -85,9 +90,11 @@ pub async fn put_labels(
 ))]
 pub async fn delete_labels(
     State(state): State<GatewayState>,
+    caller: Caller,
     MachinePath(id): MachinePath,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
+    must_stay_in_reach(&state, &caller, id, &BTreeMap::new())?;
     let profile = change(&state, id, &headers, ProfileChange::Labels(BTreeMap::new())).await?;
     Ok(with_tag(
         &profile,
@@ -184,6 +191,41 @@ pub async fn delete_display_name(
             display_name: profile.display_name.clone(),
         }),
     ))
+}
+
+/// Scopes are made of labels: who changes labels of a machine must be allowed to do it with the new ones as well. So nobody moves a
+/// machine out of their own reach, into that of others.
+fn must_stay_in_reach(
+    state: &GatewayState,
+    caller: &Caller,
+    id: MachineId,
+    labels: &BTreeMap<String, String>,
+) -> Result<(), ApiError> {
+    let view = state
+        .fleet
+        .view(id)
+        .ok_or_else(|| ApiError::no_such_machine(id))?;
+    let mut then = (*view).clone();
+    let mut profile = (*then.profile).clone();
+    profile.labels.clone_from(labels);
+    then.profile = Arc::new(profile);
+    let decision = caller.decide(Permission::Configure, Some(&then), state.access.now());
+    if decision.allowed {
+        return Ok(());
+    }
+    let detail = format!(
+        "with these labels it would be out of your reach: {}",
+        decision.rule
+    );
+    Err(ApiError::not_allowed(detail))
+}
+
+fn in_words(labels: &BTreeMap<String, String>) -> String {
+    let pairs: Vec<String> = labels
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    pairs.join(" ")
 }
 
 fn profile_of(state: &GatewayState, id: MachineId) -> Result<Arc<Profile>, ApiError> {

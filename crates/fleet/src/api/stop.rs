@@ -10,6 +10,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use muster_brain::shard::{StopError, StopOrder};
+use muster_model::access::Permission;
 use muster_model::vocabulary::Presence;
 use muster_model::{Filter, FilterError, MachineId, MachineView};
 use muster_protocol::api::{
@@ -20,11 +21,9 @@ use tokio::sync::oneshot;
 
 use super::error::ApiError;
 use super::params::{Body, MachinePath};
+use crate::access::caller::{Caller, Eyes};
 use crate::gateway::{Gateway, GatewayState};
 use crate::state::stops::StopResults;
-
-/// Who asks, until people have accounts.
-pub(super) const ISSUER: &str = "local";
 
 /// Stop one machine
 #[utoipa::path(post, path = "/api/v1/machines/{id}/stop", tag = "machines", request_body = StopMachine,
@@ -39,6 +38,7 @@ pub(super) const ISSUER: &str = "local";
 ))]
 pub async fn one(
     State(state): State<GatewayState>,
+    caller: Caller,
     MachinePath(id): MachinePath,
     Body(body): Body<StopMachine>,
 ) -> Result<(StatusCode, Json<StopsIssued>), ApiError> {
@@ -46,7 +46,7 @@ pub async fn one(
     if state.fleet.view(id).is_none() {
         return Err(ApiError::no_such_machine(id));
     }
-    issue(&state, vec![id], ask).await
+    issue(&state, &caller, vec![id], Vec::new(), true, ask).await
 }
 
 /// Stop several machines, or all
@@ -62,11 +62,48 @@ pub async fn one(
 ))]
 pub async fn several(
     State(state): State<GatewayState>,
+    caller: Caller,
     Body(body): Body<StopRequest>,
 ) -> Result<(StatusCode, Json<StopsIssued>), ApiError> {
     let ask = Ask::of(&state, &body.reason, body.expires_in_s)?;
-    let machines = selected(&state, body)?;
-    issue(&state, machines, ask).await
+    let machines = selected(&state, &caller.eyes(), body)?;
+    let (machines, refused) = allowed(&state, &caller, machines)?;
+    issue(&state, &caller, machines, refused, false, ask).await
+}
+
+/// Those of the machines that may be stopped, and those that may not. What may not even be seen is not there, as what does not
+/// exist.
+fn allowed(
+    state: &Gateway,
+    caller: &Caller,
+    machines: Vec<MachineId>,
+) -> Result<(Vec<MachineId>, Vec<StopRefused>), ApiError> {
+    let now = state.access.now();
+    let (mut allowed, mut refused, mut rule) = (Vec::new(), Vec::new(), None);
+    for machine_id in machines {
+        let view = state.fleet.view(machine_id).filter(|view| caller.sees(view));
+        let detail = match view {
+            None => StopError::NoSuchMachine.to_string(),
+            Some(view) => {
+                let decision = caller.decide(Permission::Stop, Some(&view), now);
+                if decision.allowed {
+                    allowed.push(machine_id);
+                    continue;
+                }
+                rule.get_or_insert_with(|| decision.rule.clone());
+                decision.rule
+            }
+        };
+        refused.push(StopRefused {
+            machine_id,
+            told: false,
+            detail,
+        });
+    }
+    match rule {
+        Some(rule) if allowed.is_empty() => Err(ApiError::not_allowed(rule)),
+        Some(_) | None => Ok((allowed, refused)),
+    }
 }
 
 /// What is asked of each machine.
@@ -105,7 +142,7 @@ pub(super) fn checked_reason(reason: &str) -> Result<String, ApiError> {
 }
 
 /// The machines that are meant, those in session first: they can be told now. Never none.
-fn selected(state: &Gateway, request: StopRequest) -> Result<Vec<MachineId>, ApiError> {
+fn selected(state: &Gateway, eyes: &Eyes, request: StopRequest) -> Result<Vec<MachineId>, ApiError> {
     let StopRequest {
         machines,
         filter,
@@ -125,10 +162,8 @@ fn selected(state: &Gateway, request: StopRequest) -> Result<Vec<MachineId>, Api
             let Some(first) = machines.first() else {
                 return Err(ApiError::nothing_selected("`machines` is empty"));
             };
-            if machines
-                .iter()
-                .all(|machine| state.fleet.view(*machine).is_none())
-            {
+            let there = |machine: &MachineId| state.fleet.view(*machine).is_some_and(|view| eyes.see(&view));
+            if !machines.iter().any(there) {
                 return Err(ApiError::no_such_machine(first));
             }
             Ok(machines.into_iter().collect())
@@ -142,12 +177,12 @@ fn selected(state: &Gateway, request: StopRequest) -> Result<Vec<MachineId>, Api
                 let detail = "it is empty, which every machine passes: write \"all\": true for that";
                 return Err(ApiError::bad_body("filter", detail));
             }
-            let views = state.fleet.views();
+            let views = seen(state, eyes);
             let passing: Vec<Arc<MachineView>> =
                 views.into_iter().filter(|view| filter.matches(view)).collect();
             present_first(passing).ok_or_else(|| ApiError::nothing_selected("no machine passes the filter"))
         }
-        (None, None, Some(true)) => present_first(state.fleet.views())
+        (None, None, Some(true)) => present_first(seen(state, eyes))
             .ok_or_else(|| ApiError::nothing_selected("there are no machines in the fleet")),
         (None, None, Some(false)) => Err(ApiError::bad_body(
             "all",
@@ -160,6 +195,11 @@ fn selected(state: &Gateway, request: StopRequest) -> Result<Vec<MachineId>, Api
     }
 }
 
+fn seen(state: &Gateway, eyes: &Eyes) -> Vec<Arc<MachineView>> {
+    let views = state.fleet.views().into_iter();
+    views.filter(|view| eyes.see(view)).collect()
+}
+
 fn present_first(mut views: Vec<Arc<MachineView>>) -> Option<Vec<MachineId>> {
     views.sort_by_key(|view| (view.presence != Presence::Online, view.id));
     let ids: Vec<MachineId> = views.iter().map(|view| view.id).collect();
@@ -168,10 +208,33 @@ fn present_first(mut views: Vec<Arc<MachineView>>) -> Option<Vec<MachineId>> {
 
 async fn issue(
     state: &Gateway,
+    caller: &Caller,
     machines: Vec<MachineId>,
+    refused: Vec<StopRefused>,
+    by_path: bool,
     ask: Ask,
 ) -> Result<(StatusCode, Json<StopsIssued>), ApiError> {
+    caller.note_reason(&ask.reason);
     let mut orders = Vec::with_capacity(machines.len());
+    if !by_path {
+        let name = |machine| {
+            state
+                .fleet
+                .view(machine)
+                .map(|view| view.name())
+                .unwrap_or_default()
+        };
+        machines
+            .iter()
+            .for_each(|machine| caller.note_machine(*machine, name(*machine)));
+    }
+    if !refused.is_empty() {
+        caller.note_detail(format!(
+            "of {} machines {} were refused",
+            machines.len() + refused.len(),
+            refused.len()
+        ));
+    }
     for machine in machines {
         let command_id = state
             .fleet
@@ -179,7 +242,7 @@ async fn issue(
             .map_err(|error| ApiError::not_persisted(&error.to_string()))?;
         let order = StopOrder {
             command_id: command_id.to_string(),
-            issuer: ISSUER.to_owned(),
+            issuer: caller.name().to_owned(),
             reason: ask.reason.clone(),
             lifetime_ms: ask.lifetime_ms,
         };
@@ -192,19 +255,21 @@ async fn issue(
         let _ = reply.send(fleet.stop(orders).await);
     });
     let results = answered.await.map_err(|_| ApiError::stopping())?;
-    answer(state, results, ask.reason)
+    answer(state, caller.name(), results, refused, ask.reason)
 }
 
 fn answer(
     state: &Gateway,
+    issuer: &str,
     results: StopResults,
+    refused: Vec<StopRefused>,
     reason: String,
 ) -> Result<(StatusCode, Json<StopsIssued>), ApiError> {
     let mut issued = StopsIssued {
-        issuer: ISSUER.to_owned(),
+        issuer: issuer.to_owned(),
         reason,
         stops: Vec::with_capacity(results.len()),
-        refused: Vec::new(),
+        refused,
     };
     let mut lost = None;
     let asked = results.len();

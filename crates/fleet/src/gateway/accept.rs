@@ -20,6 +20,7 @@ use tower::ServiceExt;
 
 use super::listener::Listener;
 use super::reading::Reading;
+use crate::access::Peer;
 
 /// How long a client may take for the head of a request.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
@@ -75,6 +76,7 @@ async fn serve<S>(
     let service = router.map_request(move |mut request: hyper::Request<Incoming>| {
         // A connection that becomes a WebSocket outlives this task: the room it takes goes with it.
         request.extensions_mut().insert(Room(permit.clone()));
+        request.extensions_mut().insert(Peer(peer.ip()));
         request.map(Body::new)
     });
     let connection = hyper::server::conn::http1::Builder::new()

@@ -1,55 +1,66 @@
-//! Who may knock: until there are identities, only programs on this computer, and no page of another origin in a browser
-//! on it.
-//!
-//! A browser sends requests for any page it shows. `Origin` says for which; `Host` says under which name the page reached
-//! us, and a foreign name that was made to point here (DNS rebinding) is no name of ours.
+//! Whether a request comes from where it may: by which name it reached us, and for which page of a browser.
 
-use axum::extract::Request;
 use axum::http::{HeaderMap, Uri, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 
+use crate::access::AccessMode;
 use crate::api::error::ApiError;
 
-/// Lets a request through, or says why not.
-pub async fn guard(request: Request, next: Next) -> Response {
-    match check(request.headers(), request.uri()) {
-        Ok(()) => next.run(request).await,
-        Err(error) => {
-            metrics::counter!("muster_foreign_requests_total").increment(1);
-            error.into_response()
-        }
-    }
-}
-
-fn check(headers: &HeaderMap, uri: &Uri) -> Result<(), ApiError> {
-    let text = |name| {
-        headers
-            .get(name)
-            .map(|value: &axum::http::HeaderValue| value.to_str().unwrap_or("?"))
-    };
-    let host = text(header::HOST)
-        .or_else(|| uri.authority().map(axum::http::uri::Authority::as_str))
-        .unwrap_or("");
-    if !is_loopback(host) {
+/// Looks at `Host` and `Origin`.
+///
+/// Where everybody on this computer is let in, only names of this computer's loopback are ours: a foreign name that was made to
+/// point here would bring foreign pages with it.
+///
+/// # Errors
+///
+/// It comes from elsewhere.
+pub fn check(headers: &HeaderMap, uri: &Uri, mode: AccessMode) -> Result<(), ApiError> {
+    let host = host(headers, uri);
+    if mode == AccessMode::TrustLoopback && !is_loopback(host) {
         let detail =
             format!("{host:?} is no name of this computer's loopback: use localhost, 127.0.0.1 or [::1]");
         return Err(ApiError::forbidden("MST-A017", detail));
     }
-    match text(header::ORIGIN) {
+    match text(headers, header::ORIGIN) {
         None => Ok(()),
-        Some(origin)
-            if origin
-                .split_once("://")
-                .is_some_and(|(_, authority)| authority == host) =>
-        {
-            Ok(())
-        }
+        Some(origin) if is_ours(origin, host) => Ok(()),
         Some(origin) => Err(ApiError::forbidden(
             "MST-A014",
             format!("pages of {origin} are not let in here"),
         )),
     }
+}
+
+/// Of a change that comes with a cookie: a page of ours must have sent it, and say so. Whoever is not signed in may be a program, which says nothing.
+///
+/// # Errors
+///
+/// It does not say so.
+pub fn must_be_ours(headers: &HeaderMap, by_cookie: bool) -> Result<(), ApiError> {
+    let cross_site = text(headers, header::HeaderName::from_static("sec-fetch-site"))
+        .is_some_and(|site| !matches!(site, "same-origin" | "none"));
+    // That it is ours was looked at before.
+    if cross_site || by_cookie && !headers.contains_key(header::ORIGIN) {
+        let detail = "a change that comes with a cookie needs an Origin of this server: programs use a token";
+        return Err(ApiError::forbidden("MST-A014", detail));
+    }
+    Ok(())
+}
+
+fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
+    headers.get(name).map(|value| value.to_str().unwrap_or("?"))
+}
+
+fn host<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> &'a str {
+    let named = text(headers, header::HOST);
+    named
+        .or_else(|| uri.authority().map(axum::http::uri::Authority::as_str))
+        .unwrap_or("")
+}
+
+fn is_ours(origin: &str, host: &str) -> bool {
+    origin
+        .split_once("://")
+        .is_some_and(|(_, authority)| authority == host)
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -94,7 +105,7 @@ mod tests {
             if let Some(origin) = origin {
                 headers.insert(header::ORIGIN, origin.parse().expect("a header"));
             }
-            check(&headers, &Uri::from_static("/ws")).is_ok()
+            check(&headers, &Uri::from_static("/ws"), AccessMode::TrustLoopback).is_ok()
         };
         for host in [
             "localhost:7700",

@@ -3,6 +3,7 @@
 //! Nothing is made before it can be sent: [`Session::next`] gives one message at a time, and between two of them a client
 //! costs what waits in its subscriptions, bounded for all of them together, and a place to go on from.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use muster_protocol::live::{Batch, ClientMessage, Item, SUBSCRIPTIONS_MAX, Serve
 use serde_json::value::RawValue;
 
 use super::summary;
+use crate::access::caller::Eyes;
 use crate::api::convert;
 use crate::api::error::ApiError;
 use crate::state::{Fleet, shard};
@@ -28,6 +30,7 @@ const RESUME_MAX: u64 = 200_000;
 /// What one client subscribed to.
 pub struct Session {
     fleet: Fleet,
+    eyes: Eyes,
     entries: BTreeMap<String, Entry>,
     /// Answers that are made already: what one message of the client brought about.
     replies: VecDeque<ServerMessage>,
@@ -57,10 +60,11 @@ struct Walk {
 
 impl Session {
     /// A client that has subscribed to nothing.
-    pub fn new(fleet: Fleet) -> Self {
+    pub fn new(fleet: Fleet, eyes: Eyes) -> Self {
         let position = fleet.position();
         Self {
             fleet,
+            eyes,
             entries: BTreeMap::new(),
             replies: VecDeque::new(),
             told: String::new(),
@@ -143,14 +147,35 @@ impl Session {
             if let Content::Event { position, .. } = one.content {
                 self.position = self.position.max(position);
             }
+            let Some(one) = self.visible(one) else {
+                continue;
+            };
             let mut bytes = 0;
             for entry in self.entries.values_mut() {
-                entry.subscription.offer(one);
+                entry.subscription.offer(&one);
                 bytes += entry.subscription.waiting_bytes();
             }
             if bytes > WAITING_MAX_BYTES {
                 self.shed();
             }
+        }
+    }
+
+    /// What they may see of it; how the fleet is as a whole is told to whoever sees only a part of it as it is for them.
+    fn visible<'a>(&self, one: &'a Published) -> Option<Cow<'a, Published>> {
+        if self.eyes.see_all() {
+            return Some(Cow::Borrowed(one));
+        }
+        match &one.about {
+            Some(about) => {
+                let view = self.fleet.view(about.machine)?;
+                self.eyes.see(&view).then_some(Cow::Borrowed(one))
+            }
+            None if *one.topic == *summary::TOPIC => Some(Cow::Owned(Published {
+                content: Content::Changed,
+                ..one.clone()
+            })),
+            None => None,
         }
     }
 
@@ -232,7 +257,7 @@ impl Session {
         };
         let to = entry.position;
         let asked = entry.subscription.asked().clone();
-        match missed(&self.fleet, asked, after, to).await {
+        match missed(&self.fleet, &self.eyes, asked, after, to).await {
             Ok(missed) => {
                 entry.resuming = Some(missed.reached).filter(|reached| *reached < to);
                 if !missed.items.is_empty() {
@@ -256,7 +281,7 @@ impl Session {
             return;
         };
         let is_snapshot = walk.is_snapshot;
-        let items = walk.piece(&self.fleet, &entry.subscription);
+        let items = walk.piece(&self.fleet, &self.eyes, &entry.subscription);
         let more = walk.shard < self.fleet.shards().len();
         if !more {
             entry.walk = None;
@@ -276,11 +301,11 @@ impl Session {
         let Some(entry) = self.entries.get_mut(id) else {
             return;
         };
-        let (fleet, now_ms) = (&self.fleet, self.fleet.now().mono_ms);
+        let (fleet, eyes, now_ms) = (&self.fleet, &self.eyes, self.fleet.now().mono_ms);
         let due = entry
             .subscription
             .take_due(now_ms, self.position, &mut |topic, machine| {
-                look_up(fleet, topic, machine)
+                look_up(fleet, eyes, topic, machine)
             });
         let Some(due) = due else {
             return;
@@ -323,7 +348,7 @@ impl Walk {
     }
 
     /// The next rows that the subscription wants; at the end, how the fleet is as a whole.
-    fn piece(&mut self, fleet: &Fleet, subscription: &Subscription) -> Vec<Item> {
+    fn piece(&mut self, fleet: &Fleet, eyes: &Eyes, subscription: &Subscription) -> Vec<Item> {
         let (mut items, mut bytes) = (Vec::new(), 0);
         while let Some(shard) = fleet.shards().get(self.shard) {
             let rows = shard.table.rows_after(self.after, ROWS_AT_ONCE);
@@ -338,7 +363,7 @@ impl Walk {
                     about: Some(shard::about(&row.view)),
                     content: Content::Changed,
                 };
-                if subscription.wants(&published) {
+                if eyes.see(&row.view) && subscription.wants(&published) {
                     let size = row.topic.len() + row.json().get().len();
                     if !items.is_empty() && (items.len() >= PIECE_MAX_ITEMS || bytes + size > PIECE_MAX_BYTES)
                     {
@@ -359,7 +384,7 @@ impl Walk {
             content: Content::Changed,
         };
         if subscription.wants(&published)
-            && let Some(data) = look_up(fleet, summary::TOPIC, None)
+            && let Some(data) = look_up(fleet, eyes, summary::TOPIC, None)
         {
             let topic = published.topic;
             items.push(Item { topic, data });
@@ -389,19 +414,26 @@ struct Missed {
 /// The events behind `after` and up to `to` that are asked for, as many as make one piece.
 async fn missed(
     fleet: &Fleet,
+    eyes: &Eyes,
     asked: Subscribe,
     after: LogPosition,
     to: LogPosition,
 ) -> Result<Missed, ApiError> {
-    let (log, views) = (fleet.log().clone(), fleet.clone());
+    let (log, views, eyes) = (fleet.log().clone(), fleet.clone(), eyes.clone());
     let found = fleet.searches().run(move || {
         // A subscription of its own, because that of the session must not be borrowed on another thread.
         let wanted = Subscription::new(asked, after).ok();
         let (mut items, mut bytes, mut reached) = (Vec::new(), 0, to);
         log.scan(after.next(), to, &mut |event| {
             if let (Some(machine), Some(wanted)) = (event.stream.as_machine(), &wanted)
-                && let Some(published) =
-                    published(&views, machine, event.position, event.recorded_at, event.body)
+                && let Some(published) = published(
+                    &views,
+                    &eyes,
+                    machine,
+                    event.position,
+                    event.recorded_at,
+                    event.body,
+                )
                 && wanted.wants(&published)
                 && let Content::Event { data, .. } = published.content
             {
@@ -422,6 +454,7 @@ async fn missed(
 
 fn published(
     fleet: &Fleet,
+    eyes: &Eyes,
     machine: MachineId,
     position: LogPosition,
     recorded_at: Timestamp,
@@ -433,6 +466,9 @@ fn published(
     let view = fleet
         .view(machine)
         .unwrap_or_else(|| Arc::new(MachineView::new(machine, recorded_at)));
+    if !eyes.see(&view) {
+        return None;
+    }
     let (kind, severity): (Arc<str>, _) = (event.kind.as_str().into(), event.severity);
     let topic = format!("machine.{machine}.event.{kind}").into();
     let about: Option<About> = Some(shard::about(&view));
@@ -451,13 +487,13 @@ fn published(
 }
 
 /// How something is that was said to have changed.
-fn look_up(fleet: &Fleet, topic: &str, machine: Option<MachineId>) -> Option<Arc<RawValue>> {
+fn look_up(fleet: &Fleet, eyes: &Eyes, topic: &str, machine: Option<MachineId>) -> Option<Arc<RawValue>> {
     match machine {
         Some(machine) => {
             let row = fleet.shard_of(machine).table.get(machine)?;
-            (*row.topic == *topic).then(|| row.json().clone())
+            (*row.topic == *topic && eyes.see(&row.view)).then(|| row.json().clone())
         }
-        None if topic == summary::TOPIC => serde_json::value::to_raw_value(&summary::now(fleet))
+        None if topic == summary::TOPIC => serde_json::value::to_raw_value(&summary::now(fleet, eyes))
             .ok()
             .map(Into::into),
         None => None,

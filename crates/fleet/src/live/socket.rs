@@ -14,6 +14,7 @@ use muster_protocol::link::TokenBucket;
 use muster_store::Bus;
 
 use super::session::Session;
+use crate::access::caller::Caller;
 use crate::api::error::ApiError;
 use crate::gateway::GatewayState;
 use crate::gateway::accept::Room;
@@ -37,10 +38,17 @@ const MESSAGES_PER_S: u32 = 20;
 /// Messages that a client may send at once: all its subscriptions, taken back and made anew.
 const MESSAGES_BURST: u32 = 1_000;
 
+/// What whoever may not listen any more is told.
+const OVER: &str = "the session is over, or what you may do was changed: connect again";
+
 /// Upgrades a client.
 pub async fn upgrade(State(state): State<GatewayState>, request: axum::extract::Request) -> Response {
     let (mut parts, _) = request.into_parts();
     let room = parts.extensions.get::<Room>().cloned();
+    let caller = match Caller::from_request_parts(&mut parts, &()).await {
+        Ok(caller) => caller,
+        Err(error) => return error.into_response(),
+    };
     let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
         Ok(upgrade) => upgrade,
         Err(_) => {
@@ -58,19 +66,20 @@ pub async fn upgrade(State(state): State<GatewayState>, request: axum::extract::
         .on_upgrade(move |socket| {
             Box::pin(async move {
                 let _room = room;
-                run(socket, state).await;
+                run(socket, state, caller).await;
             })
         })
 }
 
-async fn run(socket: WebSocket, state: GatewayState) {
+async fn run(socket: WebSocket, state: GatewayState, caller: Caller) {
     let _counted = state.live_clients.enter();
     let fleet: Fleet = state.fleet.clone();
     let mut bus = fleet.bus().subscribe();
-    let mut session = Session::new(fleet.clone());
+    let mut session = Session::new(fleet.clone(), caller.eyes());
     let (mut sink, mut stream) = socket.split();
     // At most one write is under way. While it is, publications are still taken in.
     let mut outgoing: Vec<Message> = Vec::new();
+    let mut changes = state.access.changes();
     let mut lost = 0;
     let mut ping = tokio::time::interval(PING_EVERY);
     ping.tick().await;
@@ -111,6 +120,10 @@ async fn run(socket: WebSocket, state: GatewayState) {
                 tokio::select! {
                     result = &mut write => break result.is_ok(),
                     () = &mut deadline => break false,
+                    // What waits to be written must not be read by whoever may not any more.
+                    _ = changes.changed() => if !state.access.still(&caller) {
+                        break false;
+                    },
                     published = bus.next() => match published {
                         Some(published) => session.offer(&published),
                         None => break false,
@@ -172,7 +185,18 @@ async fn run(socket: WebSocket, state: GatewayState) {
                 None => break,
             },
             () = tokio::time::sleep(wait), if due.is_some() => {}
+            _ = changes.changed() => {
+                if !state.access.still(&caller) {
+                    let _ = sink.send(close(1008, OVER)).await;
+                    break;
+                }
+            }
             _ = ping.tick() => {
+                // Sessions also end by themselves.
+                if !state.access.still(&caller) {
+                    let _ = sink.send(close(1008, OVER)).await;
+                    break;
+                }
                 if unanswered >= 2 {
                     break;
                 }

@@ -17,9 +17,10 @@ use muster_model::{LogPosition, MachineId, Severity};
 use muster_protocol::live::{LiveFilters, RATE_DEFAULT_PER_S, ServerMessage, Strategy, Subscribe, Throttle};
 use muster_store::{Bus, Subscription};
 use serde::Deserialize;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::session::Session;
+use crate::access::caller::Caller;
 use crate::api::error::ApiError;
 use crate::api::params::Params;
 use crate::gateway::GatewayState;
@@ -62,6 +63,7 @@ pub struct StreamParams {
 ))]
 pub async fn stream(
     State(state): State<GatewayState>,
+    caller: Caller,
     headers: HeaderMap,
     Params(params): Params<StreamParams>,
 ) -> Result<Response, ApiError> {
@@ -71,7 +73,7 @@ pub async fn stream(
         .map(LogPosition);
     let subscribe = subscribe(params, last_event_id)?;
     let bus = state.fleet.bus().subscribe();
-    let mut session = Session::new(state.fleet.clone());
+    let mut session = Session::new(state.fleet.clone(), caller.eyes());
     session.subscribe(subscribe);
     let mut first = String::from("retry: 2000\n\n");
     match session.next().await {
@@ -88,6 +90,8 @@ pub async fn stream(
         bus,
         lost: 0,
         state: state.clone(),
+        changes: state.access.changes(),
+        caller,
     };
     state.tasks.spawn_small(follow.run(texts));
     let texts = stream::poll_fn(move |context| body.poll_recv(context));
@@ -141,6 +145,8 @@ struct Follow {
     bus: Subscription<Publications>,
     lost: u64,
     state: GatewayState,
+    caller: Caller,
+    changes: watch::Receiver<u64>,
 }
 
 impl Follow {
@@ -158,6 +164,9 @@ impl Follow {
                 },
                 () = self.state.shutdown.requested() => return,
             };
+            if !self.state.access.still(&self.caller) {
+                return;
+            }
             let (Ok(room), Some(text)) = (room, self.next(&texts).await) else {
                 return;
             };
@@ -191,7 +200,17 @@ impl Follow {
             tokio::select! {
                 published = self.bus.next() => self.session.offer(&published?),
                 () = tokio::time::sleep(wait), if due.is_some() => {}
-                () = &mut keep_alive => text.push_str(":\n\n"),
+                () = &mut keep_alive => {
+                    if !self.state.access.still(&self.caller) {
+                        return None;
+                    }
+                    text.push_str(":\n\n");
+                }
+                _ = self.changes.changed() => {
+                    if !self.state.access.still(&self.caller) {
+                        return None;
+                    }
+                }
                 () = texts.closed() => return None,
                 () = self.state.shutdown.requested() => return None,
             }

@@ -8,6 +8,7 @@ use muster_protocol::api::FleetSummary;
 use muster_runtime::Shutdown;
 use muster_store::Bus;
 
+use crate::access::caller::Eyes;
 use crate::api::convert;
 use crate::state::Fleet;
 
@@ -17,10 +18,13 @@ pub const TOPIC: &str = "fleet.summary";
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The fleet in figures, as it is now.
-pub fn now(fleet: &Fleet) -> FleetSummary {
+pub fn now(fleet: &Fleet, eyes: &Eyes) -> FleetSummary {
     let now = fleet.now().wall;
     let position = fleet.shown();
-    let views = fleet.views();
+    let mut views = fleet.views();
+    if !eyes.see_all() {
+        views.retain(|view| eyes.see(view));
+    }
     let mut summary = convert::fleet_summary(&views, now, now, false, position);
     summary.history_from = fleet.history_from();
     summary
@@ -40,7 +44,7 @@ pub async fn run(fleet: Fleet, shutdown: Shutdown) -> Result<(), std::convert::I
         if fleet.bus().subscribers() == 0 {
             continue;
         }
-        let summary = now(&fleet);
+        let summary = now(&fleet, &Eyes::of_server());
         let Ok(data) = serde_json::value::to_raw_value(&summary) else {
             continue;
         };

@@ -1,9 +1,11 @@
 //! A server on ports of its own, and clients of another make: JSON by hand over plain WebSockets and HTTP.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use muster_fleet::access::{Access, AccessMode};
 use muster_fleet::{Options, Server, ServerError};
 use muster_runtime::{Clock, Shutdown};
 use serde_json::{Value, json};
@@ -44,6 +46,7 @@ pub struct Site {
     pub address: SocketAddr,
     pub admin: SocketAddr,
     pub fleet: muster_fleet::state::Fleet,
+    pub access: Arc<Access>,
     pub shutdown: Shutdown,
     pub run: JoinHandle<Result<(), ServerError>>,
     http: reqwest::Client,
@@ -53,6 +56,7 @@ pub fn options(data: &std::path::Path) -> Options {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let mut options = Options::new(data.to_owned());
     (options.listen, options.admin_listen, options.shards) = (any, Some(any), 2);
+    options.access = AccessMode::TrustLoopback;
     options
 }
 
@@ -67,7 +71,7 @@ impl Site {
             .await
             .unwrap();
         let (address, admin) = (server.address(), server.admin_address().unwrap());
-        let fleet = server.fleet().clone();
+        let (fleet, access) = (server.fleet().clone(), server.access().clone());
         #[expect(clippy::disallowed_methods, reason = "a test's own task, which is waited for")]
         // tidy: allow(tasks): a test's own task, which is waited for
         let run = tokio::spawn(server.run_to_checkpoint());
@@ -80,6 +84,7 @@ impl Site {
             address,
             admin,
             fleet,
+            access,
             shutdown,
             run,
             http,
@@ -89,8 +94,14 @@ impl Site {
     /// Ends the server in order.
     pub async fn stop(self) -> Result<(), ServerError> {
         self.shutdown.request("the test says so");
-        let Self { run, fleet, http, .. } = self;
-        drop((fleet, http));
+        let Self {
+            run,
+            fleet,
+            access,
+            http,
+            ..
+        } = self;
+        drop((fleet, access, http));
         soon("the server ends", run).await.unwrap()
     }
 
@@ -402,6 +413,17 @@ impl Live {
         )
         .await
         .unwrap();
+        Self(socket)
+    }
+
+    /// In somebody's name.
+    pub async fn connect_as(address: SocketAddr, token: &str) -> Self {
+        let mut request = format!("ws://{address}/ws").into_client_request().unwrap();
+        let value = format!("Bearer {token}").parse().unwrap();
+        request.headers_mut().insert("authorization", value);
+        let (socket, _) = soon("the handshake", tokio_tungstenite::connect_async(request))
+            .await
+            .unwrap();
         Self(socket)
     }
 

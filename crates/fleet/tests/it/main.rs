@@ -5,6 +5,7 @@
     reason = "a test that meets the unexpected fails; nothing here is a library"
 )]
 
+mod access;
 mod api;
 mod commands;
 mod compression;

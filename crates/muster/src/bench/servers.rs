@@ -197,7 +197,7 @@ type Line = (PathBuf, Vec<OsString>);
 
 fn muster(directory: &Path, address: SocketAddr, admin: SocketAddr, setup: &Setup) -> Result<Line> {
     let own = std::env::current_exe().map_err(BenchError::system("this executable cannot be found"))?;
-    let mut arguments: Vec<OsString> = ["serve", "--log-level", "error", "--listen"]
+    let mut arguments: Vec<OsString> = ["serve", "--trust-loopback", "--log-level", "error", "--listen"]
         .map(Into::into)
         .to_vec();
     arguments.push(address.to_string().into());

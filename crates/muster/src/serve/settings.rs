@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use muster_fleet::Options;
+use muster_fleet::access::AccessMode;
 use muster_runtime::config::{Key, Settings as Layered, some_text, whole};
 use muster_runtime::logging::Format;
 
@@ -51,6 +52,19 @@ impl Layered for Settings {
                 Ok(())
             },
             get: |settings| Some(settings.options.data.display().to_string()),
+        },
+        Key {
+            path: "access",
+            accepted: "who is let in: sign-in (whoever proves who they are), or trust-loopback (everybody on this computer, as an admin; for trying and testing)",
+            set: |settings, text| {
+                settings.options.access = match text {
+                    "sign-in" => AccessMode::SignIn,
+                    "trust-loopback" => AccessMode::TrustLoopback,
+                    _ => return Err(None),
+                };
+                Ok(())
+            },
+            get: |settings| Some(settings.options.access.as_str().to_owned()),
         },
         Key {
             path: "listen",

@@ -239,6 +239,7 @@ impl Server {
         let mut command = muster();
         command.args([
             "serve",
+            "--trust-loopback",
             "--admin-listen",
             "127.0.0.1:0",
             "--log-format",

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
+use muster_fleet::access::AccessMode;
 use muster_fleet::gateway::listener::Listener;
 use muster_fleet::{Options, Server};
 use muster_runtime::{Clock, Shutdown, Tasks};
@@ -70,6 +71,7 @@ pub(super) async fn run(place: Place) -> turmoil::Result {
         machine_threads: 0,
         shards: 2,
         admin_listen: None,
+        access: AccessMode::TrustLoopback,
         ..Options::new(place.data.clone())
     };
     let listener = Port {

@@ -1,0 +1,9 @@
+//! Who is let in, and what they may: signing in, tokens, what is seen, what is written down, and attacks on all of it.
+
+mod attacks;
+mod audit;
+mod kit;
+mod matrix;
+mod people;
+mod seeing;
+mod signing_in;
