@@ -29,6 +29,8 @@ pub struct ClientOptions {
     pub backoff: crate::Backoff,
     /// What the program calls itself.
     pub user_agent: String,
+    /// What it proves itself by, where the server asks.
+    pub credential: Option<crate::Credential>,
 }
 
 impl Default for ClientOptions {
@@ -39,6 +41,7 @@ impl Default for ClientOptions {
             idle_timeout: Duration::from_secs(45),
             backoff: crate::Backoff::default(),
             user_agent: concat!("muster-client/", env!("CARGO_PKG_VERSION")).to_owned(),
+            credential: None,
         }
     }
 }
@@ -107,10 +110,15 @@ impl Client {
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(["api", "v1"]).extend(request.path);
         }
-        self.http
+        let prepared = self
+            .http
             .request(request.method, url)
             .query(&request.query.into_pairs())
-            .header(ACCEPT, "application/json, application/problem+json")
+            .header(ACCEPT, "application/json, application/problem+json");
+        match &self.options.credential {
+            Some(credential) => prepared.bearer_auth(credential.reveal()),
+            None => prepared,
+        }
     }
 
     pub(crate) async fn get<T: DeserializeOwned>(

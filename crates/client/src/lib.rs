@@ -6,6 +6,7 @@
 //! The documents that travel stand in `muster-protocol`. This crate knows no terminal, no files and no configuration,
 //! keeps no global state, and starts no task: what it does, it does while the caller waits on it.
 
+mod access;
 mod backoff;
 mod client;
 mod commands;
@@ -22,6 +23,7 @@ mod stream;
 #[cfg(feature = "test-server")]
 pub mod test_server;
 
+pub use access::{AuditQuery, Change, Credential};
 pub use backoff::Backoff;
 pub use client::{Client, ClientOptions};
 pub use error::ClientError;

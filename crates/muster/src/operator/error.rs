@@ -74,6 +74,12 @@ pub enum OperatorError {
         /// Which command.
         kind: String,
     },
+    /// The audit log is not whole.
+    #[error("the audit log is not whole: {findings}")]
+    NotWhole {
+        /// What was found.
+        findings: String,
+    },
     /// The reader of our output went away. Not told of.
     #[error("the reader of the output went away")]
     ReaderGone,
@@ -120,6 +126,7 @@ impl OperatorError {
             | Self::Conflict { .. }
             | Self::Declined
             | Self::NotTaken { .. }
+            | Self::NotWhole { .. }
             | Self::Output(_)
             | Self::Format { .. } => 1,
         }
@@ -141,6 +148,7 @@ impl OperatorError {
             Self::NotApplied { .. } => "MST-O010",
             Self::NotTaken { .. } => "MST-O020",
             Self::NotAnswered { .. } => "MST-O021",
+            Self::NotWhole { .. } => "MST-O022",
         }
     }
 
@@ -155,6 +163,12 @@ impl OperatorError {
             Self::Client(ClientError::BadAddress { .. }) => {
                 Some("it comes from --server or MUSTER_SERVER".to_owned())
             }
+            Self::Client(ClientError::Problem(problem)) if problem.code == "MST-A040" => {
+                Some("`muster login` signs you in; programs come with MUSTER_TOKEN".to_owned())
+            }
+            Self::NotWhole { .. } => Some(
+                "compare with an export or a backup; who had access to the server's disk could do it".to_owned(),
+            ),
             Self::Client(
                 ClientError::Problem(_)
                 | ClientError::UnexpectedAnswer { .. }

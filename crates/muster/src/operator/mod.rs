@@ -29,22 +29,28 @@
     reason = "the same modules serve a library, where these are reachable, and a binary"
 )]
 
+mod audit;
 mod calibration;
 mod command;
 mod completions;
+mod credentials;
 mod error;
 mod events;
 mod fault;
 mod find;
+mod login;
 mod machine;
 mod machines;
 mod moment;
 mod options;
+mod person;
+mod policy;
 mod recordings;
 mod session;
 mod status;
 mod stop;
 mod text;
+mod token;
 mod workloads;
 
 #[cfg(test)]
@@ -97,6 +103,28 @@ pub enum OperatorCommand {
     Recordings(recordings::RecordingsCommand),
     /// Put a fault into a simulated machine, or take it out
     Fault(fault::FaultOptions),
+    /// Make the first admin of a server, by the link that it said when it started
+    SetUp(login::SetUpOptions),
+    /// Sign in at a server
+    Login(login::LoginOptions),
+    /// Sign out at a server
+    Logout,
+    /// Who you are at a server, and what you may do
+    Whoami(login::WhoamiOptions),
+    /// Who there is, and what they are granted
+    #[command(subcommand)]
+    Person(person::PersonCommand),
+    /// Tokens for programs
+    #[command(subcommand)]
+    Token(token::TokenCommand),
+    /// Who is signed in
+    #[command(subcommand)]
+    Session(token::SessionCommand),
+    /// Rules of one's own: what nobody may, whatever is granted, and what somebody may besides
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
+    /// Who did what: filter it, follow it, check that it is whole
+    Audit(Box<audit::AuditOptions>),
 }
 
 /// Carries out a command and says on standard error why it could not. A reader that went away is not an error.
@@ -132,5 +160,14 @@ async fn carry_out(command: OperatorCommand, session: &mut Session) -> Result<()
         OperatorCommand::Command(options) => command::run(options, session).await,
         OperatorCommand::Recordings(command) => recordings::run(command, session).await,
         OperatorCommand::Fault(options) => fault::run(options, session).await,
+        OperatorCommand::SetUp(options) => login::set_up(options, session).await,
+        OperatorCommand::Login(options) => login::login(options, session).await,
+        OperatorCommand::Logout => login::logout(session).await,
+        OperatorCommand::Whoami(options) => login::whoami(options, session).await,
+        OperatorCommand::Person(command) => person::run(command, session).await,
+        OperatorCommand::Token(command) => token::tokens(command, session).await,
+        OperatorCommand::Session(command) => token::sessions(command, session).await,
+        OperatorCommand::Policy(command) => policy::run(command, session).await,
+        OperatorCommand::Audit(options) => audit::run(*options, session).await,
     }
 }

@@ -8,6 +8,7 @@ use muster_client::{Client, ClientOptions};
 use muster_model::Timestamp;
 use serde::Serialize;
 
+use super::credentials;
 use super::error::OperatorError;
 use super::moment;
 use super::options::{GlobalOptions, OutputFormat};
@@ -38,6 +39,7 @@ impl Session {
                 request_timeout: options.timeout,
                 connect_timeout: options.timeout.min(ClientOptions::default().connect_timeout),
                 user_agent: concat!("muster/", env!("CARGO_PKG_VERSION")).to_owned(),
+                credential: credentials::for_server(&options.server)?,
                 ..ClientOptions::default()
             },
         )?;
