@@ -109,6 +109,7 @@ pub fn router(state: GatewayState) -> Router {
         .with_state(state.clone())
         .layer(CompressionLayer::new().compress_when(worth_packing()))
         .layer(axum::middleware::from_fn_with_state(state, access::guard::guard))
+        .layer(axum::middleware::from_fn(gateway::headers::add))
         .layer(axum::middleware::from_fn(error::measure))
 }
 

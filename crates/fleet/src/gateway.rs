@@ -7,6 +7,7 @@ pub mod accept;
 pub mod closing;
 pub mod counter;
 pub mod figures;
+pub mod headers;
 pub mod line;
 pub mod listener;
 pub mod machine;

@@ -160,3 +160,50 @@ async fn odd_methods_and_paths_are_no_way_around_the_table() {
         assert_eq!(status, expect, "{method} {path}: {text}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_answer_tells_browsers_to_take_it_for_nothing_else() {
+    let world = World::empty().await;
+    for (path, page) in [
+        ("/", true),
+        ("/docs.html", true),
+        ("/api/v1/me", false),
+        ("/api/v1/machines", false),
+        ("/api/v1/nothing", false),
+        ("/ws", false),
+    ] {
+        let response = world.site.request("GET", path).send().await.unwrap();
+        let header = |name: &str| {
+            response
+                .headers()
+                .get(name)
+                .map(|value| value.to_str().unwrap().to_owned())
+        };
+        let policy = header("content-security-policy").unwrap();
+        let begins = if page {
+            "default-src 'self'"
+        } else {
+            "default-src 'none'"
+        };
+        assert!(
+            policy.starts_with(begins) && policy.contains("frame-ancestors 'none'"),
+            "{path}: {policy}"
+        );
+        assert!(
+            !policy.contains("script-src") && !policy.contains("unsafe-eval"),
+            "{path}: {policy}"
+        );
+        for (name, value) in [
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "no-referrer"),
+            ("x-frame-options", "DENY"),
+            ("cross-origin-resource-policy", "same-origin"),
+        ] {
+            assert_eq!(header(name).as_deref(), Some(value), "{path} {name}");
+        }
+        assert!(header("access-control-allow-origin").is_none(), "{path}");
+        if path.starts_with("/api/") {
+            assert_eq!(header("cache-control").as_deref(), Some("no-store"), "{path}");
+        }
+    }
+}
