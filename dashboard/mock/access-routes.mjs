@@ -54,9 +54,10 @@ export async function accessRoutes(access, request, path, query, body) {
 }
 
 async function secondFactor(access, who, method, body) {
+  if (method === 'POST' && who.second_factor) throw new Refused(409, 'It cannot be done as things stand', 'there is a second factor already: remove it first', 'MST-A048');
   if (method === 'POST') return { secret: 'JBSWY3DPEHPK3PXP', address: `otpauth://totp/Muster:${who.name}?secret=JBSWY3DPEHPK3PXP&issuer=Muster`, qr_svg: QR };
   const { code } = await body();
-  if (code !== CODE) throw new Refused(422, 'The code is wrong', 'The code does not fit: look at the clock of the authenticator.', 'MST-A003', [{ at: 'body.code', detail: 'it does not fit' }]);
+  if (code !== CODE) throw new Refused(401, 'A code is needed', 'the code is wrong, or was used already', 'MST-A042', [{ at: 'body.code', detail: 'the code is wrong, or was used already' }]);
   who.second_factor = true;
   who.version += 1;
   access.audit.add({ person: who.name, action: 'people.second_factor', objects: [{ kind: 'person', id: who.name }] });
@@ -102,7 +103,7 @@ async function people(access, who, request, [name, part], query, body) {
   }
   const wanted = await body();
   const wrong = wanted.grants.findIndex(({ scope }) => scope !== '*' && !scope.split(' ').every((term) => /^(label\.[^=~!<>]+|id)[=~]\S+$/.test(term)));
-  if (wrong >= 0) throw new Refused(422, 'The body is not accepted', 'A scope is not accepted.', 'MST-A003', [{ at: `body.grants[${wrong}].scope`, detail: 'only label.KEY=VALUE, label.KEY~PART and id=ID are accepted in a scope' }]);
+  if (wrong >= 0) throw new Refused(422, 'The body is not accepted', 'A scope is not accepted.', 'MST-A003', [{ at: `body.grants.${wrong}.scope`, detail: 'only label.KEY=VALUE, label.KEY~PART and id=ID are accepted in a scope' }]);
   if (wanted.password !== undefined) checkPassword(wanted.password);
   const admin = !wanted.disabled && wanted.grants.some((grant) => grant.role === 'admin' && grant.scope === '*');
   if (!admin && others.length === 0) throw lastAdmin();
@@ -118,7 +119,7 @@ async function people(access, who, request, [name, part], query, body) {
 }
 
 async function policies(access, who, request, name, query, body) {
-  access.needEverywhere(who, 'administer');
+  if (request.method !== 'GET') access.needEverywhere(who, 'administer');
   if (name === undefined) return { items: [...access.policies.values()].toSorted((a, b) => a.name.localeCompare(b.name)) };
   const kept = access.policies.get(name);
   if (request.method === 'GET') {
@@ -167,8 +168,9 @@ async function tokens(access, who, method, id, body) {
     return NONE;
   }
   const { name, grants, owner, expires_in_s = 7_776_000 } = await body();
+  if (!access.people.has(owner ?? who.name)) throw new Refused(409, 'It cannot be done as things stand', 'everybody on this computer is let in here: nobody needs a token', 'MST-A048');
   const token = {
-    id: `t-${secret('').slice(0, 4).toLowerCase()}`, name, owner: owner ?? who.name, grants: grants ?? (access.people.get(owner ?? who.name) ?? who).grants,
+    id: `t-${secret('').slice(0, 4).toLowerCase()}`, name, owner: owner ?? who.name, grants: grants ?? [],
     created_at: iso(Date.now()), expires_at: iso(Date.now() + expires_in_s * 1_000),
   };
   access.tokens.set(token.id, token);

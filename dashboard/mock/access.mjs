@@ -160,17 +160,17 @@ export class Access {
       throw new Refused(429, 'Too many tries', `Too many wrong tries: wait ${seconds} s.`, 'MST-A043', [], { 'retry-after': String(seconds) });
     }
     const found = this.people.get(name);
-    const fail = () => {
+    const fail = (...why) => {
       const count = wrong.count + 1;
       this.failures.set(name, { count, until: count >= FREE_TRIES ? Date.now() + 2_000 * 2 ** (count - FREE_TRIES) : 0 });
       this.audit.add({ person: '', action: 'session.begin', objects: [{ kind: 'person', id: name }], outcome: 'refused', status: 401, detail: 'wrong name, password or code' });
-      throw new Refused(401, 'Not signed in', 'The name, the password or the code is wrong.', 'MST-A041');
+      throw why.length > 0 ? new Refused(...why) : new Refused(401, 'Not signed in', 'the name or the password is wrong', 'MST-A041');
     };
     if (found === undefined || found.disabled || !found.has_password || found.password !== password) return fail();
     if (found.second_factor && (code === undefined || code === '')) {
-      throw new Refused(401, 'A code is wanted', 'Besides the password a code of the authenticator is asked for.', 'MST-A042', [{ at: 'body.code', detail: 'a code is wanted' }]);
+      throw new Refused(401, 'A code is needed', 'a code is asked for besides', 'MST-A042', [{ at: 'body.code', detail: 'a code is asked for besides' }]);
     }
-    if (found.second_factor && code !== CODE) return fail();
+    if (found.second_factor && code !== CODE) return fail(401, 'A code is needed', 'the code is wrong, or was used already', 'MST-A042', [{ at: 'body.code', detail: 'the code is wrong, or was used already' }]);
     this.failures.delete(name);
     return this.enter(name, request);
   }
@@ -189,7 +189,7 @@ export class Access {
     if (!own) this.needEverywhere(who, 'administer');
     const subject = name === who.name ? who : this.people.get(name);
     if (subject === undefined) throw new Refused(404, 'No such person', `There is nobody called ${name}.`, 'MST-A004');
-    if (policy !== undefined && policy.condition !== '') compile(policy.condition, 'body.policy.condition');
+    if (policy !== undefined && policy.condition !== '') compile(policy.condition, 'body.condition');
     const row = machine === undefined ? null : this.rows().find((each) => each.id === machine);
     if (row === undefined) throw new Refused(404, 'No such machine', 'There is no machine with this id.', 'MST-A004');
     const extra = policy === undefined ? null : { name: 'of this form', ...policy };

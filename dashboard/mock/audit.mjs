@@ -6,7 +6,7 @@ const EARLIER = [
   { person: 'ada', by: 'session', by_id: 's-77aa', action: 'people.change', objects: [{ kind: 'person', id: 'oskar', name: 'Oskar Sala' }], reason: 'he runs line 1 from Monday on', detail: 'granted operator on label.line=1', rule: 'ada has admin', status: 200, outcome: 'done' },
   { person: 'oskar', by: 'session', by_id: 's-90b1', action: 'machines.stop', objects: [{ kind: 'machine', id: '0192f0c1-0000-7000-8000-000000000001', name: 'lekiwi-frida' }], reason: 'a box fell off', rule: 'oskar has operator on label.line=1', status: 202, outcome: 'done' },
   { person: 'vera', by: 'session', by_id: 's-02fe', action: 'machines.stop', objects: [{ kind: 'machine', id: '0192f0c1-0000-7000-8000-000000000001', name: 'lekiwi-frida' }], rule: 'needs stop, which operator and admin hold; vera has viewer on label.line=1', status: 403, outcome: 'refused' },
-  { person: 'grace', by: 'token', by_id: 't-3f9a', action: 'desired.change', objects: [{ kind: 'machine', id: '0192f0c1-0001-7001-8000-000000000002', name: 'car-frida' }], reason: 'new wheel', detail: 'calibration', rule: 'grace has engineer', status: 503, outcome: 'failed' },
+  { person: 'grace', by: 'token', by_id: 't-3f9a', action: 'machines.desire', objects: [{ kind: 'machine', id: '0192f0c1-0001-7001-8000-000000000002', name: 'car-frida' }], reason: 'new wheel', detail: 'calibration', rule: 'grace has engineer', status: 503, outcome: 'failed' },
   { person: '', by: '', action: 'session.begin', objects: [{ kind: 'person', id: 'root' }], from: '203.0.113.9', detail: 'wrong name, password or code', status: 401, outcome: 'refused' },
 ];
 
@@ -27,7 +27,7 @@ export class Audit {
       (!query.has('person') || entry.person === query.get('person'))
       && (!query.has('action') || entry.action === query.get('action') || entry.action.startsWith(`${query.get('action')}.`))
       && (!query.has('outcome') || entry.outcome === query.get('outcome'))
-      && (!query.has('machine') || entry.objects.some((each) => each.id === query.get('machine')))
+      && (!query.has('object') || entry.objects.some((each) => each.id === query.get('object')))
       && (!query.has('from') || entry.at >= iso(Date.parse(query.get('from'))))
       && (!query.has('to') || entry.at <= iso(Date.parse(query.get('to'))))
       && (!query.has('after') || entry.position > Number(query.get('after')));

@@ -95,7 +95,7 @@ function needed(request, part, body) {
   if (request.method === 'GET') return 'read';
   if (part === 'stop') return 'stop';
   if (part === 'commands') return body.kind.startsWith('record.') ? 'diagnose' : 'operate';
-  return part.startsWith('recordings/') ? 'diagnose' : 'configure';
+  return 'configure';
 }
 
 async function fleet(request, path, query, who) {
