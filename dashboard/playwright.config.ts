@@ -1,6 +1,8 @@
 import { defineConfig } from '@playwright/test';
 
-/** Every test runs against the mock; those for any server also against the real one, where `MUSTER_BIN` names it. */
+/**
+ * `mock-*` runs against the mock, `any-*` also against the real server, where `MUSTER_BIN` names it, and `real-*` only against that.
+ */
 const real = process.env.MUSTER_BIN;
 
 const chromium = {
@@ -24,7 +26,7 @@ export default defineConfig<{ serverKind: 'mock' | 'real' }>({
   reporter: [['list']],
   use: { ...chromium, trace: 'retain-on-failure' },
   projects: [
-    { name: 'mock', use: { serverKind: 'mock' } },
-    ...(real === undefined ? [] : [{ name: 'real', testMatch: /any-.*\.spec\.ts/, use: { serverKind: 'real' as const } }]),
+    { name: 'mock', testIgnore: /real-.*\.spec\.ts/, use: { serverKind: 'mock' } },
+    ...(real === undefined ? [] : [{ name: 'real', testMatch: /(any|real)-.*\.spec\.ts/, use: { serverKind: 'real' as const } }]),
   ],
 });

@@ -116,7 +116,7 @@ const accessRoutes = [
     validateSearch: (search: Raw): AuditSearch => ({
       person: text(search['person']),
       action: text(search['action']),
-      machine: text(search['machine']),
+      object: text(search['object']),
       outcome: text(search['outcome']),
       from: moment(search['from']),
       to: moment(search['to']),

@@ -4,8 +4,8 @@ import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useNavigate } from '@tanstack/react-router';
 import { useEffect, useState, type ReactNode } from 'react';
 import { meQuery, setUp } from '@/api/access';
-import type { Me } from '@/api/access-documents';
-import { ApiError } from '@/api/client';
+import type { Me } from '@/api/types';
+import { sentence } from '@/kit/format';
 import { FailedIcon } from '@/kit/icons';
 import classes from './door.module.css';
 import { NameField, NewPassword, nameFault, passwordFault } from './fields';
@@ -57,13 +57,13 @@ export function NotSetUpPage() {
   );
 }
 
-export function SetUpPage({ me }: { me: Me | null }) {
+export function SetUpPage({ me }: { me: Me }) {
   const navigate = useNavigate();
-  if (me?.needs_set_up !== true) {
+  if (!me.needs_set_up) {
     return (
       <Door title="The fleet is set up already">
-        <p>The link was for the first admin, and for one use. {me?.signed_in === true ? 'You are signed in.' : 'Sign in with your name; an admin makes one for you if you have none.'}</p>
-        <Button onClick={() => void navigate({ to: '/', replace: true })}>{me?.signed_in === true ? 'To the fleet' : 'Sign in'}</Button>
+        <p>The link was for the first admin, and for one use. {me.signed_in ? 'You are signed in.' : 'Sign in with your name; an admin makes one for you if you have none.'}</p>
+        <Button onClick={() => void navigate({ to: '/', replace: true })}>{me.signed_in ? 'To the fleet' : 'Sign in'}</Button>
       </Door>
     );
   }
@@ -104,7 +104,7 @@ function SetUpForm() {
       {send.error !== null && (
         <p className={classes.refused} role="alert">
           <FailedIcon />
-          <span>{send.error.message}{send.error instanceof ApiError && send.error.problem.status === 403 && ' Start the server again for a new one.'}</span>
+          <span>{sentence(send.error.message)}</span>
         </p>
       )}
       <Button type="submit" loading={send.isPending}>Set up</Button>

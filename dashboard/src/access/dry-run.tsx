@@ -4,7 +4,7 @@ import { useDebouncedValue } from '@mantine/hooks';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { checkQuery } from '@/api/access';
-import type { AccessGrant, PutPolicy } from '@/api/access-documents';
+import type { AccessGrant, PutPolicy } from '@/api/types';
 import { machineSearchQuery } from '@/api/queries';
 import { Failure, Loading } from '@/kit/faces';
 import { plural } from '@/kit/format';

@@ -7,7 +7,7 @@ import { focusManager, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useLocation } from '@tanstack/react-router';
 import { lazy, Suspense, useEffect, useRef, useState, type ReactNode } from 'react';
 import { meQuery } from '@/api/access';
-import type { Me } from '@/api/access-documents';
+import type { Me } from '@/api/types';
 import { doubts } from '@/api/client';
 import { Failure, Loading } from '@/kit/faces';
 import { live } from '@/live/client';
@@ -27,7 +27,7 @@ export function Gate({ children }: { children: ReactNode }) {
   const query = useQuery({ ...meQuery, refetchInterval: ({ state }) => (state.status === 'error' ? ASK_AGAIN_MS : false) });
   const { pathname } = useLocation();
   const me = query.data;
-  const open = me === null || me?.signed_in === true;
+  const open = me?.signed_in === true;
   const last = useLastIn(me ?? null);
   const ended = me !== undefined && !open && last !== null;
   useDoubts(me ?? null);
@@ -58,12 +58,12 @@ export function Gate({ children }: { children: ReactNode }) {
           overlayProps={{ blur: 4 }}
           attributes={{ header: { role: 'presentation' } }}
         >
-          {ended && <Late><SignInAgain last={last} provider={me?.provider} /></Late>}
+          {ended && <Late><SignInAgain last={last} provider={me.provider} /></Late>}
         </Modal>
       </>
     );
   }
-  return <Late>{me?.needs_set_up === true ? <NotSetUpPage /> : <SignInPage provider={me?.provider} />}</Late>;
+  return <Late>{me.needs_set_up ? <NotSetUpPage /> : <SignInPage provider={me.provider} />}</Late>;
 }
 
 function Late({ children }: { children: ReactNode }) {

@@ -1,7 +1,8 @@
 /** Small pieces that several pages about people have. */
 import { Button, CopyButton } from '@mantine/core';
-import type { AccessGrant } from '@/api/access-documents';
+import type { AccessGrant } from '@/api/types';
 import { ApiError } from '@/api/client';
+import { sentence } from '@/kit/format';
 import { CopyIcon, OkIcon } from '@/kit/icons';
 import classes from './access.module.css';
 
@@ -41,18 +42,18 @@ export function Copy({ text, label }: { text: string; label: string }) {
 /** What the server says against one field of a form. */
 export function faultAt(error: Error | null, at: string): string | undefined {
   if (!(error instanceof ApiError)) return undefined;
-  return error.problem.errors?.find((each) => each.at === at || each.at.startsWith(`${at}.`) || each.at.startsWith(`${at}[`))?.detail;
+  return error.problem.errors?.find((each) => each.at === at || each.at.startsWith(`${at}.`))?.detail;
 }
 
 /** What is wrong with a whole form, as far as no field says it. */
 export function Refusal({ error, told }: { error: Error | null; told?: readonly string[] }) {
   if (error === null) return null;
   const fields = error instanceof ApiError ? (error.problem.errors ?? []) : [];
-  const rest = fields.filter((each) => told?.some((at) => each.at.startsWith(at)) !== true);
-  if (fields.length > 0 && rest.length === 0) return null;
+  // What a field says of itself is not said again.
+  if (fields.length > 0 && fields.every((each) => told?.some((at) => each.at.startsWith(at)) === true)) return null;
   return (
     <p className={classes.refused} role="alert">
-      {error.message}{rest.map((each) => <span key={each.at}> <span className="mono">{each.at}</span>: {each.detail}</span>)}
+      {sentence(error.message)}
     </p>
   );
 }

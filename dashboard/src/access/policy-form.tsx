@@ -4,7 +4,7 @@ import { useDebouncedValue } from '@mantine/hooks';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { checkQuery, peopleQuery, policiesQuery, putPolicy } from '@/api/access';
-import type { AccessPolicy, Permission, PolicyEffect, PutPolicy } from '@/api/access-documents';
+import type { AccessPolicy, Permission, PolicyEffect, PutPolicy } from '@/api/types';
 import { ApiError, type Answer } from '@/api/client';
 import { oneLine, REASON_MAX_CHARS } from '@/kit/confirm';
 import classes from './access.module.css';
@@ -15,6 +15,7 @@ import { shownName } from './use-me';
 
 export const POLICY_MAX_CHARS = 2_000;
 const POLICY_NAME_MAX_CHARS = 64;
+const isPolicyName = (name: string) => /^[a-z0-9-]+$/.test(name);
 /** The server looks at what was written when nothing was written for so long. */
 const LOOK_AFTER_MS = 400;
 const PERMISSIONS: readonly Permission[] = ['read', 'stop', 'operate', 'diagnose', 'deploy', 'configure', 'enrol', 'administer', 'audit'];
@@ -41,14 +42,14 @@ export function PolicyForm({ based, onDone }: { based: Answer<AccessPolicy> | nu
   const tried: PutPolicy = { effect, permissions: [...permissions], condition: settled, description: description.trim() || 'being written', reason: 'tried, not in force' };
   const check = useQuery({ ...checkQuery({ person: person ?? '', policy: tried }), enabled: person !== undefined && settled !== '' });
   const save = useMutation({
-    mutationFn: () => putPolicy(name.trim(), { effect, permissions: [...permissions], condition: condition.trim(), description: description.trim(), reason: reason.trim() }, based?.etag ?? null),
+    mutationFn: () => putPolicy(name, { effect, permissions: [...permissions], condition: condition.trim(), description: description.trim(), reason: reason.trim() }, based?.etag ?? null),
     onSuccess: () => {
       for (const queryKey of [policiesQuery.queryKey, ['access-check'], ['mine'], ['me']]) void queries.invalidateQueries({ queryKey });
       onDone();
     },
   });
-  const wrong = settled === condition.trim() && check.error !== null ? (faultAt(check.error, 'body.policy.condition') ?? faultAt(check.error, 'body.policy') ?? check.error.message) : undefined;
-  const ready = name.trim() !== '' && condition.trim() !== '' && description.trim() !== '' && reason.trim() !== '' && wrong === undefined;
+  const wrong = settled === condition.trim() && check.error !== null ? (faultAt(check.error, 'body.condition') ?? check.error.message) : undefined;
+  const ready = isPolicyName(name) && condition.trim() !== '' && description.trim() !== '' && reason.trim() !== '' && wrong === undefined;
   const conflict = save.error instanceof ApiError && save.error.problem.status === 412;
   return (
     <form
@@ -58,7 +59,7 @@ export function PolicyForm({ based, onDone }: { based: Answer<AccessPolicy> | nu
         if (ready && !save.isPending) save.mutate();
       }}
     >
-      {based === null && <TextInput label="Name" placeholder="night" required withAsterisk={false} maxLength={POLICY_NAME_MAX_CHARS} value={name} data-autofocus error={faultAt(save.error, 'path.name')} onChange={(event) => setName(event.currentTarget.value)} />}
+      {based === null && <TextInput label="Name" placeholder="night" required withAsterisk={false} maxLength={POLICY_NAME_MAX_CHARS} value={name} data-autofocus error={name !== '' && !isPolicyName(name) ? 'Only a-z, 0-9 and “-” are accepted' : undefined} onChange={(event) => setName(event.currentTarget.value)} />}
       <div className={own.effect}>
         <SegmentedControl aria-label="What it does" data={[{ value: 'forbid', label: 'Forbids' }, { value: 'permit', label: 'Permits' }]} value={effect} onChange={(value) => setEffect(value as PolicyEffect)} />
         <span className="muted">{effect === 'forbid' ? 'nobody may, whatever is granted' : 'somebody may, though nothing grants it'}</span>
@@ -98,7 +99,7 @@ export function PolicyForm({ based, onDone }: { based: Answer<AccessPolicy> | nu
       <TextInput label="Why it is changed" description="Kept in the audit log" required maxLength={REASON_MAX_CHARS} value={reason} onChange={(event) => setReason(oneLine(event.currentTarget.value))} />
       {conflict
         ? <p className={classes.refused} role="alert">{based === null ? `There is a policy called ${name} already.` : 'Somebody else changed it meanwhile: close this, look at theirs, and change it again.'}</p>
-        : <Refusal error={save.error} told={['body.condition', 'body.description', 'path.name']} />}
+        : <Refusal error={save.error} told={['body.condition', 'body.description']} />}
       <div className={classes.buttons} data-end>
         <Button variant="default" onClick={onDone}>Cancel</Button>
         <Button type="submit" loading={save.isPending} disabled={!ready}>Put it in force</Button>

@@ -3,7 +3,7 @@ import { Button, TextInput } from '@mantine/core';
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { confirmSecondFactor, meQuery, offerSecondFactor, removeSecondFactor } from '@/api/access';
-import type { SecondFactorOffer } from '@/api/access-documents';
+import type { SecondFactorOffer } from '@/api/types';
 import { Confirm } from '@/kit/confirm';
 import { OkIcon } from '@/kit/icons';
 import classes from './access.module.css';
@@ -30,13 +30,12 @@ export function SecondFactor({ person, on }: { person: string; on: boolean }) {
     <>
       <p>
         {on
-          ? <span className={classes.mark} data-tone="good"><OkIcon />On: a code is asked for besides the password.</span>
+          ? <span className={classes.mark} data-tone="good"><OkIcon />On: a code is asked for besides the password. For another authenticator switch it off and set it up again.</span>
           : 'Off. With it a password that somebody else learns is not enough: a code of an authenticator on your telephone is asked for besides.'}
       </p>
       <Refusal error={offer.error} />
       <div className={classes.buttons}>
-        <Button variant="default" loading={offer.isPending} onClick={() => offer.mutate()}>{on ? 'Set up another authenticator' : 'Set it up'}</Button>
-        {on && <RemoveSecondFactor person={person} own />}
+        {on ? <RemoveSecondFactor person={person} own /> : <Button variant="default" loading={offer.isPending} onClick={() => offer.mutate()}>Set it up</Button>}
       </div>
     </>
   );

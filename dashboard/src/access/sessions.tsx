@@ -3,7 +3,7 @@ import { Button } from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { endSession, sessionsQuery } from '@/api/access';
-import type { AccessSession } from '@/api/access-documents';
+import type { AccessSession } from '@/api/types';
 import { Confirm } from '@/kit/confirm';
 import { Empty, Failure, Loading, StaleNote } from '@/kit/faces';
 import panel from '@/kit/panel.module.css';

@@ -4,6 +4,7 @@ import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useCallback, useEffect, useRef, useState, useSyncExternalStore } from 'react';
 import { meQuery, signIn } from '@/api/access';
 import { ApiError, tellOtherTabs } from '@/api/client';
+import { sentence } from '@/kit/format';
 import { FailedIcon } from '@/kit/icons';
 import classes from './door.module.css';
 import { faultAt } from './parts';
@@ -29,16 +30,16 @@ export function SignInForm({ name: known, provider }: SignInProps) {
   const [until, setUntil] = useState(0);
   const left = useSecondsTo(until);
   const send = useMutation({
-    mutationFn: () => signIn({ name: name.trim(), password, ...(code !== null && { code: code.trim() }) }),
+    mutationFn: signIn,
     onSuccess: () => {
       tellOtherTabs();
       return queries.invalidateQueries({ queryKey: meQuery.queryKey });
     },
     onError: (error) => {
       if (!(error instanceof ApiError)) return;
-      if (wantsCode(error)) setCode('');
+      if (wantsCode(error)) setCode((typed) => typed ?? '');
       if (error.retryAfterS !== null) setUntil(Date.now() + error.retryAfterS * 1_000);
-      if (error.problem.status === 401 && !wantsCode(error)) (code === null ? passwordField : codeField).current?.select();
+      if (error.problem.status === 401) (wantsCode(error) ? codeField : passwordField).current?.select();
     },
   });
   const asksCode = code !== null;
@@ -46,7 +47,7 @@ export function SignInForm({ name: known, provider }: SignInProps) {
     if (asksCode) codeField.current?.focus();
   }, [asksCode]);
   const ready = name.trim() !== '' && password !== '' && (code === null || code.trim() !== '') && left === 0 && !send.isPending;
-  const fault = send.error === null ? null : failure(send.error, left);
+  const fault = send.error === null || (wantsCode(send.error) && send.variables?.code === undefined) ? null : failure(send.error, left);
   return (
     <>
       <form
@@ -54,7 +55,7 @@ export function SignInForm({ name: known, provider }: SignInProps) {
         aria-label="Sign in"
         onSubmit={(event) => {
           event.preventDefault();
-          if (ready) send.mutate();
+          if (ready) send.mutate({ name: name.trim(), password, ...(code !== null && { code: code.trim() }) });
         }}
       >
         <TextInput
@@ -118,9 +119,8 @@ function providerPath(): string {
 function failure(error: Error, left: number): string | null {
   if (!(error instanceof ApiError)) return error.message;
   if (error.unreachable) return 'The fleet server cannot be reached.';
-  if (wantsCode(error)) return null;
   if (error.problem.status === TOO_MANY_TRIES) return left > 0 ? 'There were too many wrong tries. The next one has to wait.' : null;
-  return error.message;
+  return sentence(error.message);
 }
 
 /** Counts down to a moment; 0 is there. */

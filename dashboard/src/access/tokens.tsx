@@ -3,7 +3,7 @@ import { Button, Checkbox, Modal, NativeSelect, TextInput } from '@mantine/core'
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { makeToken, peopleQuery, revokeToken, tokensQuery } from '@/api/access';
-import type { AccessToken, TokenMade } from '@/api/access-documents';
+import type { AccessToken, TokenMade } from '@/api/types';
 import { Confirm } from '@/kit/confirm';
 import { Empty, Failure, Loading, StaleNote } from '@/kit/faces';
 import { formatAge } from '@/kit/format';
@@ -15,6 +15,7 @@ import { parseMoment } from '@/time/moment';
 import classes from './access.module.css';
 import { areSound, GrantsEditor, toGrants, type GrantDraft } from './grants-editor';
 import { faultAt, Grants, Refusal, Secret } from './parts';
+import { useMe } from './use-me';
 
 const TOKEN_NAME_MAX_CHARS = 100;
 /** From then on it is said that a token ends. */
@@ -69,7 +70,7 @@ export function Tokens({ owner, forOthers, self }: TokensProps) {
                 <tr key={token.id}>
                   <td><strong>{token.name}</strong> <span className="mono muted">{token.id}</span></td>
                   {owner === undefined && <td>{token.owner}</td>}
-                  <td><Grants grants={token.grants} /></td>
+                  <td><Grants grants={token.grants} none="all that its owner may" /></td>
                   <td><Moment at={token.created_at} /></td>
                   <td><Age at={token.used_at} ago />{token.used_from !== undefined && <span className="muted">, from <span className="mono">{token.used_from}</span></span>}</td>
                   <td><Ends at={token.expires_at} /></td>
@@ -111,16 +112,21 @@ function Ends({ at }: { at: string }) {
 function MakeToken({ self, forOthers, onDone }: { self: string; forOthers: boolean; onDone: () => void }) {
   const queries = useQueryClient();
   const people = useQuery({ ...peopleQuery, enabled: forOthers });
+  const me = useMe();
   const [name, setName] = useState('');
-  const [owner, setOwner] = useState(self);
+  const [chosen, setOwner] = useState<string | null>(null);
+  // Where nobody has to sign in whoever looks needs no token, and others may.
+  const owners = [...new Set([...(me?.trusts_loopback === true ? [] : [self]), ...(people.data?.items ?? []).filter((each) => !each.disabled).map((each) => each.name)])];
+  const owner = chosen ?? owners[0];
   const [narrowed, setNarrowed] = useState(true);
   const [drafts, setDrafts] = useState<GrantDraft[]>([{ key: 0, role: 'viewer', everywhere: true, scope: '' }]);
   const [life, setLife] = useState('7776000');
   const make = useMutation({
-    mutationFn: () => makeToken({ name: name.trim(), expires_in_s: Number(life), ...(owner !== self && { owner }), ...(narrowed && { grants: toGrants(drafts) }) }),
+    mutationFn: () => makeToken({ name: name.trim(), expires_in_s: Number(life), ...(owner !== undefined && owner !== self && { owner }), ...(narrowed && { grants: toGrants(drafts) }) }),
     onSuccess: () => void queries.invalidateQueries({ queryKey: tokensQuery.queryKey }),
   });
   if (make.data !== undefined) return <Made made={make.data} onDone={onDone} />;
+  if (owner === undefined && !people.isPending) return <Empty title="Nobody needs a token here">Everybody on this computer is let in. Add a person first: a token is always somebody’s.</Empty>;
   const ready = name.trim() !== '' && (!narrowed || (areSound(drafts) && drafts.length > 0));
   return (
     <form
@@ -135,14 +141,14 @@ function MakeToken({ self, forOthers, onDone }: { self: string; forOthers: boole
         <NativeSelect
           label="Whose"
           description="It can never do what they cannot"
-          value={owner}
-          data={[...new Set([self, ...(people.data?.items ?? []).filter((each) => !each.disabled).map((each) => each.name)])]}
+          value={owner ?? ''}
+          data={owners}
           onChange={(event) => setOwner(event.currentTarget.value)}
         />
       )}
       <NativeSelect label="Ends after" value={life} data={LIVES} onChange={(event) => setLife(event.currentTarget.value)} />
       <Checkbox label="May do less than its owner" description="What a program does not need it should not be able to do" checked={narrowed} onChange={(event) => setNarrowed(event.currentTarget.checked)} />
-      {narrowed && <GrantsEditor drafts={drafts} onDrafts={setDrafts} faults={(index) => faultAt(make.error, `body.grants[${index}]`)} />}
+      {narrowed && <GrantsEditor drafts={drafts} onDrafts={setDrafts} faults={(index) => faultAt(make.error, `body.grants.${index}`)} />}
       <Refusal error={make.error} told={['body.name', 'body.grants']} />
       <div className={classes.buttons} data-end>
         <Button variant="default" onClick={onDone}>Cancel</Button>

@@ -1,10 +1,10 @@
 /** Who looks at the page. The gate asks; everybody else reads what it was told. */
 import { createContext, useContext } from 'react';
-import type { AccessGrant, Me } from '@/api/access-documents';
+import type { AccessGrant, Me } from '@/api/types';
 
 export const MeContext = createContext<Me | null>(null);
 
-/** Who is in; while they sign in again, who was. Null where the server knows no people. */
+/** Who is in; while they sign in again, who was. Null before the gate is open. */
 export function useMe(): Me | null {
   return useContext(MeContext);
 }

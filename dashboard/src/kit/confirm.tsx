@@ -2,6 +2,7 @@
 import { Button, Modal, Textarea } from '@mantine/core';
 import { useState, type ReactNode } from 'react';
 import classes from './confirm.module.css';
+import { sentence } from './format';
 
 export const REASON_MAX_CHARS = 500;
 
@@ -46,7 +47,7 @@ export function Confirm({ title, action, opened, asksWhy, busy, error, onClose, 
             onChange={(event) => setReason(oneLine(event.currentTarget.value))}
           />
         )}
-        {error !== null && <p className={classes.refused} role="alert">{error.message}</p>}
+        {error !== null && <p className={classes.refused} role="alert">{sentence(error.message)}</p>}
         <div className={classes.buttons}>
           <Button variant="default" onClick={onClose}>Cancel</Button>
           <Button type="submit" className={classes.danger} loading={busy} disabled={!ready}>{action}</Button>

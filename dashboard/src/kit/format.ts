@@ -89,6 +89,11 @@ export function plural(count: number, one: string, many = `${one}s`): string {
   return `${count.toLocaleString('en')} ${count === 1 ? one : many}`;
 }
 
+/** With a capital letter and a full stop, as what the server says of itself begins small. */
+export function sentence(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?…]$/.test(text) ? '' : '.'}`;
+}
+
 /** `estop_latched` → `estop latched`. */
 export function words(identifier: string): string {
   return identifier.replaceAll('_', ' ');

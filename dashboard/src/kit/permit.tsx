@@ -7,7 +7,8 @@ import { useQuery } from '@tanstack/react-query';
 import { cloneElement, useId, type HTMLAttributes, type MouseEvent, type ReactElement } from 'react';
 import { grantInWords, useMe } from '@/access/use-me';
 import { mineQuery, rolesQuery } from '@/api/access';
-import type { AccessChecked, Me, Permission, RoleDescription } from '@/api/access-documents';
+import type { AccessChecked, Me, Permission, RoleDescription } from '@/api/types';
+import { sentence } from './format';
 
 export interface Permit {
   allowed: boolean;
@@ -58,8 +59,6 @@ export function missing(needs: Permission, me: Me, roles: readonly RoleDescripti
   return sentence(`needs ${needs}${everywhere ? ' for the whole fleet' : ''}${which}; you have ${grants.length === 0 ? 'no grant' : grants.join(', ')}`);
 }
 
-const sentence = (text: string) => `${text.charAt(0).toUpperCase()}${text.slice(1)}${text.endsWith('.') ? '' : '.'}`;
-
 interface PermittedProps {
   by: Permit;
   /** A button. It stays where it is and can be reached; it just does nothing but say why. */
@@ -79,7 +78,8 @@ export function Permitted({ by, children }: PermittedProps) {
   };
   return (
     <>
-      <Tooltip label={by.why} multiline maw={340} withArrow withinPortal events={{ hover: true, focus: true, touch: true }}>
+      {/* What it says is read out already, as the description of the button. */}
+      <Tooltip aria-hidden label={by.why} multiline maw={340} withArrow withinPortal events={{ hover: true, focus: true, touch: true }}>
         {cloneElement(children, refused as HTMLAttributes<HTMLElement>)}
       </Tooltip>
       <span id={id} className="sr-only">{by.why}</span>

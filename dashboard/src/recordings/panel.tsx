@@ -113,6 +113,7 @@ function Table({ machine, all }: { machine: Machine; all: MachineRecordings }) {
   const remove = useMutation({ mutationFn: (file: string) => removeRecording(id, file), onSettled: settled });
   const failed = fetch.error ?? remove.error;
   const permit = usePermit('diagnose', id);
+  const removes = usePermit('configure', id);
   return (
     <>
       {failed !== null && <p className={classes.bad} role="alert">{failed.message}</p>}
@@ -135,6 +136,7 @@ function Table({ machine, all }: { machine: Machine; all: MachineRecordings }) {
                       id={id}
                       item={item}
                       permit={permit}
+                      removes={removes}
                       fetches={machine.accepts.includes('record.upload') && item.on_machine}
                       busy={fetch.isPending || remove.isPending}
                       onFetch={() => fetch.mutate(item.file)}
@@ -180,13 +182,14 @@ interface ActionsProps {
   id: string;
   item: MachineRecording;
   permit: Permit;
+  removes: Permit;
   fetches: boolean;
   busy: boolean;
   onFetch: () => void;
   onRemove: () => void;
 }
 
-function Actions({ id, item, permit, fetches, busy, onFetch, onRemove }: ActionsProps) {
+function Actions({ id, item, permit, removes, fetches, busy, onFetch, onRemove }: ActionsProps) {
   const [sure, setSure] = useState(false);
   if (item.stored === null) {
     const coming = item.transfer !== null && item.transfer.state !== 'failed';
@@ -211,7 +214,7 @@ function Actions({ id, item, permit, fetches, busy, onFetch, onRemove }: Actions
       <Permitted by={permit}>
         <Button size="xs" variant="default" component="a" href={downloadPath(id, item.file)} download={item.file} aria-label={`Download ${item.file}`}>Download</Button>
       </Permitted>
-      <Permitted by={permit}>
+      <Permitted by={removes}>
         <Button size="xs" variant="subtle" color="gray" onClick={() => setSure(true)} aria-label={`Remove ${item.file} from the server`}>Remove …</Button>
       </Permitted>
     </>

@@ -24,7 +24,7 @@ export function Header({ summary, onHelp }: { summary: FleetSummary | undefined;
       <nav className={classes.nav} aria-label="Pages">
         <Link to="/" search={{}} activeOptions={{ exact: true, includeSearch: false }}>Fleet</Link>
         <Link to="/events" search={{}} activeOptions={{ includeSearch: false }}>Events</Link>
-        {me !== null && <Link to="/access" search={NOW} activeOptions={{ includeSearch: false }}>Access</Link>}
+        <Link to="/access" search={NOW} activeOptions={{ includeSearch: false }}>Access</Link>
         <a href="/docs.html">API</a>
       </nav>
       <div className={classes.spacer} />

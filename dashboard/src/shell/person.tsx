@@ -5,7 +5,7 @@ import { useMutation } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
 import { grantInWords, shownName } from '@/access/use-me';
 import { signOut } from '@/api/access';
-import type { Me } from '@/api/access-documents';
+import type { Me } from '@/api/types';
 import { tellOtherTabs } from '@/api/client';
 import { PersonIcon, UnlockedIcon } from '@/kit/icons';
 import classes from './shell.module.css';

@@ -5,7 +5,6 @@ import { useIsFetching, useQueryClient } from '@tanstack/react-query';
 import { Outlet, useMatches, useNavigate, useParams } from '@tanstack/react-router';
 import { useEffect, useRef } from 'react';
 import { Gate } from '@/access/gate';
-import { useMe } from '@/access/use-me';
 import { useSummary, useSummaryFeed } from '@/fleet/use-summary';
 import { formatAge } from '@/kit/format';
 import { StaleNote } from '@/kit/faces';
@@ -39,7 +38,6 @@ function Frame({ timeless }: { timeless: boolean }) {
   useSummaryFeed();
   useHeal();
   const now = useSummary(null);
-  const knowsPeople = useMe() !== null;
   const historyFrom = parseMoment(now.data?.history_from);
   const moving = useIsFetching({ predicate: (query) => at !== null && query.queryKey.includes(at) }) > 0;
   const machine = useParams({ strict: false }).id;
@@ -49,7 +47,7 @@ function Frame({ timeless }: { timeless: boolean }) {
     ['?', help.toggle],
     ['f', () => void navigate({ to: '/' })],
     ['e', () => void navigate({ to: '/events' })],
-    ['a', () => (knowsPeople ? void navigate({ to: '/access' }) : undefined)],
+    ['a', () => void navigate({ to: '/access' })],
     ['t', () => setColorScheme(NEXT_SCHEME[colorScheme])],
     ['Escape', () => (past && !helpOpen ? go(null) : undefined)],
   ]);

@@ -17,7 +17,7 @@ for (const scheme of ['light', 'dark'] as const) {
       await page.keyboard.press('Tab');
       await page.keyboard.type('something else');
       await page.keyboard.press('Enter');
-      await expect(page.getByRole('alert')).toContainText('The name, the password or the code is wrong.');
+      await expect(page.getByRole('alert')).toContainText('The name or the password is wrong.');
       expect(await violations(page), 'a refusal').toEqual([]);
       // What was wrong is selected: typing puts the right one in its place.
       await expect(page.getByLabel('Password', { exact: true })).toBeFocused();

@@ -130,6 +130,48 @@ export async function realServer(binary: string, machines: number): Promise<Serv
   return made;
 }
 
+export interface PeopleServer extends Server {
+  /** What the server wrote when it started: whoever opens it becomes the first admin. */
+  setUpLink: string;
+}
+
+/** The real server as it is for a fleet of one's own: people sign in. */
+export async function peopleServer(binary: string): Promise<PeopleServer> {
+  const port = await freePort();
+  const data = mkdtempSync(join(tmpdir(), 'muster-e2e-'));
+  const url = `http://127.0.0.1:${port}`;
+  let said = '';
+  const child = spawn(binary, ['serve', '--data', data, '--listen', `127.0.0.1:${port}`, '--admin-listen', `127.0.0.1:${port + 1}`], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const keep = (text: Buffer) => {
+    said = `${said}${text.toString()}`.slice(-8_000);
+  };
+  child.stdout.on('data', keep);
+  child.stderr.on('data', keep);
+  const gone = new Promise((done) => child.once('exit', done));
+  const end = async (signal: NodeJS.Signals) => {
+    if (child.exitCode === null) child.kill(signal);
+    await gone;
+  };
+  const link = () => /https?:\S+\/set-up#\S+/.exec(said)?.[0];
+  try {
+    await until(`${binary} serve on ${url}`, 60_000, async () => (await fetch(`${url}/api/v1/me`)).ok && link() !== undefined);
+  } catch (error) {
+    await end('SIGKILL');
+    throw new Error(`${String(error)}\nit said:\n${said}`, { cause: error });
+  }
+  return {
+    url,
+    setUpLink: link() ?? '',
+    start: () => Promise.reject(new Error('it is started once')),
+    kill: () => end('SIGKILL'),
+    halt: () => end('SIGINT'),
+    stop: async () => {
+      await end('SIGINT');
+      rmSync(data, { recursive: true, force: true });
+    },
+  };
+}
+
 /** A proxy in front of a server that lets requests through and no WebSocket, as some in offices do. */
 export async function proxyWithoutUpgrades(url: string): Promise<{ url: string; allow: () => void; stop: () => Promise<void> }> {
   const { hostname, port } = new URL(url);

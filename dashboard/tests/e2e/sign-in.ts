@@ -16,13 +16,18 @@ export const test = base.extend<{ own: Server }>({
 export { expect };
 
 /** Refusals that a test brings about on purpose are written into the console by the browser. */
-export const REFUSED = [/status of (401|403|409|412|422|429)|WebSocket/];
+export const REFUSED = [/status of (401|403|404|409|412|422|429)|WebSocket/];
 
-export async function signIn(page: Page, name: string, path = '/'): Promise<void> {
+/** `code`: where a second factor is asked for. */
+export async function signIn(page: Page, name: string, path = '/', code?: string): Promise<void> {
   await page.goto(path);
   await page.getByRole('textbox', { name: 'Name' }).fill(name);
   await page.getByLabel('Password', { exact: true }).fill(`${name} ${name} ${name}`);
   await page.getByRole('button', { name: 'Sign in', exact: true }).click();
+  if (code !== undefined) {
+    await page.getByRole('textbox', { name: 'Code' }).fill(code);
+    await page.keyboard.press('Enter');
+  }
   await expect(page.getByRole('button', { name: /Signed in as/ })).toBeVisible();
 }
 

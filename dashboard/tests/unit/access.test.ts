@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { AccessChecked, AuditEntry, Me, RoleDescription } from '../../src/api/access-documents';
+import type { AccessChecked, AuditEntry, Me, RoleDescription } from '../../src/api/types';
 import { nameFault, passwordFault } from '../../src/access/fields';
 import { areSound, toDrafts, toGrants } from '../../src/access/grants-editor';
 import { scopeFault } from '../../src/access/scope';

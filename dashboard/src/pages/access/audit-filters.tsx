@@ -14,8 +14,10 @@ const OUTCOMES = [
   { value: 'failed', label: 'Failed' },
 ];
 
+const MACHINE_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
 /** Families of acts that are suggested; any other can be typed. */
-const ACTIONS = ['machines', 'people', 'policies', 'session', 'sessions', 'tokens', 'enrolments', 'identities', 'desired', 'recordings'];
+const ACTIONS = ['machines', 'machines.stop', 'machines.command', 'machines.desire', 'recordings', 'people', 'policies', 'session.begin', 'sessions', 'tokens', 'identities', 'enrolments', 'audit'];
 
 interface AuditFiltersProps {
   search: AuditSearch;
@@ -31,7 +33,9 @@ export function AuditFilters({ search, onChange, filtered, onClear }: AuditFilte
     <div className={own.filters} role="group" aria-label="Filters">
       <TextFilter key={`person ${search.person ?? ''}`} label="Person" placeholder="Anybody" data={people.map((each) => each.name)} value={search.person} onChange={(person) => onChange({ person })} />
       <TextFilter key={`action ${search.action ?? ''}`} label="Act" placeholder="Act, like people" data={ACTIONS} value={search.action} onChange={(action) => onChange({ action })} />
-      <MachineSelect machine={search.machine} onChange={(machine) => onChange({ machine })} />
+      {search.object === undefined || MACHINE_ID.test(search.object)
+        ? <MachineSelect machine={search.object} onChange={(object) => onChange({ object })} />
+        : <TextFilter key={`object ${search.object}`} label="Object" placeholder="Any object" data={[]} value={search.object} onChange={(object) => onChange({ object })} />}
       <Select aria-label="Outcome" size="sm" w={140} allowDeselect={false} data={OUTCOMES} value={search.outcome ?? ''} onChange={(value) => onChange({ outcome: value === null || value === '' ? undefined : value })} />
       <TimeField label="From" value={search.from} onChange={(from) => onChange({ from })} />
       <TimeField label="To" value={search.to} onChange={(to) => onChange({ to })} />

@@ -2,7 +2,7 @@
 import { Link } from '@tanstack/react-router';
 import { useState, type ReactNode } from 'react';
 import type { AuditSearch } from '@/api/access';
-import type { AuditEntry, AuditOutcome } from '@/api/access-documents';
+import type { AuditEntry, AuditOutcome } from '@/api/types';
 import { formatMoment, formatUtc, plural } from '@/kit/format';
 import { AttentionIcon, FailedIcon, OkIcon, RightIcon } from '@/kit/icons';
 import { useServerNow } from '@/live/use-live';
@@ -43,23 +43,26 @@ export function AuditTable({ entries, onFilter }: AuditTableProps) {
   );
 }
 
-const nobody = (entry: AuditEntry) => (entry.person === '' ? 'nobody signed in' : entry.person);
+const isNobody = (entry: AuditEntry) => entry.person === undefined || entry.person === '';
+const nobody = (entry: AuditEntry) => (isNobody(entry) ? 'nobody signed in' : (entry.person ?? ''));
+/** Those that are named, and how many there are in all. */
+const objectsOf = ({ objects = [], objects_in_all: all }: AuditEntry) => ({ objects, all: all ?? objects.length });
 
 function Row({ entry, open, onToggle }: { entry: AuditEntry; open: boolean; onToggle: () => void }) {
   const now = useServerNow();
   const ms = parseMoment(entry.at) ?? 0;
   const { label, Icon } = OUTCOMES[entry.outcome];
-  const all = entry.objects_in_all ?? entry.objects.length;
+  const { objects, all } = objectsOf(entry);
   return (
     <div className={own.line}>
       <button type="button" className={own.toggle} aria-expanded={open} aria-label={`Details of ${entry.action} by ${nobody(entry)}, ${formatMoment(ms, now)}`} onClick={onToggle}><RightIcon size={12} /></button>
       <time className={own.time} dateTime={entry.at} title={formatUtc(ms)}>{formatMoment(ms, now)}</time>
       <span className={own.outcome} data-outcome={entry.outcome}><Icon size={14} />{label}</span>
-      <span className={own.person} data-nobody={entry.person === '' || undefined}>{nobody(entry)}</span>
+      <span className={own.person} data-nobody={isNobody(entry) || undefined}>{nobody(entry)}</span>
       <span className={`${own.action} mono`}>{entry.action}</span>
       <span className={own.objects}>
-        {entry.objects.slice(0, NAMED_MAX).map((object) => object.name || object.id).join(', ')}
-        {all > NAMED_MAX && ` and ${(all - Math.min(NAMED_MAX, entry.objects.length)).toLocaleString('en')} more`}
+        {objects.slice(0, NAMED_MAX).map((object) => object.name || object.id).join(', ')}
+        {all > NAMED_MAX && ` and ${(all - Math.min(NAMED_MAX, objects.length)).toLocaleString('en')} more`}
       </span>
       <span className={own.why} title={entry.outcome === 'done' ? entry.reason : (entry.rule ?? entry.detail)}>
         {entry.outcome === 'refused' ? (entry.rule || entry.detail) : entry.outcome === 'failed' ? entry.detail : entry.reason ? `“${entry.reason}”` : entry.detail}
@@ -69,32 +72,35 @@ function Row({ entry, open, onToggle }: { entry: AuditEntry; open: boolean; onTo
 }
 
 function Details({ entry, onFilter }: { entry: AuditEntry; onFilter: (part: AuditSearch) => void }) {
+  const { objects } = objectsOf(entry);
+  const [first] = objects;
   const facts: [string, ReactNode][] = [
     ['When', `${formatUtc(parseMoment(entry.at) ?? 0)}, entry ${entry.position}`],
-    ['Who', <>{nobody(entry)}{entry.by !== '' && <>, by {entry.by}{entry.by_id !== undefined && entry.by_id !== '' && <> <span className="mono">{entry.by_id}</span></>}</>}</>],
-    ['From', <span key="from" className="mono">{entry.from === '' ? 'not known' : entry.from}</span>],
+    ['Who', <>{nobody(entry)}{entry.by !== undefined && entry.by !== '' && <>, by {entry.by}{entry.by_id !== undefined && entry.by_id !== '' && <> <span className="mono">{entry.by_id}</span></>}</>}</>],
+    ['From', <span key="from" className="mono">{entry.from || 'not known'}</span>],
     ['Answered', `with status ${entry.status}`],
   ];
   if (entry.reason) facts.push(['Why', `“${entry.reason}”`]);
   if (entry.rule) facts.push(['Rule', entry.rule]);
   if (entry.detail) facts.push(['What', entry.detail]);
-  if (entry.objects.length > 0) facts.push([entry.objects.length === 1 ? 'Object' : 'Objects', <Objects key="objects" entry={entry} />]);
+  if (objects.length > 0) facts.push([objects.length === 1 ? 'Object' : 'Objects', <Objects key="objects" entry={entry} />]);
   return (
     <div className={own.details}>
       <dl>{facts.map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{value}</dd></div>)}</dl>
       <p className={own.more}>
-        {entry.person !== '' && <button type="button" onClick={() => onFilter({ person: entry.person })}>Only of {entry.person}</button>}
+        {!isNobody(entry) && <button type="button" onClick={() => onFilter({ person: entry.person })}>Only of {entry.person}</button>}
         <button type="button" onClick={() => onFilter({ action: entry.action })}>Only <span className="mono">{entry.action}</span></button>
+        {objects.length === 1 && first !== undefined && <button type="button" onClick={() => onFilter({ object: first.id })}>Only what was done to {first.name || first.id}</button>}
       </p>
     </div>
   );
 }
 
 function Objects({ entry }: { entry: AuditEntry }) {
-  const all = entry.objects_in_all ?? entry.objects.length;
+  const { objects, all } = objectsOf(entry);
   return (
     <ul className={own.named}>
-      {entry.objects.map((object) => (
+      {objects.map((object) => (
         <li key={object.kind + object.id}>
           {object.kind}{' '}
           {object.kind === 'machine' ? <Link to="/machines/$id" params={{ id: object.id }} search={{}}>{object.name || object.id}</Link>
@@ -103,7 +109,7 @@ function Objects({ entry }: { entry: AuditEntry }) {
           {object.name !== undefined && object.name !== '' && <span className="mono muted"> {object.id}</span>}
         </li>
       ))}
-      {all > entry.objects.length && <li className="muted">and {plural(all - entry.objects.length, 'more', 'more')}</li>}
+      {all > objects.length && <li className="muted">and {plural(all - objects.length, 'more', 'more')}</li>}
     </ul>
   );
 }

@@ -5,7 +5,7 @@ import { useNavigate, useSearch } from '@tanstack/react-router';
 import { useState } from 'react';
 import classes from '@/access/access.module.css';
 import { auditExportPath, checkAudit, type AuditSearch } from '@/api/access';
-import type { AuditChecked } from '@/api/access-documents';
+import type { AuditChecked } from '@/api/types';
 import { Empty, Failure, Loading, StaleNote } from '@/kit/faces';
 import { plural } from '@/kit/format';
 import { DownIcon, FailedIcon, OkIcon, PauseIcon, PlayIcon } from '@/kit/icons';
@@ -17,7 +17,7 @@ import own from './audit.module.css';
 import { Guarded } from './page';
 import { useAudit } from './use-audit';
 
-const NO_FILTERS: AuditSearch = { person: undefined, action: undefined, machine: undefined, outcome: undefined, from: undefined, to: undefined };
+const NO_FILTERS: AuditSearch = { person: undefined, action: undefined, object: undefined, outcome: undefined, from: undefined, to: undefined };
 
 export function AuditPage() {
   useTitle('Audit');
@@ -29,7 +29,7 @@ function Audit() {
   const search = useSearch({ from: '/access/audit' });
   const navigate = useNavigate({ from: '/access/audit' });
   const [paused, setPaused] = useState(false);
-  const asked: AuditSearch = { person: search.person, action: search.action, machine: search.machine, outcome: search.outcome, from: search.from, to: search.to };
+  const asked: AuditSearch = { person: search.person, action: search.action, object: search.object, outcome: search.outcome, from: search.from, to: search.to };
   const live = search.to === undefined;
   const { pages, since, entries } = useAudit(asked, live && !paused);
   const filtered = Object.values(asked).some((each) => each !== undefined);
@@ -38,16 +38,16 @@ function Audit() {
   let body;
   if (pages.isPending) body = <Loading what="the audit log" />;
   else if (pages.isError && entries.length === 0) body = <Failure error={pages.error} what="the audit log" retry={() => void pages.refetch()} />;
-  else if (entries.length === 0) {
+  else if (entries.length === 0 && !pages.hasNextPage) {
     body = filtered
       ? <Empty title="No entry passes these filters" action={<Button size="xs" variant="default" onClick={() => change(NO_FILTERS)}>Show all of it</Button>} />
       : <Empty title="Nothing was done yet">Whatever is changed stands here, and whatever was refused.</Empty>;
   } else {
     body = (
       <>
-        <AuditTable entries={entries} onFilter={change} />
+        {entries.length > 0 ? <AuditTable entries={entries} onFilter={change} /> : <Empty title="Nothing found so far">A long log is searched piece by piece.</Empty>}
         <div className={own.end}>
-          {pages.hasNextPage ? <Button size="xs" variant="default" loading={pages.isFetchingNextPage} onClick={() => void pages.fetchNextPage()}>Load older</Button> : <span className="muted">Nothing older.</span>}
+          {pages.hasNextPage ? <Button size="xs" variant="default" loading={pages.isFetchingNextPage} onClick={() => void pages.fetchNextPage()}>{entries.length > 0 ? 'Load older' : 'Search on'}</Button> : <span className="muted">Nothing older.</span>}
         </div>
       </>
     );

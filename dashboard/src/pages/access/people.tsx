@@ -9,7 +9,7 @@ import { areSound, GrantsEditor, toGrants, type GrantDraft } from '@/access/gran
 import { faultAt, Grants, Refusal } from '@/access/parts';
 import { shownName, useMe } from '@/access/use-me';
 import { peopleQuery, putPerson } from '@/api/access';
-import type { Person } from '@/api/access-documents';
+import type { Person } from '@/api/types';
 import { ApiError } from '@/api/client';
 import { oneLine, REASON_MAX_CHARS } from '@/kit/confirm';
 import { Empty, Failure, Loading, StaleNote } from '@/kit/faces';
@@ -62,14 +62,14 @@ function PeopleTable({ people }: { people: readonly Person[] }) {
   return (
     <div className={panel.scroll}>
       <table className={`${panel.table} ${classes.table}`}>
-        <thead><tr><th scope="col">Name</th><th scope="col">Granted</th><th scope="col">Signs in with</th><th scope="col">Last signed in</th></tr></thead>
+        <thead><tr><th scope="col">Name</th><th scope="col">Granted</th><th scope="col">Signs in with</th><th scope="col">Signed in</th></tr></thead>
         <tbody>
           {people.map((person) => (
             <tr key={person.name}>
               <td><Link to="/access/people/$name" params={{ name: person.name }} search={NOW}>{shownName(person)}</Link>{person.display_name !== '' && <> <span className="mono muted">{person.name}</span></>}</td>
               <td><Grants grants={person.grants} /></td>
               <td><Standing person={person} /></td>
-              <td>{person.signed_in_at === undefined ? <span className="muted">never</span> : <Age at={person.signed_in_at} ago />}</td>
+              <td>{person.signed_in_at === undefined ? <span className="muted">not known</span> : <Age at={person.signed_in_at} ago />}</td>
             </tr>
           ))}
         </tbody>
@@ -119,7 +119,7 @@ function AddPerson({ onDone }: { onDone: () => void }) {
       <NameField value={name} onChange={(next) => { setName(next); add.reset(); }} faults={tried} focus />
       <TextInput label="Name to be shown" placeholder={name === '' ? 'Ada Lovelace' : name} maxLength={DISPLAY_NAME_MAX_CHARS} value={displayName} error={faultAt(add.error, 'body.display_name')} onChange={(event) => setDisplayName(event.currentTarget.value)} />
       <NewPassword label="First password (empty: somebody for tokens only, or who signs in at a provider)" value={password} onChange={setPassword} faults={tried} required={false} error={faultAt(add.error, 'body.password')} />
-      <GrantsEditor drafts={drafts} onDrafts={setDrafts} faults={(index) => faultAt(add.error, `body.grants[${index}]`)} />
+      <GrantsEditor drafts={drafts} onDrafts={setDrafts} faults={(index) => faultAt(add.error, `body.grants.${index}`)} />
       <TextInput label="Why" description="Kept in the audit log" required maxLength={REASON_MAX_CHARS} value={reason} error={tried && reason.trim() === '' ? 'A reason is needed' : undefined} onChange={(event) => setReason(oneLine(event.currentTarget.value))} />
       {taken ? <p className={classes.refused} role="alert">There is somebody called {name} already.</p> : <Refusal error={add.error} told={['body.display_name', 'body.password', 'body.grants']} />}
       <div className={classes.buttons} data-end>

@@ -12,7 +12,7 @@ import { RemoveSecondFactor } from '@/access/second-factor';
 import { Sessions } from '@/access/sessions';
 import { shownName, useMe } from '@/access/use-me';
 import { peopleQuery, personQuery, putPerson, removePerson } from '@/api/access';
-import type { Person } from '@/api/access-documents';
+import type { Person } from '@/api/types';
 import { ApiError, type Answer } from '@/api/client';
 import { Confirm, oneLine, REASON_MAX_CHARS } from '@/kit/confirm';
 import { Empty, Failure, Loading } from '@/kit/faces';
@@ -54,7 +54,7 @@ function OnePerson({ name }: { name: string }) {
         <Standing person={person} />
         <span className={classes.spacer} />
         <span className="muted">
-          since <Moment at={person.created_at} />, {person.signed_in_at === undefined ? 'never signed in' : <>last signed in <Age at={person.signed_in_at} ago /></>}
+          since <Moment at={person.created_at} />{person.signed_in_at !== undefined && <>, signed in <Age at={person.signed_in_at} ago /></>}
         </span>
       </div>
       <EditPerson answer={query.data} />
@@ -127,7 +127,7 @@ function EditPerson({ answer }: { answer: Answer<Person> }) {
         }}
       >
         <TextInput label="Name to be shown" maw={420} placeholder={name} maxLength={DISPLAY_NAME_MAX_CHARS} value={displayName} error={faultAt(save.error, 'body.display_name')} onChange={(event) => setDisplayName(event.currentTarget.value)} />
-        <GrantsEditor drafts={drafts} onDrafts={setDrafts} faults={(index) => faultAt(save.error, `body.grants[${index}]`)} />
+        <GrantsEditor drafts={drafts} onDrafts={setDrafts} faults={(index) => faultAt(save.error, `body.grants.${index}`)} />
         <Checkbox label="Disabled" description="They cannot sign in, their sessions end, their tokens are not valid. What they did stays in the audit log." checked={disabled} onChange={(event) => setDisabled(event.currentTarget.checked)} />
         {changed && <TextInput label="Why" description="Kept in the audit log" required maxLength={REASON_MAX_CHARS} value={reason} onChange={(event) => setReason(oneLine(event.currentTarget.value))} />}
         {newer && changed && (

@@ -7,13 +7,13 @@ import { DryRun } from '@/access/dry-run';
 import { PolicyForm } from '@/access/policy-form';
 import { shownName } from '@/access/use-me';
 import { peopleQuery, policiesQuery, readPolicy, removePolicy, rolesQuery } from '@/api/access';
-import type { AccessPolicy } from '@/api/access-documents';
+import type { AccessPolicy } from '@/api/types';
 import type { Answer } from '@/api/client';
 import { Confirm } from '@/kit/confirm';
 import { Empty, Failure, Loading, StaleNote } from '@/kit/faces';
 import { OkIcon, PlusIcon } from '@/kit/icons';
 import panel from '@/kit/panel.module.css';
-import { useFleetPermit } from '@/kit/permit';
+import { Permitted, useFleetPermit, type Permit } from '@/kit/permit';
 import { Age } from '@/kit/times';
 import { useTitle } from '@/kit/use-title';
 import own from './roles.module.css';
@@ -25,12 +25,8 @@ export function RolesPage() {
     <div className={classes.page}>
       <div className={classes.head}><h1>Roles and policies</h1></div>
       <RoleTable />
-      {permit.allowed ? <><Policies /><CouldDo /></> : (
-        <section className={classes.panel} aria-label="Policies">
-          <h2>Policies</h2>
-          <p className="muted">Rules of this fleet on top of the roles. {permit.why}</p>
-        </section>
-      )}
+      <Policies permit={permit} />
+      {permit.allowed && <CouldDo />}
     </div>
   );
 }
@@ -87,7 +83,7 @@ function RoleTable() {
 
 type Editing = { based: Answer<AccessPolicy> | null } | null;
 
-function Policies() {
+function Policies({ permit }: { permit: Permit }) {
   const queries = useQueryClient();
   const query = useQuery(policiesQuery);
   const [editing, setEditing] = useState<Editing>(null);
@@ -108,7 +104,9 @@ function Policies() {
       <div className={classes.head}>
         <h2>Policies</h2>
         <span className={classes.spacer} />
-        <Button variant="default" size="xs" leftSection={<PlusIcon size={14} />} aria-haspopup="dialog" onClick={() => setEditing({ based: null })}>Add a policy</Button>
+        <Permitted by={permit}>
+          <Button variant="default" size="xs" leftSection={<PlusIcon size={14} />} aria-haspopup="dialog" onClick={() => setEditing({ based: null })}>Add a policy</Button>
+        </Permitted>
       </div>
       <p className="muted">Rules of this fleet on top of the roles. One that forbids wins over everything; one that permits lets in who was granted nothing.</p>
       {query.isPending && <Loading what="the policies" />}
@@ -126,8 +124,12 @@ function Policies() {
                 <span className={classes.spacer} />
                 <span className="muted">changed <Age at={policy.updated_at} ago /></span>
                 <div className={classes.buttons}>
-                  <Button variant="default" size="xs" aria-label={`Change ${policy.name}`} loading={open.isPending && open.variables === policy.name} onClick={() => open.mutate(policy.name)}>Change</Button>
-                  <Button variant="default" size="xs" aria-label={`Remove ${policy.name}`} onClick={() => { remove.reset(); setRemoving(policy); setAsks(true); }}>Remove …</Button>
+                  <Permitted by={permit}>
+                    <Button variant="default" size="xs" aria-label={`Change ${policy.name}`} loading={open.isPending && open.variables === policy.name} onClick={() => open.mutate(policy.name)}>Change</Button>
+                  </Permitted>
+                  <Permitted by={permit}>
+                    <Button variant="default" size="xs" aria-label={`Remove ${policy.name}`} onClick={() => { remove.reset(); setRemoving(policy); setAsks(true); }}>Remove …</Button>
+                  </Permitted>
                 </div>
               </div>
               <p>{policy.description}</p>

@@ -2,7 +2,7 @@
 import { infiniteQueryOptions, useInfiniteQuery, useQuery } from '@tanstack/react-query';
 import { useMemo } from 'react';
 import { fetchAudit, type AuditSearch } from '@/api/access';
-import type { AuditEntry, AuditPage } from '@/api/access-documents';
+import type { AuditEntry, AuditPage } from '@/api/types';
 
 const FOLLOW_MS = 3_000;
 
@@ -31,9 +31,14 @@ export function useAudit(search: AuditSearch, following: boolean) {
     queryKey: ['audit-since', search, head],
     queryFn: async ({ signal, client, queryKey }) => {
       const known = client.getQueryData<{ entries: AuditEntry[]; head: number }>(queryKey) ?? { entries: [], head: head ?? 0 };
-      const page = await fetchAudit(search, { after: known.head, order: 'asc' }, signal);
-      const reached = page.next_cursor === undefined ? page.head : (page.items.at(-1)?.position ?? page.head);
-      return { entries: [...known.entries, ...page.items], head: Math.max(known.head, reached) };
+      const entries = [...known.entries];
+      let page = await fetchAudit(search, { after: known.head, order: 'asc' }, signal);
+      const reached = page.head;
+      for (;;) {
+        entries.push(...page.items);
+        if (page.next_cursor === undefined) return { entries, head: Math.max(known.head, reached) };
+        page = await fetchAudit(search, { after: known.head, order: 'asc', cursor: page.next_cursor }, signal);
+      }
     },
     enabled: head !== undefined && following,
     refetchInterval: FOLLOW_MS,
