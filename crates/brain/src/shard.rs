@@ -207,6 +207,18 @@ impl Shard {
                 machine,
                 order,
             } => self.command(now, request, machine, order),
+            Input::Note {
+                machine,
+                what,
+                detail,
+            } => self.append(machine, MachineEntry::IdentityNoted { what, detail }),
+            Input::Dismiss {
+                connection,
+                machine,
+                reason,
+                message,
+                retry_after_ms,
+            } => self.dismiss(now, connection, machine, (reason, message), retry_after_ms),
             Input::Drain { retry_after_ms } => self.drain(now, retry_after_ms),
         }
     }
@@ -554,6 +566,21 @@ impl Shard {
         });
         self.closed(now, id, message);
         self.ended.insert(id);
+    }
+
+    /// Ends a connection for a reason that lies outside of what was said on it.
+    fn dismiss(
+        &mut self,
+        now: Now,
+        id: ConnectionId,
+        machine: MachineId,
+        (reason, message): (ByeReason, String),
+        retry_after_ms: Option<u32>,
+    ) {
+        let is_its_own = |connection: &Connection| connection.machine == machine;
+        if self.connections.get(&id).is_some_and(is_its_own) {
+            self.bye(now, id, machine, reason, &message, retry_after_ms, 1008);
+        }
     }
 
     /// Ends a connection for what it said.

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::ClientError;
 use crate::page::Parameters;
+use crate::trust;
 
 /// Longest answer that is read, in bytes. The live stream has a limit of its own.
 const ANSWER_MAX_BYTES: usize = 64 * 1024 * 1024;
@@ -31,6 +32,8 @@ pub struct ClientOptions {
     pub user_agent: String,
     /// What it proves itself by, where the server asks.
     pub credential: Option<crate::Credential>,
+    /// Certificates in PEM, of which one must have issued the server's own; none: those that the system trusts.
+    pub authorities: Option<String>,
 }
 
 impl Default for ClientOptions {
@@ -42,6 +45,7 @@ impl Default for ClientOptions {
             backoff: crate::Backoff::default(),
             user_agent: concat!("muster-client/", env!("CARGO_PKG_VERSION")).to_owned(),
             credential: None,
+            authorities: None,
         }
     }
 }
@@ -72,18 +76,24 @@ impl<'a> Request<'a> {
 }
 
 impl Client {
-    /// A client of the server at this address: `http://127.0.0.1:7700`, `fleet.local:7700`, or with a path in front of
+    /// A client of the server at this address: `https://fleet.example:7700`, `http://127.0.0.1:7700`, `fleet.local:7700`, or with a path in front of
     /// the API where a proxy adds one. Nothing is sent yet.
     ///
     /// # Errors
     ///
-    /// [`ClientError::BadAddress`], [`ClientError::SetUp`].
+    /// [`ClientError::BadAddress`], [`ClientError::BadAuthorities`], [`ClientError::SetUp`].
     pub fn new(address: &str, options: ClientOptions) -> Result<Self, ClientError> {
         let base = parse_address(address)?;
         let mut http = reqwest::Client::builder()
             .user_agent(&options.user_agent)
             .connect_timeout(options.connect_timeout)
             .redirect(reqwest::redirect::Policy::none());
+        http = match &options.authorities {
+            Some(pem) => http.tls_backend_preconfigured(trust::only(pem)?),
+            // The system's certificates are many, and are not read where nothing is encrypted.
+            None if base.scheme() == "http" => http.tls_backend_preconfigured(trust::nobody()?),
+            None => http,
+        };
         if is_loopback(&base) {
             // A proxy that the environment names is not meant for this very computer.
             http = http.no_proxy();
@@ -240,10 +250,9 @@ fn parse_address(given: &str) -> Result<Url, ClientError> {
     };
     let url = Url::parse(&full).map_err(|error| bad(&error.to_string()))?;
     match url.scheme() {
-        "http" => {}
-        "https" => return Err(bad("this version speaks plain http only")),
-        "ws" | "wss" => return Err(bad("that is the machines' door; the API speaks http")),
-        _ => return Err(bad("the scheme is not http")),
+        "http" | "https" => {}
+        "ws" | "wss" => return Err(bad("that is the machines' door; the API speaks http and https")),
+        _ => return Err(bad("the scheme is neither http nor https")),
     }
     if !url.username().is_empty() || url.password().is_some() {
         // They would be shown in errors and kept in the shell's history.

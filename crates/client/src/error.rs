@@ -23,6 +23,20 @@ pub enum ClientError {
         /// What the network said.
         source: reqwest::Error,
     },
+    /// Somebody answers there, by a certificate that is not trusted here.
+    #[error(
+        "the server at {address} shows a certificate that is not trusted here ({why}): give the file with its authority \
+         (--ca-file, MUSTER_CA_FILE), or check the address"
+    )]
+    Untrusted {
+        /// The address that was tried.
+        address: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The certificates that are to be trusted cannot be used.
+    #[error("the certificates of the authorities cannot be used: {0}")]
+    BadAuthorities(String),
     /// The server took longer than the caller wanted to wait.
     #[error(
         "the server at {address} did not answer within {} s: it may be overloaded, or a longer time limit is needed",
@@ -88,6 +102,8 @@ impl ClientError {
             Self::BadAddress { .. } => "MST-C004",
             Self::Interrupted { .. } => "MST-C005",
             Self::SetUp(_) => "MST-C006",
+            Self::Untrusted { .. } => "MST-C007",
+            Self::BadAuthorities(_) => "MST-C008",
         }
     }
 
@@ -100,6 +116,8 @@ impl ClientError {
             | Self::TimedOut { .. }
             | Self::UnexpectedAnswer { .. }
             | Self::Interrupted { .. }
+            | Self::Untrusted { .. }
+            | Self::BadAuthorities(_)
             | Self::SetUp(_) => None,
         }
     }
@@ -121,7 +139,9 @@ impl ClientError {
             Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Interrupted { .. } => true,
             Self::Problem(problem) => problem.status >= 500 || matches!(problem.status, 408 | 425 | 429),
             Self::UnexpectedAnswer { status, .. } => *status >= 500,
-            Self::BadAddress { .. } | Self::SetUp(_) => false,
+            Self::BadAddress { .. } | Self::Untrusted { .. } | Self::BadAuthorities(_) | Self::SetUp(_) => {
+                false
+            }
         }
     }
 
@@ -136,6 +156,8 @@ impl ClientError {
         } else if source.is_body() || source.is_decode() {
             let detail = "the connection ended before all of it was there".to_owned();
             Self::Interrupted { address, detail }
+        } else if let Some(why) = crate::trust::refused(&source) {
+            Self::Untrusted { address, why }
         } else {
             // The address stands in our own words already.
             let source = source.without_url();

@@ -13,6 +13,7 @@ mod commands;
 mod desired;
 mod error;
 mod fleet;
+mod identity;
 mod machines;
 mod page;
 mod profile;
@@ -22,6 +23,7 @@ mod stop;
 mod stream;
 #[cfg(feature = "test-server")]
 pub mod test_server;
+mod trust;
 
 pub use access::{AuditQuery, Change, Credential};
 pub use backoff::Backoff;

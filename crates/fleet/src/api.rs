@@ -10,9 +10,11 @@ pub mod commands;
 pub mod convert;
 pub mod desired;
 pub mod document;
+pub mod enrolments;
 pub mod error;
 pub mod events;
 pub mod fleet;
+pub mod identities;
 pub mod machines;
 pub mod paging;
 pub mod params;
@@ -26,7 +28,7 @@ pub mod stop;
 pub mod tokens;
 
 use axum::Router;
-use axum::routing::{get, head};
+use axum::routing::{get, head, post};
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 use utoipa_axum::router::OpenApiRouter;
@@ -66,6 +68,15 @@ pub fn described() -> OpenApiRouter<GatewayState> {
         .routes(routes!(fleet::summary))
         .routes(routes!(fleet::timeline))
         .routes(routes!(live::stream::stream))
+        .routes(routes!(enrolments::list, enrolments::make))
+        .routes(routes!(enrolments::withdraw))
+        .routes(routes!(identities::list))
+        .routes(routes!(identities::show))
+        .routes(routes!(identities::accept))
+        .routes(routes!(identities::revoke))
+        .routes(routes!(identities::renew))
+        .routes(routes!(identities::enrol_again))
+        .routes(routes!(identities::authorities, identities::rotate))
         .routes(routes!(document::openapi))
         .routes(routes!(session::me))
         .routes(routes!(session::mine))
@@ -92,14 +103,37 @@ pub fn described() -> OpenApiRouter<GatewayState> {
         .routes(routes!(audit::export))
 }
 
-/// All that is served on the main port.
-pub fn router(state: GatewayState) -> Router {
-    let (api, _) = described().split_for_parts();
-    api.route(muster_protocol::link::PATH, get(gateway::machine::upgrade))
+/// What machines speak with.
+fn for_machines() -> Router<GatewayState> {
+    Router::new()
+        .route(muster_protocol::link::PATH, get(gateway::machine::upgrade))
         .route(
             muster_protocol::link::upload::ROUTE,
             head(gateway::uploads::offset).patch(gateway::uploads::append),
         )
+        .route(
+            muster_protocol::enrol::CERTIFICATE_ROUTE,
+            get(gateway::certificate::status).post(gateway::certificate::renew),
+        )
+}
+
+/// All that is served on the port of machines, where they have one.
+pub fn machines(state: GatewayState) -> Router {
+    for_machines()
+        .method_not_allowed_fallback(error::method_not_allowed)
+        .fallback(error::no_such_path)
+        .with_state(state)
+        .layer(axum::middleware::from_fn(error::measure))
+}
+
+/// All that is served on the main port: with what machines speak with, where they have no port of their own.
+pub fn router(state: GatewayState) -> Router {
+    let (api, _) = described().split_for_parts();
+    let api = match &state.identity {
+        None => api.merge(for_machines()),
+        Some(_) => api,
+    };
+    api.route(muster_protocol::enrol::PATH, post(gateway::enrol::enrol))
         .route("/ws", get(live::socket::upgrade))
         .method_not_allowed_fallback(error::method_not_allowed)
         .route("/api", axum::routing::any(error::no_such_path))

@@ -4,8 +4,10 @@
 //! byte to its last, over a [`wire`].
 
 pub mod accept;
+pub mod certificate;
 pub mod closing;
 pub mod counter;
+pub mod enrol;
 pub mod figures;
 pub mod headers;
 pub mod line;
@@ -23,6 +25,7 @@ use muster_runtime::{Shutdown, Tasks};
 use muster_store::Recordings;
 
 use crate::access::Access;
+use crate::identity::Identity;
 use crate::options::Options;
 use crate::state::Fleet;
 use counter::Counter;
@@ -50,6 +53,8 @@ pub struct Gateway {
     pub recordings: Arc<Recordings>,
     /// Who asks, and whether they may.
     pub access: Arc<Access>,
+    /// Who machines are; nothing where they need no certificate.
+    pub identity: Option<Identity>,
     /// What is counted for every message.
     pub figures: figures::Figures,
 }

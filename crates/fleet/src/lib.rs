@@ -11,6 +11,7 @@ pub mod admin;
 pub mod api;
 pub mod assets;
 pub mod gateway;
+pub mod identity;
 pub mod live;
 pub mod options;
 pub mod series;

@@ -40,6 +40,8 @@ pub struct Options {
     pub stop_lifetime_s: u64,
     /// Most bytes of the recordings that machines brought here. None is removed to make room for another.
     pub recordings_max_bytes: u64,
+    /// Who machines are, and TLS; nothing: everything is plain, and on loopback only.
+    pub identity: Option<crate::identity::Options>,
     /// How shards behave.
     pub shard: shard::Options,
     /// How the log writes; its failures on demand are for tests.
@@ -50,10 +52,10 @@ pub struct Options {
 /// Why the server cannot be set up like this.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OptionsError {
-    /// There is no identity yet, so there is no telling who connects.
+    /// Connections there are plain, and it is not for this computer alone.
     #[error(
-        "{address} can be reached from other computers: until machines and people have identities, the server listens \
-         on loopback only (127.0.0.1 or [::1]); use an SSH tunnel to reach it from elsewhere"
+        "{address} can be reached from other computers, and connections there are not encrypted: only addresses of this \
+         computer's loopback are accepted for them (127.0.0.1 or [::1])"
     )]
     NotLoopback {
         /// What was asked for.
@@ -98,6 +100,7 @@ impl Options {
             write_within_ms: 60_000,
             stop_lifetime_s: STOP_LIFETIME_DEFAULT_S,
             recordings_max_bytes: 10_000_000_000,
+            identity: None,
             shard: shard::Options {
                 dictionaries: vec![DICTIONARY_ID],
                 ..shard::Options::default()
@@ -118,12 +121,25 @@ impl Options {
 
     /// Refuses what cannot work.
     pub fn check(&self) -> Result<(), OptionsError> {
-        for address in [Some(self.listen), self.admin_listen].into_iter().flatten() {
+        // Health and metrics are plain, and for programs on this computer.
+        let plain = self.identity.is_none().then_some(self.listen);
+        for address in [plain, self.admin_listen].into_iter().flatten() {
             if !address.ip().is_loopback() {
                 return Err(OptionsError::NotLoopback { address });
             }
         }
+        let lifetime_s = self
+            .identity
+            .as_ref()
+            .map_or(60, |identity| identity.certificate_lifetime_s);
         let bounds = [
+            (
+                "certificate_lifetime_s",
+                u64::from(lifetime_s),
+                10,
+                63_072_000,
+                "10 to 63,072,000",
+            ),
             ("shards", self.shards as u64, 1, 256, "1 to 256"),
             (
                 "connections_max",

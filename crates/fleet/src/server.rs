@@ -16,11 +16,13 @@ use tokio::sync::{mpsc, oneshot};
 use crate::access::Access;
 use crate::access::audit::Audit;
 use crate::access::directory::{Directory, DirectoryError};
+use crate::gateway::accept::Threshold;
 use crate::gateway::counter::Counter;
 use crate::gateway::figures::Figures;
 use crate::gateway::listener::{Listener, TcpListeners};
 use crate::gateway::threads::MachineThreads;
 use crate::gateway::{Gateway, GatewayState, accept};
+use crate::identity::{Identity, IdentityError, upkeep};
 use crate::live::sequencer::Sequencer;
 use crate::options::{Options, OptionsError};
 use crate::series::Series;
@@ -31,7 +33,7 @@ use crate::state::shard::{ShardParts, ShardTask};
 use crate::state::shown::Shown;
 use crate::state::table::Table;
 use crate::state::{BUS_BEHIND_MAX, Fleet, SHARD_INBOX_MAX, ShardHandle, ShardMessage, now, shard_index};
-use crate::{admin, api, live};
+use crate::{admin, api, identity, live};
 
 /// How long a stop may take in all before what is left is cut off.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
@@ -55,6 +57,9 @@ pub enum ServerError {
     /// People, sessions, tokens or policies.
     #[error("people and what they may cannot be read")]
     Directory(#[from] DirectoryError),
+    /// Certificates, or the register of machines.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     /// A port.
     #[error("cannot listen on {address}{}", if source.kind() == std::io::ErrorKind::AddrInUse { ": another program does already" } else { "" })]
     Listen {
@@ -89,6 +94,7 @@ impl ServerError {
             Self::Fold(FoldError::Log(error)) => error.code(),
             Self::Fold(FoldError::Entry { .. }) => "MST-F003",
             Self::Directory(_) => "MST-F008",
+            Self::Identity(error) => error.code(),
             Self::Listen { .. } => "MST-F004",
             Self::LogFailed(error) => error.code(),
             Self::PartEnded(_) => "MST-F005",
@@ -109,6 +115,17 @@ pub struct Server {
     checkpoints: oneshot::Receiver<Checkpoints>,
     address: SocketAddr,
     admin_address: Option<SocketAddr>,
+    machines_address: Option<SocketAddr>,
+}
+
+/// The ports of a server.
+pub struct Ports<L> {
+    /// Where people connect; machines too, where they have no port of their own.
+    pub main: L,
+    /// Where health and metrics are asked for.
+    pub admin: Option<L>,
+    /// Where machines connect that have certificates.
+    pub machines: Option<L>,
 }
 
 impl Server {
@@ -121,7 +138,16 @@ impl Server {
             Some(address) => Some(bind(address)?),
             None => None,
         };
-        Self::start_on(listener, admin, options, clock, shutdown).await
+        let machines = match &options.identity {
+            Some(identity) => Some(bind(identity.machines_listen)?),
+            None => None,
+        };
+        let ports = Ports {
+            main: listener,
+            admin,
+            machines,
+        };
+        Self::start_at(ports, options, clock, shutdown).await
     }
 
     /// As [`start`](Self::start), on ports that are open already, such as those of a simulated network.
@@ -132,7 +158,35 @@ impl Server {
         clock: Clock,
         shutdown: Shutdown,
     ) -> Result<Self, ServerError> {
+        let ports = Ports {
+            main: listener,
+            admin,
+            machines: None,
+        };
+        Self::start_at(ports, options, clock, shutdown).await
+    }
+
+    async fn start_at<L: Listener>(
+        ports: Ports<L>,
+        mut options: Options,
+        clock: Clock,
+        shutdown: Shutdown,
+    ) -> Result<Self, ServerError> {
         options.check()?;
+        let Ports {
+            main: listener,
+            admin,
+            machines,
+        } = ports;
+        let machines_address = match (&machines, &mut options.identity) {
+            (Some(machines), Some(identity)) => {
+                let address = local(machines, identity.machines_listen)?;
+                // What machines are told, where any port would do.
+                identity.machines_listen = address;
+                Some(address)
+            }
+            _ => None,
+        };
         let recorder = admin::install_recorder();
         let opened = tokio::task::spawn_blocking({
             let (path, log) = (options.data.clone(), options.log.clone());
@@ -140,7 +194,8 @@ impl Server {
                 bytes_max: options.recordings_max_bytes,
                 reserve_bytes: RECORDINGS_RESERVE_BYTES,
             };
-            move || open(&path, log, recordings, clock)
+            let identity = options.identity.clone();
+            move || open(&path, log, recordings, identity, clock)
         });
         let Opened {
             log,
@@ -149,6 +204,7 @@ impl Server {
             fold,
             directory,
             audit,
+            identity,
         } = opened.await.map_err(|_| ServerError::Runtime)??;
         let shared: Arc<dyn EventLog> = Arc::new(log.clone());
         let head = fold.position;
@@ -220,7 +276,13 @@ impl Server {
                 task.run(stop_shards.clone()),
             );
         }
-        let access = Arc::new(Access::new(options.access, false, clock, directory, audit));
+        let access = Arc::new(Access::new(
+            options.access,
+            identity.is_some(),
+            clock,
+            directory,
+            audit,
+        ));
         let state = Arc::new(Gateway {
             fleet: fleet.clone(),
             options: options.clone(),
@@ -230,6 +292,7 @@ impl Server {
             machines: Counter::new("muster_connections"),
             live_clients: Counter::new("muster_live_clients"),
             recordings: Arc::new(recordings),
+            identity: identity.clone(),
             figures,
             access: access.clone(),
         });
@@ -273,8 +336,32 @@ impl Server {
         }
         let router = api::router(state.clone());
         let write_within = Duration::from_millis(options.write_within_ms);
+        let threshold = match &identity {
+            Some(identity) => Threshold::People(identity.people().clone()),
+            None => Threshold::Plain,
+        };
+        if let (Some(identity), Some(machines)) = (identity, machines) {
+            let accepting = accept::run(
+                machines,
+                Threshold::Machines(identity.clone()),
+                api::machines(state.clone()),
+                options.connections_max,
+                write_within,
+                state.machine_tasks.clone(),
+                shutdown.clone(),
+            );
+            state
+                .machine_tasks
+                .spawn("machines gateway", OnEnd::ShutDown, accepting);
+            tasks.spawn(
+                "identity",
+                OnEnd::ShutDown,
+                upkeep::run(state.clone(), identity, shutdown.clone()),
+            );
+        }
         let accepting = accept::run(
             listener,
+            threshold,
             router,
             options.connections_max,
             write_within,
@@ -287,7 +374,15 @@ impl Server {
             tasks.spawn(
                 "admin",
                 OnEnd::ShutDown,
-                accept::run(admin, router, 64, write_within, tasks.clone(), shutdown),
+                accept::run(
+                    admin,
+                    Threshold::Plain,
+                    router,
+                    64,
+                    write_within,
+                    tasks.clone(),
+                    shutdown,
+                ),
             );
         }
         tracing::info!(%address, machines = state.fleet.views().len(), position = %head, "serving");
@@ -300,6 +395,7 @@ impl Server {
             checkpoints,
             address,
             admin_address,
+            machines_address,
         })
     }
 
@@ -311,6 +407,16 @@ impl Server {
     /// Where health and metrics are asked for.
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin_address
+    }
+
+    /// Where machines connect, where they have a port of their own.
+    pub fn machines_address(&self) -> Option<SocketAddr> {
+        self.machines_address
+    }
+
+    /// Who machines are, where they have certificates.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.state.identity.as_ref()
     }
 
     /// What runs for it: its own parts, and what each connection needs.
@@ -403,12 +509,14 @@ struct Opened {
     fold: Fold,
     directory: Directory,
     audit: Audit,
+    identity: Option<Identity>,
 }
 
 fn open(
     path: &std::path::Path,
     log: LogOptions,
     recordings: RecordingsOptions,
+    identity: Option<identity::Options>,
     clock: Clock,
 ) -> Result<Opened, ServerError> {
     let directory = DataDirectory::open(path)?;
@@ -419,6 +527,10 @@ fn open(
     let fold = Fold::at(&log, log.head())?;
     let documents: Arc<dyn Documents> = Arc::new(SqliteDocuments::open(&directory)?);
     let audit = Audit::open(path, documents.clone())?;
+    let identity = match identity {
+        Some(options) => Some(Identity::open(path, documents.clone(), options, clock)?),
+        None => None,
+    };
     Ok(Opened {
         log,
         telemetry,
@@ -426,6 +538,7 @@ fn open(
         fold,
         directory: Directory::open(documents)?,
         audit,
+        identity,
     })
 }
 

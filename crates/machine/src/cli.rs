@@ -4,6 +4,7 @@ mod beside;
 mod calibration;
 mod config;
 mod devices;
+mod enroll;
 mod faults;
 mod measure;
 mod panel;
@@ -24,6 +25,7 @@ use muster_runtime::{Clock, Shutdown};
 
 use crate::config::Config;
 use crate::error::MachineError;
+use crate::identity::{Identity, IdentityError};
 use crate::logging::{self, LogTap};
 use crate::machine::run;
 use crate::metals::MetalSource;
@@ -44,6 +46,8 @@ enum Command {
     /// A server that is away is no error: the machine goes on, keeps what must reach the server, and tries again.
     #[command(after_help = EXIT_CODES)]
     Run(Flags),
+    /// Make this computer a machine of a fleet, with a token that `muster enroll new` gave.
+    Enroll(enroll::Flags),
     /// Look at the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -98,7 +102,7 @@ struct Flags {
     /// The configuration, a YAML file.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The server's address [default: ws://127.0.0.1:7700]
+    /// The server's address [default: where the machine enrolled, else ws://127.0.0.1:7700]
     #[arg(long, value_name = "URL")]
     server: Option<String>,
     /// Where the machine keeps its identity and what it has yet to tell [default: /var/lib/muster-machine]
@@ -107,7 +111,7 @@ struct Flags {
     /// What people call the machine [default: its host name]
     #[arg(long)]
     name: Option<String>,
-    /// The kind of machine: pi, car … [default: host]
+    /// The kind of machine: pi, car … [default: as it enrolled, else host]
     #[arg(long)]
     kind: Option<String>,
     /// Where the machine belongs: munich, berlin …
@@ -160,6 +164,7 @@ pub fn main_with_args(args: impl IntoIterator<Item = impl Into<OsString> + Clone
     };
     let result = match cli.command {
         Command::Run(flags) => run_command(flags).map(|()| ExitCode::SUCCESS),
+        Command::Enroll(flags) => enroll::run(flags),
         Command::Config(command) => config::run(command),
         Command::Probe(flags) => probe::run(&flags).map(|()| ExitCode::SUCCESS),
         Command::Safety(flags) => return panel::run(None, &flags),
@@ -193,7 +198,12 @@ fn run_command(flags: Flags) -> Result<(), MachineError> {
     let tap = settings.log_forward.map(|least| LogTap::new(clock, least));
     logging::init(&settings.log_level, settings.log_format, tap.clone()).map_err(MachineError::Logging)?;
     warn_of_strange(&config);
-    let mut options = config.settings.options(&hostname());
+    let identity = Identity::open(&settings.data, clock)?;
+    let mut options = config.settings.options(&hostname(), identity);
+    if options.server.is_secure() && options.identity.is_none() {
+        let server = options.server;
+        return Err(IdentityError::NotEnrolled { server }.into());
+    }
     options.log_tap = tap;
     let roots = settings
         .sysfs_root

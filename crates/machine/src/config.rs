@@ -26,6 +26,7 @@ use muster_runtime::config::{Document, Key, Mistake, Settings as Layered};
 use muster_runtime::logging::Format;
 use tracing::Level;
 
+use crate::identity::Identity;
 use crate::options::{Compression, Options, SafetyOptions, ServerUrl, TelemetryOptions, Thresholds};
 
 pub use muster_runtime::config::{ConfigError, Origin};
@@ -37,14 +38,14 @@ pub type Config = muster_runtime::config::Config<Settings>;
 /// Everything that can be set, as it is in the end.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where the server is.
-    pub server: ServerUrl,
+    /// Where the server is; none: where the machine enrolled, or on this computer.
+    pub server: Option<ServerUrl>,
     /// Where the machine keeps things.
     pub data: PathBuf,
     /// What people call it; none: its host name.
     pub name: Option<String>,
-    /// What kind of machine it is.
-    pub kind: String,
+    /// What kind of machine it is; none: what it enrolled as, or `host`.
+    pub kind: Option<String>,
     /// Where it belongs.
     pub region: Option<String>,
     /// Whether messages are compressed.
@@ -83,16 +84,24 @@ pub struct Settings {
     pub watch: Watch,
 }
 
+/// What kind of machine one is where nobody said.
+const KIND: &str = "host";
+
+/// The server on this computer.
+fn local_server() -> ServerUrl {
+    "ws://127.0.0.1:7700"
+        .parse()
+        .expect("the default server is well-formed")
+}
+
 impl Default for Settings {
     fn default() -> Self {
         let link = muster_reflex::link::Options::default();
         Self {
-            server: "ws://127.0.0.1:7700"
-                .parse()
-                .expect("the default server is well-formed"),
+            server: None,
             data: "/var/lib/muster-machine".into(),
             name: None,
-            kind: "host".into(),
+            kind: None,
             region: None,
             compression: Compression::default(),
             telemetry: TelemetryOptions::default(),
@@ -158,11 +167,23 @@ impl Layered for Settings {
 }
 
 impl Settings {
-    /// The machine's options, but for what only the process knows: its host name and its log.
-    pub fn options(&self, hostname: &str) -> Options {
+    /// The machine's options, but for what only the process knows: its host name and its log. What is not set is as the machine
+    /// enrolled.
+    pub fn options(&self, hostname: &str, identity: Option<Identity>) -> Options {
         let settings = self;
         let name = settings.name.clone().unwrap_or_else(|| hostname.to_owned());
-        let mut options = Options::new(settings.server.clone(), name, settings.kind.clone());
+        let enrolled = identity.as_ref().map(Identity::document);
+        let where_enrolled = || enrolled.as_ref()?.server.parse().ok();
+        let server = settings.server.clone().or_else(where_enrolled);
+        let server = server.unwrap_or_else(local_server);
+        let as_enrolled = || enrolled.as_ref()?.kind.clone();
+        let kind = settings.kind.clone().or_else(as_enrolled);
+        let mut options = Options::new(server, name, kind.unwrap_or_else(|| KIND.to_owned()));
+        options.identity = identity.filter(|_| options.server.is_secure());
+        options.machine_id = options
+            .identity
+            .as_ref()
+            .map(|identity| identity.document().machine_id);
         options.region.clone_from(&settings.region);
         options.compression = settings.compression;
         options.telemetry = settings.telemetry;

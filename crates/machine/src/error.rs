@@ -1,6 +1,7 @@
 //! What can end the runtime of a machine, each with a stable code.
 
 use crate::config::ConfigError;
+use crate::identity::IdentityError;
 use crate::store::StoreError;
 
 /// What can end the runtime of a machine.
@@ -33,6 +34,9 @@ pub enum MachineError {
         /// How it failed last.
         failure: String,
     },
+    /// The machine's key or certificate.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     /// The hardware cannot be listed.
     #[error("the hardware cannot be listed")]
     Probe(#[source] muster_metal::MetalError),
@@ -52,6 +56,7 @@ impl MachineError {
             Self::NodeFailed { .. } => "MST-M009",
             Self::Logging(_) => "MST-M010",
             Self::Probe(_) => "MST-M060",
+            Self::Identity(error) => error.code(),
         }
     }
 
@@ -62,6 +67,7 @@ impl MachineError {
             Self::Store(error) => error.exit_code(),
             Self::Entropy(_) | Self::System { .. } | Self::Probe(_) => 71,
             Self::NodeFailed { .. } => 70,
+            Self::Identity(error) => error.exit_code(),
         }
     }
 }

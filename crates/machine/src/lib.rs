@@ -11,6 +11,7 @@ pub mod cli;
 pub mod config;
 pub mod dial;
 pub mod error;
+pub mod identity;
 pub mod keeper;
 pub mod local;
 pub mod logging;

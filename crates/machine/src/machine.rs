@@ -21,7 +21,7 @@ use muster_runtime::{Clock, Shutdown, Tasks};
 use tokio::sync::watch;
 
 use crate::bus::Bus;
-use crate::dial::{Dial, Tcp};
+use crate::dial::{Dial, Outgoing, Tcp};
 use crate::error::MachineError;
 use crate::local::{self, Door};
 use crate::metals::MetalSource;
@@ -31,8 +31,8 @@ use crate::nodes::resources::calibrated::BATTERY_VOLTS;
 use crate::nodes::safety::{LoopClock, Panel};
 use crate::nodes::workloads::{self, Desk};
 use crate::nodes::{
-    calibration, desired, devices, faults, foxglove, health, logs, recorder, resources, safety, state,
-    telemetry, uplink, uploads, watch as services_watch,
+    calibration, desired, devices, faults, foxglove, health, identity as identity_node, logs, recorder,
+    resources, safety, state, telemetry, uplink, uploads, watch as services_watch,
 };
 use crate::options::{Options, SafetyOptions};
 use crate::store::{Store, StoreError, StoreOptions};
@@ -102,7 +102,15 @@ async fn run_on(
     })));
     tracing::info!(machine_id = %prepared.machine_id, name = %options.name, server = %options.server, "the machine starts");
     prepared.local = Some(local::spec(data.join(local::SOCKET), vec![door]));
-    let (supervisor, _bus) = prepared.supervisor(store, &options, metal, clock, Placement::Threads, Tcp)?;
+    let dial = options.identity.clone().map_or(Outgoing::Plain, Outgoing::Secure);
+    prepared.identity = options.identity.clone().map(|identity| {
+        identity_node::spec(Arc::new(identity_node::Setup {
+            identity,
+            server: options.server.clone(),
+            connect_timeout: options.connect_timeout,
+        }))
+    });
+    let (supervisor, _bus) = prepared.supervisor(store, &options, metal, clock, Placement::Threads, dial)?;
     let supervised = supervise(supervisor, store, shutdown);
     let result = tokio::select! {
         result = supervised => result,
@@ -286,6 +294,8 @@ struct Prepared {
     local: Option<NodeSpec>,
     /// The node that runs programs; simulated machines have none.
     workloads: Option<NodeSpec>,
+    /// The node that keeps the certificate in force, where there is one.
+    identity: Option<NodeSpec>,
     /// The node that watches, where something is to be watched.
     watch: Option<NodeSpec>,
 }
@@ -333,6 +343,7 @@ impl Prepared {
             recorder,
             local: None,
             workloads: None,
+            identity: None,
             watch: None,
         })
     }
@@ -397,6 +408,7 @@ impl Prepared {
             store: store.clone(),
             delay_ms: self.delay_ms,
             told_start: AtomicBool::new(false),
+            renewals: options.identity.as_ref().map(crate::identity::Identity::changes),
         };
         let resources = resources::Options {
             interval_ms: options.telemetry.interval_ms,
@@ -462,6 +474,7 @@ impl Prepared {
         nodes.extend(uploads);
         nodes.extend(self.faults.map(faults::spec));
         nodes.extend(self.local);
+        nodes.extend(self.identity);
         nodes.extend(self.workloads);
         nodes.extend(self.watch);
         nodes.extend(options.log_tap.clone().map(logs::spec));

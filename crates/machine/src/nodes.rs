@@ -6,6 +6,7 @@
 //! - [`desired`]: keeps what the server wants the machine to become.
 //! - [`state`]: gathers sections into the machine's state, and decides what of it is told.
 //! - [`health`]: gathers what is wrong, and says so.
+//! - [`identity`]: keeps the certificate in force.
 //! - [`resources`]: reads the hardware.
 //! - [`devices`]: reads what is connected to the machine.
 //! - [`telemetry`]: turns readings into measurements to be sent.
@@ -24,6 +25,7 @@ pub mod devices;
 pub mod faults;
 pub mod foxglove;
 pub mod health;
+pub mod identity;
 pub mod logs;
 pub mod recorder;
 pub mod resources;

@@ -19,6 +19,7 @@ use muster_reflex::safety::config::{Action, Clears, Rule, Start};
 use muster_reflex::{link, state};
 use serde::{Deserialize, Serialize};
 
+use crate::identity::Identity;
 use crate::logging::LogTap;
 use crate::nodes::watch::Places;
 use crate::nodes::workloads::Systemd;
@@ -30,6 +31,8 @@ use crate::supervisor::RestartPolicy;
 pub struct Options {
     /// Where the server is.
     pub server: ServerUrl,
+    /// Who the machine is to a server that wants to know.
+    pub identity: Option<Identity>,
     /// What people call the machine.
     pub name: String,
     /// What kind of machine it is.
@@ -221,6 +224,7 @@ impl Options {
     pub fn new(server: ServerUrl, name: impl Into<String>, kind: impl Into<String>) -> Self {
         Self {
             server,
+            identity: None,
             name: name.into(),
             kind: kind.into(),
             region: None,
@@ -289,24 +293,20 @@ impl Options {
     }
 }
 
-/// Where the server is: `ws://host:port`, with `/machine` unless a path is given.
+/// Where the server is: `ws://host:port` or `wss://host:port`, with `/machine` unless a path is given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerUrl {
     uri: http::Uri,
     host: String,
     port: u16,
+    secure: bool,
 }
 
 /// Why a text is no server's address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ServerUrlError {
-    /// Encrypted links need an identity, which comes in a later release.
-    #[error(
-        "wss:// is not spoken yet: encrypted links come with machine identity; use ws:// to a server on this computer"
-    )]
-    Encrypted,
     /// Not a WebSocket address.
-    #[error("{0:?} is not an address like ws://127.0.0.1:7700")]
+    #[error("{0:?} is not an address like wss://fleet.example:7702 or ws://127.0.0.1:7700")]
     Malformed(String),
 }
 
@@ -325,6 +325,11 @@ impl ServerUrl {
     pub fn port(&self) -> u16 {
         self.port
     }
+
+    /// Whether the connection is encrypted, and the machine proves who it is.
+    pub fn is_secure(&self) -> bool {
+        self.secure
+    }
 }
 
 impl FromStr for ServerUrl {
@@ -333,11 +338,11 @@ impl FromStr for ServerUrl {
     fn from_str(text: &str) -> Result<Self, ServerUrlError> {
         let malformed = || ServerUrlError::Malformed(text.chars().take(128).collect());
         let uri: http::Uri = text.parse().map_err(|_| malformed())?;
-        match uri.scheme_str() {
-            Some("ws") => {}
-            Some("wss" | "https") => return Err(ServerUrlError::Encrypted),
+        let (scheme, usual_port) = match uri.scheme_str() {
+            Some("ws") => ("ws", 80),
+            Some("wss") => ("wss", 443),
             Some(_) | None => return Err(malformed()),
-        }
+        };
         let authority = uri
             .authority()
             .filter(|authority| !authority.as_str().contains('@'));
@@ -347,17 +352,23 @@ impl FromStr for ServerUrl {
             return Err(malformed());
         }
         let port = match authority.as_str().strip_prefix(authority.host()) {
-            Some("") | None => 80,
+            Some("") | None => usual_port,
             Some(port) => port.trim_start_matches(':').parse().map_err(|_| malformed())?,
         };
         let path = if uri.path() == "/" { PATH } else { uri.path() };
         let uri = http::Uri::builder()
-            .scheme("ws")
+            .scheme(scheme)
             .authority(authority)
             .path_and_query(path)
             .build()
             .map_err(|_| malformed())?;
-        Ok(Self { uri, host, port })
+        let secure = scheme == "wss";
+        Ok(Self {
+            uri,
+            host,
+            port,
+            secure,
+        })
     }
 }
 

@@ -167,6 +167,13 @@ pub enum MachineEntry {
         /// Why.
         reason: String,
     },
+    /// What the machine proves who it is by changed, or the server noticed something about it.
+    IdentityNoted {
+        /// What.
+        what: IdentityFact,
+        /// More of it, for a person.
+        detail: String,
+    },
     /// A person gave the machine another name to be shown, or took it away.
     Renamed {
         /// The new one.
@@ -177,6 +184,24 @@ pub enum MachineEntry {
         /// All labels it has now.
         labels: BTreeMap<String, String>,
     },
+}
+
+/// What happened to what a machine proves who it is by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IdentityFact {
+    /// It enrolled.
+    Enrolled,
+    /// A person let it in.
+    Accepted,
+    /// It has a new certificate.
+    Renewed,
+    /// A person shut it out.
+    Revoked,
+    /// Its certificate ended while it was connected.
+    Expired,
+    /// Somebody else has the same key.
+    Cloned,
 }
 
 /// A fact with its place in the log.
@@ -208,6 +233,7 @@ impl MachineEntry {
             | Self::RecordsLost { .. }
             | Self::CommandIssued { .. }
             | Self::DesiredChanged { .. }
+            | Self::IdentityNoted { .. }
             | Self::Renamed { .. }
             | Self::Labelled { .. } => None,
         }
@@ -310,6 +336,17 @@ impl MachineEntry {
                 };
                 let message = format!("{what}: {section}, by {issuer}: {reason} (version {version})");
                 noticed("machine.desired_changed", Severity::Info, message)
+            }
+            Self::IdentityNoted { what, detail } => {
+                let (word, severity, text) = match what {
+                    IdentityFact::Enrolled => ("enrolled", Severity::Info, "Enrolled"),
+                    IdentityFact::Accepted => ("accepted", Severity::Info, "Accepted"),
+                    IdentityFact::Renewed => ("renewed", Severity::Info, "Has a new certificate"),
+                    IdentityFact::Revoked => ("revoked", Severity::Warning, "Shut out"),
+                    IdentityFact::Expired => ("expired", Severity::Warning, "Its certificate has ended"),
+                    IdentityFact::Cloned => ("cloned", Severity::Critical, "Somebody else has its key"),
+                };
+                noticed(&format!("identity.{word}"), severity, format!("{text}: {detail}"))
             }
             Self::RecordsLost { first, last } => noticed(
                 "records.lost",

@@ -323,7 +323,9 @@ impl MachineView {
                     None => drop(desired.sections.remove(section)),
                 }
             }
-            MachineEntry::EventReported { .. } | MachineEntry::RecordRefused { .. } => {}
+            MachineEntry::EventReported { .. }
+            | MachineEntry::RecordRefused { .. }
+            | MachineEntry::IdentityNoted { .. } => {}
             MachineEntry::RecordsLost { first: _, last } => {
                 self.highest_record = self.highest_record.max(*last);
             }

@@ -20,7 +20,7 @@ use settings::Settings;
 /// How the server is set up. Each flag is a key of the configuration.
 #[derive(Clone, Debug, Args)]
 #[command(
-    after_help = "Machines connect to ws://ADDRESS/machine; the dashboard and the API are at http://ADDRESS.\n\
+    after_help = "The dashboard, the API and enrolment are at https://ADDRESS, machines connect to wss://ADDRESS/machine of their own port.\n\
     SIGTERM or Ctrl-C ends it in order; a second signal ends it at once.\n\n\
     Each setting can also be given as MUSTER__SECTION__KEY or in the file; flags come first. --show-config shows what is\n\
     in force and where it comes from.\n\n\
@@ -40,9 +40,21 @@ pub(crate) struct ServeOptions {
     /// Let everybody on this computer in, as an admin, and machines without certificates: for trying and testing
     #[arg(long)]
     trust_loopback: bool,
-    /// Where machines, dashboards and programs connect; loopback only until there are identities [default: 127.0.0.1:7700]
+    /// Where people connect: the dashboard, programs, machines that enrol [default: 127.0.0.1:7700]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
+    /// Where machines connect that have certificates [default: 127.0.0.1:7702]
+    #[arg(long, value_name = "ADDRESS")]
+    machines_listen: Option<String>,
+    /// A name or address that the server is reached by; several: --name a --name b [default: those of loopback]
+    #[arg(long, value_name = "NAME", help_heading = "TLS")]
+    name: Vec<String>,
+    /// The certificate that people's browsers are shown, with its chain, in PEM [default: one of the server's own authority]
+    #[arg(long, value_name = "FILE", help_heading = "TLS")]
+    tls_certificate_file: Option<String>,
+    /// The key of --tls-certificate-file, in PEM
+    #[arg(long, value_name = "FILE", help_heading = "TLS")]
+    tls_key_file: Option<String>,
     /// Where /healthz, /readyz and /metrics are asked for [default: 127.0.0.1:7701]
     #[arg(long, value_name = "ADDRESS")]
     admin_listen: Option<String>,
@@ -94,6 +106,7 @@ pub(crate) struct ServeOptions {
 impl ServeOptions {
     /// The flags that were given, each with its key.
     fn flags(self) -> Vec<(&'static str, String)> {
+        let names = (!self.name.is_empty()).then(|| self.name.join(","));
         let flags = [
             ("data", self.data),
             (
@@ -102,6 +115,10 @@ impl ServeOptions {
                     .then(|| AccessMode::TrustLoopback.as_str().to_owned()),
             ),
             ("listen", self.listen),
+            ("machines_listen", self.machines_listen),
+            ("tls.names", names),
+            ("tls.certificate_file", self.tls_certificate_file),
+            ("tls.key_file", self.tls_key_file),
             ("admin_listen", self.admin_listen),
             ("connections", self.connections),
             ("shards", self.shards),
@@ -157,7 +174,14 @@ async fn serve(options: Options, shutdown: Shutdown) -> ExitCode {
         Ok(server) => server,
         Err(error) => return failed(&error),
     };
-    eprintln!("Serving at http://{}", server.address());
+    match (server.identity(), server.machines_address()) {
+        (Some(identity), Some(machines)) => {
+            eprintln!("Serving at https://{}", server.address());
+            eprintln!("Machines connect to wss://{machines}");
+            eprintln!("The server is recognised by SHA-256 {}", identity.anchor());
+        }
+        _ => eprintln!("Serving at http://{}", server.address()),
+    }
     if let Err(code) = say_who_is_let_in(&server) {
         return code;
     }
@@ -183,7 +207,8 @@ fn say_who_is_let_in(server: &Server) -> Result<(), ExitCode> {
     if let Some(secret) = secret {
         eprintln!(
             "There is no admin yet. This link makes the first; it is good for one use, within the hour:\n\n    \
-             http://{}/set-up#{}\n",
+             {}://{}/set-up#{}\n",
+            if access.is_encrypted() { "https" } else { "http" },
             server.address(),
             secret.reveal()
         );
@@ -195,7 +220,10 @@ fn say_who_is_let_in(server: &Server) -> Result<(), ExitCode> {
 pub(crate) fn failed(error: &ServerError) -> ExitCode {
     let exit = match error {
         ServerError::Options(_) => EXIT_CONFIGURATION,
-        ServerError::Open(_) | ServerError::Fold(_) | ServerError::Directory(_) => EXIT_DATA,
+        ServerError::Open(_)
+        | ServerError::Fold(_)
+        | ServerError::Directory(_)
+        | ServerError::Identity(_) => EXIT_DATA,
         ServerError::Listen { .. } => EXIT_UNAVAILABLE,
         ServerError::LogFailed(_) => EXIT_IO,
         ServerError::PartEnded(_) | ServerError::Runtime => 70,

@@ -16,6 +16,7 @@ macro_rules! document {
 pub mod access;
 mod command;
 mod desired;
+mod identity;
 mod problem;
 mod recording;
 mod stop;
@@ -33,6 +34,12 @@ pub use command::{CommandTold, GiveCommand, GivenCommand, MachineCommands};
 pub use desired::{
     CalibrationCheck, DESIRED_REASON_MAX_CHARS, Desired, DesiredChange, DesiredHistory, DesiredPast,
     DesiredSection,
+};
+pub use identity::{
+    CertificateAuthorities, CertificateAuthority, ENROLMENT_LIFETIME_DEFAULT_S, ENROLMENT_LIFETIME_MAX_S,
+    Enrolment, EnrolmentMade, EnrolmentPage, EnrolmentPolicy, EnrolmentState, IDENTITIES_PAGE_MAX,
+    IDENTITY_REASON_MAX_CHARS, IdentityStanding, KIND_MAX_CHARS, MachineCertificate, MachineIdentity,
+    MachineIdentityPage, NewEnrolment, RevokeIdentity,
 };
 pub use problem::{Problem, ProblemField};
 pub use recording::{MachineRecording, MachineRecordings, RecordingTransfer, StoredRecording, TransferState};

@@ -109,6 +109,71 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/certificate-authorities": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show the authorities that are trusted */
+        get: operations["certificate_authorities"];
+        put?: never;
+        /**
+         * Make a further authority
+         * @description It issues from now on. The one before is trusted until no certificate in force is its own: machines renew when they ask next.
+         */
+        post: operations["rotate_certificate_authority"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/enrolments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List enrolments
+         * @description Those that are over are kept for 30 days.
+         */
+        get: operations["enrolments"];
+        put?: never;
+        /**
+         * Make an enrolment
+         * @description Its token is for one machine, and is said once.
+         */
+        post: operations["make_enrolment"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/enrolments/{enrolment}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Withdraw an enrolment
+         * @description Its token is good for nothing any more. A machine that used it stays what it is.
+         */
+        delete: operations["withdraw_enrolment"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/events": {
         parameters: {
             query?: never;
@@ -154,6 +219,117 @@ export interface paths {
         get: operations["timeline"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/identities": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List identities of machines */
+        get: operations["identities"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/identities/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show the identity of a machine */
+        get: operations["identity"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/identities/{id}/accept": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Let a machine in that waits for it */
+        post: operations["accept_identity"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/identities/{id}/enrolment": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make an enrolment for a machine that is known
+         * @description For one whose certificate has ended, whose key is lost, or that was shut out and is to come back: it stays the same machine.
+         */
+        post: operations["enrol_again"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/identities/{id}/renew": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Have a machine renew its certificate
+         * @description It does so the next time it asks; at once where it has not enrolled for longer than that.
+         */
+        post: operations["renew_identity"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/identities/{id}/revoke": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Shut a machine out
+         * @description Its connections are cut within seconds, and none of its certificates is good any more.
+         */
+        post: operations["revoke_identity"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1093,6 +1269,34 @@ export interface components {
                 from: number[];
             };
         };
+        /** @description The authorities that are trusted. */
+        CertificateAuthorities: {
+            /** @description The newest first. */
+            items: components["schemas"]["CertificateAuthority"][];
+            /** @description All of them in PEM, for whoever is to trust the server. */
+            pem: string;
+        };
+        /** @description An authority that issues certificates, or did. */
+        CertificateAuthority: {
+            /**
+             * Format: int64
+             * @description Certificates in force that it issued.
+             */
+            certificates: number;
+            /** @description SHA-256 of its certificate, in hexadecimal. */
+            fingerprint: string;
+            /**
+             * Format: int32
+             * @description Its number; the highest issues.
+             */
+            generation: number;
+            /** @description Whether it issues. */
+            issues: boolean;
+            /** @description When it ends. */
+            not_after: components["schemas"]["Timestamp"];
+            /** @description Since when it is. */
+            not_before: components["schemas"]["Timestamp"];
+        };
         /** @description What somebody could do, without doing it. */
         CheckAccess: {
             /** @description With these grants instead of theirs, to see what a change would do. */
@@ -1281,6 +1485,53 @@ export interface components {
             /** @description 1 to 100 characters; null where people gave none. */
             display_name: string | null;
         };
+        /** @description An enrolment, without its secret. */
+        Enrolment: {
+            /** @description When it was made. */
+            created_at: components["schemas"]["Timestamp"];
+            /** @description By whom. */
+            created_by: string;
+            /** @description When its token ends. */
+            expires_at: components["schemas"]["Timestamp"];
+            /** @description Names it. */
+            id: string;
+            /** @description What kind of machine it is for; null where nothing was said. */
+            kind: string | null;
+            /** @description The labels it gets. */
+            labels: {
+                [key: string]: string;
+            };
+            machine_id: components["schemas"]["MachineId"] | null;
+            /** @description What the machine is shown as; null where nothing was said. */
+            name: string | null;
+            /** @description What becomes of the machine. */
+            policy: components["schemas"]["EnrolmentPolicy"];
+            /** @description How it stands. */
+            state: components["schemas"]["EnrolmentState"];
+            used_at: components["schemas"]["Timestamp"] | null;
+        };
+        /** @description A new enrolment with its token, which is said once. */
+        EnrolmentMade: {
+            /** @description The enrolment. */
+            enrolment: components["schemas"]["Enrolment"];
+            /** @description The token, for one machine. */
+            token: string;
+        };
+        /** @description Enrolments. */
+        EnrolmentPage: {
+            /** @description The newest first. */
+            items: components["schemas"]["Enrolment"][];
+        };
+        /**
+         * @description What becomes of a machine that enrols.
+         * @enum {string}
+         */
+        EnrolmentPolicy: "accept" | "pending";
+        /**
+         * @description How an enrolment stands.
+         * @enum {string}
+         */
+        EnrolmentState: "open" | "used" | "expired";
         /** @description Something that happened. */
         Event: {
             /** @description What brought it about. */
@@ -1560,6 +1811,11 @@ export interface components {
             /** @description Where it belongs: `munich`, `berlin` …; the same letters as the kind. */
             region?: string;
         };
+        /**
+         * @description How the fleet stands to a machine.
+         * @enum {string}
+         */
+        IdentityStanding: "pending" | "accepted" | "revoked";
         /** @description A recording that is kept. */
         KeptRecording: {
             /**
@@ -1660,6 +1916,24 @@ export interface components {
             /** @description Its row in the table. */
             summary: components["schemas"]["MachineSummary"];
         };
+        /** @description A certificate of a machine. */
+        MachineCertificate: {
+            /**
+             * Format: int32
+             * @description Which authority issued it.
+             */
+            authority: number;
+            /** @description SHA-256 of it, in hexadecimal. */
+            fingerprint: string;
+            first_used_at: components["schemas"]["Timestamp"] | null;
+            /** @description When it was issued. */
+            issued_at: components["schemas"]["Timestamp"];
+            /** @description When it ends. */
+            not_after: components["schemas"]["Timestamp"];
+            /** @description Its serial number, in hexadecimal. */
+            serial: string;
+            superseded_at: components["schemas"]["Timestamp"] | null;
+        };
         /** @description The commands that were last given to a machine, and what it can be commanded. */
         MachineCommands: {
             /** @description The kinds of commands that it carries out, as it said when it last connected. `stop` can always be asked for. */
@@ -1674,6 +1948,47 @@ export interface components {
          * @description Names one machine for its whole life. A UUID, version 7 when the machine makes it at its first start.
          */
         MachineId: string;
+        /** @description What a machine proves who it is by. */
+        MachineIdentity: {
+            /** @description The newest first. */
+            certificates: components["schemas"]["MachineCertificate"][];
+            cloned_at: components["schemas"]["Timestamp"] | null;
+            /** @description Whether it is connected. */
+            connected: boolean;
+            /** @description When it enrolled first. */
+            enrolled_at: components["schemas"]["Timestamp"];
+            /** @description What kind it was enrolled as; null where nothing was said. */
+            kind: string | null;
+            /** @description The labels it was enrolled with. */
+            labels: {
+                [key: string]: string;
+            };
+            /** @description The machine. */
+            machine_id: components["schemas"]["MachineId"];
+            /** @description What it is shown as; null where nothing was said. */
+            name: string | null;
+            not_after: components["schemas"]["Timestamp"] | null;
+            /** @description Why it was shut out; null where it was not. */
+            reason: string | null;
+            /** @description Whether it is told to renew the next time it asks. */
+            renew_asked: boolean;
+            /** @description How the fleet stands to it. */
+            standing: components["schemas"]["IdentityStanding"];
+            /** @description Since when. */
+            standing_since: components["schemas"]["Timestamp"];
+        };
+        /** @description Identities of machines, by id. */
+        MachineIdentityPage: {
+            /** @description Identities. */
+            items: components["schemas"]["MachineIdentity"][];
+            /** @description What to ask for to see more; null at the end. */
+            next_cursor: string | null;
+            /**
+             * Format: int64
+             * @description How many there are in all.
+             */
+            total: number;
+        };
         /** @description A page of machines. */
         MachinePage: {
             /** @description The moment the page speaks of: now, or the `at` that was asked for. */
@@ -1892,6 +2207,24 @@ export interface components {
             speed_mbit_per_s?: number;
             /** @description Whether it is up and has a carrier. */
             up: boolean;
+        };
+        /** @description A new enrolment: what the machine will be that uses its token. */
+        NewEnrolment: {
+            /**
+             * Format: int32
+             * @description How long the token is good, in seconds: 60 to 2,592,000. Absent: an hour.
+             */
+            expires_in_s?: number;
+            /** @description What kind of machine it is: 1 to 32 lower-case letters, digits and dashes. */
+            kind?: string;
+            /** @description Its labels from the first. */
+            labels?: {
+                [key: string]: string;
+            };
+            /** @description What it is shown as: 1 to 100 characters. */
+            name?: string;
+            /** @description What becomes of the machine. Absent: it is accepted at once. */
+            policy?: components["schemas"]["EnrolmentPolicy"];
         };
         /** @description One node of the machine's runtime. */
         NodeReport: {
@@ -2233,6 +2566,11 @@ export interface components {
              * @description Memory that is neither free nor reclaimable, in bytes.
              */
             memory_used_bytes: number;
+        };
+        /** @description Why a machine is shut out. */
+        RevokeIdentity: {
+            /** @description Why: 1 to 500 characters. */
+            reason: string;
         };
         /**
          * @description A set of permissions with a name.
@@ -3237,6 +3575,318 @@ export interface operations {
             };
         };
     };
+    certificate_authorities: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The newest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CertificateAuthorities"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed, or not from there; the problem names the rule */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There are no identities here */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rotate_certificate_authority: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The authorities as they are now */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CertificateAuthorities"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed, or not from there; the problem names the rule */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There are no identities here */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot do it now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    enrolments: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The newest first, at most a thousand */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EnrolmentPage"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed, or not from there; the problem names the rule */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There are no identities here */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    make_enrolment: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewEnrolment"];
+            };
+        };
+        responses: {
+            /** @description The enrolment, with its token */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EnrolmentMade"];
+                };
+            };
+            /** @description The body is not understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed, or not from there; the problem names the rule */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There are no identities here, or too many enrolments */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The kind, the name, a label or the time is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot do it now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    withdraw_enrolment: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The enrolment */
+                enrolment: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is withdrawn */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed, or not from there; the problem names the rule */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such enrolment */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There are no identities here */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot do it now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_events: {
         parameters: {
             query?: {
@@ -3423,6 +4073,474 @@ export interface operations {
             };
             /** @description Not allowed, or not from there; the problem names the rule */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot do it now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    identities: {
+        parameters: {
+            query?: {
+                /** @description At most so many: 1 to 1,000, 100 by default */
+                limit?: number;
+                /** @description Where the page before ended */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Identities, by id */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MachineIdentityPage"];
+                };
+            };
+            /** @description A parameter is wrong */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed, or not from there; the problem names the rule */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There are no identities here */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    identity: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The machine */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Its identity */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MachineIdentity"];
+                };
+            };
+            /** @description The id is not understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed, or not from there; the problem names the rule */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It has not enrolled */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There are no identities here */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    accept_identity: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The machine */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is part of the fleet */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MachineIdentity"];
+                };
+            };
+            /** @description The id is not understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed, or not from there; the problem names the rule */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It has not enrolled */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It was shut out, or there are no identities here */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot do it now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    enrol_again: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The machine */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The enrolment, with its token */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EnrolmentMade"];
+                };
+            };
+            /** @description The id is not understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed, or not from there; the problem names the rule */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It has not enrolled */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There are no identities here, or too many enrolments */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot do it now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    renew_identity: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The machine */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is told the next time it asks */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MachineIdentity"];
+                };
+            };
+            /** @description The id is not understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed, or not from there; the problem names the rule */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It has not enrolled */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There are no identities here */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot do it now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    revoke_identity: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The machine */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RevokeIdentity"];
+            };
+        };
+        responses: {
+            /** @description It is shut out */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MachineIdentity"];
+                };
+            };
+            /** @description The id or the body is not understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed, or not from there; the problem names the rule */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It has not enrolled */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There are no identities here */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The reason is wrong */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };

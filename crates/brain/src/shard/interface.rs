@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use muster_model::entry::IdentityFact;
 use muster_model::view::Profile;
 use muster_model::{DesiredVersion, Entry, LogPosition, MachineEntry, MachineId, StreamVersion, Timestamp};
 use muster_protocol::link::{
-    Envelope, Limits, LogReport, MachineMessage, RefusedRecord, ServerMessage, Telemetry,
+    ByeReason, Envelope, Limits, LogReport, MachineMessage, RefusedRecord, ServerMessage, Telemetry,
 };
 
 use super::command::{CommandError, CommandIssued, CommandOrder};
@@ -158,6 +159,28 @@ pub enum Input {
         machine: MachineId,
         /// The command.
         order: CommandOrder,
+    },
+    /// The server noticed something about the identity of a machine. Where the fleet does not know the machine, nothing is noted.
+    Note {
+        /// Which machine.
+        machine: MachineId,
+        /// What.
+        what: IdentityFact,
+        /// More of it, for a person.
+        detail: String,
+    },
+    /// End one connection in order, for a reason that lies outside of what was said on it.
+    Dismiss {
+        /// Which one.
+        connection: ConnectionId,
+        /// Whose.
+        machine: MachineId,
+        /// Why, for the machine.
+        reason: ByeReason,
+        /// Why, for a person.
+        message: String,
+        /// When the machine may come back; none: not by itself.
+        retry_after_ms: Option<u32>,
     },
     /// End every connection in order.
     Drain {

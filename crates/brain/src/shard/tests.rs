@@ -206,6 +206,7 @@ fn entry_words(entry: &MachineEntry) -> String {
         MachineEntry::CommandIssued { kind, command_id, .. } => format!("{kind} {command_id}"),
         MachineEntry::Renamed { .. } => "renamed".to_owned(),
         MachineEntry::Labelled { .. } => "labelled".to_owned(),
+        MachineEntry::IdentityNoted { what, .. } => format!("identity {what:?}").to_lowercase(),
     }
 }
 

@@ -8,7 +8,7 @@ use axum::http::Method;
 use muster_model::access::Permission;
 
 use Needs::{Anybody, Everywhere, Machine, Machines, NotNarrowed, Oneself, Section, SignedIn};
-use Permission::{Administer, Audit, Configure, Deploy, Diagnose, Read, Stop};
+use Permission::{Administer, Audit, Configure, Deploy, Diagnose, Enrol, Read, Stop};
 
 /// What a route needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -276,6 +276,71 @@ pub const ROUTES: &[Route] = &[
     row("GET", "/api/v1/audit", Everywhere(Audit), "audit.read"),
     row("GET", "/api/v1/audit/check", Everywhere(Audit), "audit.check"),
     row("GET", "/api/v1/audit/export", Everywhere(Audit), "audit.export"),
+    row("GET", "/api/v1/enrolments", Everywhere(Enrol), "enrolments.list"),
+    row("POST", "/api/v1/enrolments", Everywhere(Enrol), "enrolments.make"),
+    row(
+        "DELETE",
+        "/api/v1/enrolments/{enrolment}",
+        Everywhere(Enrol),
+        "enrolments.withdraw",
+    ),
+    row("GET", "/api/v1/identities", Everywhere(Enrol), "identities.list"),
+    row(
+        "GET",
+        "/api/v1/identities/{id}",
+        Everywhere(Enrol),
+        "identities.read",
+    ),
+    row(
+        "POST",
+        "/api/v1/identities/{id}/accept",
+        Everywhere(Enrol),
+        "identities.accept",
+    ),
+    row(
+        "POST",
+        "/api/v1/identities/{id}/revoke",
+        Everywhere(Enrol),
+        "identities.revoke",
+    ),
+    row(
+        "POST",
+        "/api/v1/identities/{id}/renew",
+        Everywhere(Enrol),
+        "identities.renew",
+    ),
+    row(
+        "POST",
+        "/api/v1/identities/{id}/enrolment",
+        Everywhere(Enrol),
+        "enrolments.make",
+    ),
+    row(
+        "GET",
+        "/api/v1/certificate-authorities",
+        Everywhere(Enrol),
+        "authorities.list",
+    ),
+    row(
+        "POST",
+        "/api/v1/certificate-authorities",
+        Everywhere(Enrol),
+        "authorities.rotate",
+    ),
+    // The token says who may.
+    row("POST", muster_protocol::enrol::PATH, Anybody, "machines.enrol"),
+    row(
+        "GET",
+        muster_protocol::enrol::CERTIFICATE_ROUTE,
+        Needs::MachineItself,
+        "link.certificate",
+    ),
+    row(
+        "POST",
+        muster_protocol::enrol::CERTIFICATE_ROUTE,
+        Needs::MachineItself,
+        "link.certificate",
+    ),
     row(
         "GET",
         muster_protocol::link::PATH,

@@ -1,5 +1,7 @@
 //! How the API says no: RFC 9457 problems with stable codes.
 
+mod identity;
+
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request};

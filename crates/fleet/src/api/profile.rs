@@ -298,7 +298,7 @@ fn tag(version: StreamVersion) -> String {
     format!("\"{version}\"")
 }
 
-fn check_labels(labels: &BTreeMap<String, String>) -> Result<(), ApiError> {
+pub(super) fn check_labels(labels: &BTreeMap<String, String>) -> Result<(), ApiError> {
     if labels.len() > LABELS_MAX {
         return Err(ApiError::bad_body(
             "labels",

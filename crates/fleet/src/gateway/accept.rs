@@ -14,24 +14,44 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use muster_runtime::{Shutdown, Tasks};
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tower::ServiceExt;
 
 use super::listener::Listener;
 use super::reading::Reading;
-use crate::access::Peer;
+use crate::access;
+use crate::identity::Identity;
+use crate::identity::connected::Peer;
+use crate::identity::tls::Door;
 
 /// How long a client may take for the head of a request.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 /// Memory for the head of a request.
 const HEAD_MAX_BYTES: usize = 16 * 1024;
+/// How long a handshake may take.
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 /// Pause after a failed accept: it is out of file descriptors, and those do not come back at once.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(50);
+
+/// What a connection goes through before it speaks HTTP.
+#[derive(Clone)]
+pub enum Threshold {
+    /// Nothing: only programs on this computer come here.
+    Plain,
+    /// TLS, without a certificate of whoever comes.
+    People(Door),
+    /// TLS, with a certificate of a machine.
+    Machines(Identity),
+}
 
 /// Takes connections in until the server ends.
 pub async fn run<L: Listener>(
     listener: L,
+    threshold: Threshold,
     router: Router,
     connections_max: usize,
     write_within: Duration,
@@ -57,26 +77,101 @@ pub async fn run<L: Listener>(
             metrics::counter!("muster_connections_refused_full_total").increment(1);
             continue;
         };
-        let (router, shutdown) = (router.clone(), shutdown.clone());
-        let stream = Reading::new(stream, write_within);
-        tasks.spawn_small(serve(stream, peer, router, permit, shutdown));
+        let visit = Visit {
+            from: peer,
+            machine: None,
+            router: router.clone(),
+            permit,
+            write_within,
+            shutdown: shutdown.clone(),
+        };
+        // What a handshake takes is given back before the first request.
+        match threshold.clone() {
+            Threshold::Plain => tasks.spawn_small(serve(stream, visit)),
+            Threshold::People(door) => tasks.spawn_small(async move {
+                if let Some(stream) = Box::pin(greet(stream, door.config(), peer)).await {
+                    Box::pin(serve(stream, visit)).await;
+                }
+            }),
+            Threshold::Machines(identity) => tasks.spawn_small(async move {
+                let config = identity.machines().config();
+                if let Some(stream) = Box::pin(greet(stream, config, peer)).await
+                    && let Some(machine) = recognise(&stream, &identity)
+                {
+                    if identity.is_new(&machine) {
+                        Box::pin(used(&identity, machine)).await;
+                    }
+                    let machine = Some(machine);
+                    Box::pin(serve(stream, Visit { machine, ..visit })).await;
+                }
+            }),
+        }
     }
 }
 
-async fn serve<S>(
-    stream: Reading<S>,
-    peer: SocketAddr,
+/// Shakes hands, within its time.
+async fn greet<S>(stream: S, config: Arc<ServerConfig>, from: SocketAddr) -> Option<TlsStream<S>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let shaking = TlsAcceptor::from(config).accept(stream);
+    let failure = match tokio::time::timeout(HANDSHAKE_WITHIN, shaking).await {
+        Ok(Ok(stream)) => return Some(stream),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "it took too long".to_owned(),
+    };
+    metrics::counter!("muster_handshakes_failed_total").increment(1);
+    tracing::debug!(%from, %failure, "a handshake failed");
+    None
+}
+
+/// Which machine it is whose handshake was good. It may have been taken out since.
+fn recognise<S>(stream: &TlsStream<S>, identity: &Identity) -> Option<Peer> {
+    let certificates = stream.get_ref().1.peer_certificates()?;
+    identity.peer(certificates.first()?)
+}
+
+/// A certificate is used for the first time, and takes the place of those before.
+async fn used(identity: &Identity, peer: Peer) {
+    let identity = identity.clone();
+    let used = tokio::task::spawn_blocking(move || identity.used(&peer)).await;
+    if let Ok(Err(error)) = used {
+        tracing::error!(machine = %peer.machine, %error, "that a certificate is in use cannot be noted");
+    }
+}
+
+/// Who comes, and what is needed for it.
+struct Visit {
+    from: SocketAddr,
+    machine: Option<Peer>,
     router: Router,
     permit: OwnedSemaphorePermit,
+    write_within: Duration,
     shutdown: Shutdown,
-) where
+}
+
+async fn serve<S>(stream: S, visit: Visit)
+where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let Visit {
+        from,
+        machine,
+        router,
+        permit,
+        write_within,
+        shutdown,
+    } = visit;
+    let stream = Reading::new(stream, write_within);
     let permit = Arc::new(permit);
     let service = router.map_request(move |mut request: hyper::Request<Incoming>| {
         // A connection that becomes a WebSocket outlives this task: the room it takes goes with it.
-        request.extensions_mut().insert(Room(permit.clone()));
-        request.extensions_mut().insert(Peer(peer.ip()));
+        let extensions = request.extensions_mut();
+        extensions.insert(Room(permit.clone()));
+        extensions.insert(access::Peer(from.ip()));
+        if let Some(machine) = machine {
+            extensions.insert(machine);
+        }
         request.map(Body::new)
     });
     let connection = hyper::server::conn::http1::Builder::new()
@@ -94,7 +189,7 @@ async fn serve<S>(
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%error, %peer, "a connection ended by an error");
+        tracing::debug!(%error, %from, "a connection ended by an error");
     }
 }
 

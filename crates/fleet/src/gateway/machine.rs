@@ -16,6 +16,7 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use muster_protocol::link::SUBPROTOCOL;
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::tungstenite;
 
 use super::GatewayState;
@@ -23,9 +24,15 @@ use super::accept::Room;
 use super::reading::Reading;
 use super::wire::Wire;
 use crate::api::error::ApiError;
+use crate::identity::connected::Peer;
+use crate::identity::register::Standing;
 
 /// Upgrades a machine.
 pub async fn upgrade(State(state): State<GatewayState>, mut request: Request) -> Response {
+    let peer = match admitted(&state, &request) {
+        Ok(peer) => peer,
+        Err(error) => return error.into_response(),
+    };
     let mut response = match tungstenite::handshake::server::create_response_with_body(&request, Body::empty)
     {
         Ok(response) => response,
@@ -48,15 +55,31 @@ pub async fn upgrade(State(state): State<GatewayState>, mut request: Request) ->
     let upgraded = hyper::upgrade::on(&mut request);
     state.tasks.clone().spawn_small(async move {
         match upgraded.await {
-            Ok(upgraded) => speak(upgraded, room, state),
+            Ok(upgraded) => speak(upgraded, room, peer, state),
             Err(error) => tracing::debug!(%error, "a connection ended before it was a WebSocket"),
         }
     });
     response
 }
 
+/// Who it is, where machines have certificates, if a person let it in.
+fn admitted(state: &GatewayState, request: &Request) -> Result<Option<Box<Peer>>, ApiError> {
+    let Some(identity) = &state.identity else {
+        return Ok(None);
+    };
+    let peer = request.extensions().get::<Peer>().copied();
+    let record = peer.and_then(|peer| identity.register().holder(peer.certificate));
+    match record.as_deref().map(|record| &record.standing) {
+        Some(Standing::Accepted) => Ok(peer.map(Box::new)),
+        Some(Standing::Pending) => Err(ApiError::waits_to_be_accepted()),
+        Some(Standing::Revoked { .. }) | None => {
+            Err(ApiError::not_this_machine("the certificate is not in force here"))
+        }
+    }
+}
+
 /// Speaks with a machine until its connection ends, on the machines' threads.
-fn speak(upgraded: Upgraded, room: Option<Room>, state: GatewayState) {
+fn speak(upgraded: Upgraded, room: Option<Room>, peer: Option<Box<Peer>>, state: GatewayState) {
     let longest = state.options.shard.limits.state_frame_max_bytes;
     let tasks = state.machine_tasks.clone();
     match upgraded.downcast::<TokioIo<Reading<TcpStream>>>() {
@@ -65,17 +88,27 @@ fn speak(upgraded: Upgraded, room: Option<Room>, state: GatewayState) {
             Ok(stream) => tasks.spawn_small(async move {
                 let _room = room;
                 match move_here(stream, parts.read_buf, longest) {
-                    Ok(mut wire) => session::run(&mut wire, &state).await,
+                    Ok(mut wire) => session::run(&mut wire, &state, peer).await,
                     Err(error) => tracing::warn!(%error, "a machine's connection cannot be waited on"),
                 }
             }),
             Err(error) => tracing::warn!(%error, "a machine's connection cannot be moved"),
         },
-        // No stream of the system: the network is simulated, and the stream stays where it is.
-        Err(upgraded) => tasks.spawn_small(async move {
-            let _room = room;
-            session::run(&mut Wire::new(TokioIo::new(upgraded), &[], longest), &state).await;
-        }),
+        Err(upgraded) => match upgraded.downcast::<TokioIo<Reading<TlsStream<TcpStream>>>>() {
+            // It was taken in on the machines' threads, and stays there.
+            Ok(parts) => tasks.spawn_small(async move {
+                let _room = room;
+                let stream = parts.io.into_inner().into_inner();
+                let mut wire = Box::new(Wire::new(stream, &parts.read_buf, longest));
+                session::run(&mut wire, &state, peer).await;
+            }),
+            // No stream of the system: the network is simulated, and the stream stays where it is.
+            Err(upgraded) => tasks.spawn_small(async move {
+                let _room = room;
+                let mut wire = Wire::new(TokioIo::new(upgraded), &[], longest);
+                session::run(&mut wire, &state, peer).await;
+            }),
+        },
     }
 }
 

@@ -6,7 +6,7 @@
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{Extensions, HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -21,6 +21,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::GatewayState;
+use super::certificate::must_be;
 use crate::api::error::ApiError;
 use crate::api::params::machine_id;
 use crate::api::recordings::{About, asked_for, on_disk};
@@ -37,8 +38,13 @@ fn named(path: UploadPath) -> Result<(String, String), ApiError> {
 }
 
 /// How many bytes are here.
-pub async fn offset(State(state): State<GatewayState>, path: UploadPath) -> Result<Response, ApiError> {
+pub async fn offset(
+    State(state): State<GatewayState>,
+    path: UploadPath,
+    extensions: Extensions,
+) -> Result<Response, ApiError> {
     let (machine, command) = named(path)?;
+    must_be(&state, &extensions, machine_id(&machine)?)?;
     let wish = Wish::of(&state, &machine, &command)?;
     let there = on_disk(&state, move |recordings| {
         let part = recordings.part(wish.part)?;
@@ -61,9 +67,11 @@ pub async fn append(
     State(state): State<GatewayState>,
     path: UploadPath,
     headers: HeaderMap,
+    extensions: Extensions,
     body: Body,
 ) -> Result<Response, ApiError> {
     let (machine, command) = named(path)?;
+    must_be(&state, &extensions, machine_id(&machine)?)?;
     let wish = Wish::of(&state, &machine, &command)?;
     if headers
         .get(header::CONTENT_TYPE)

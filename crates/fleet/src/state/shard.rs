@@ -133,6 +133,8 @@ pub enum ShardMessage {
         /// Where the views go.
         reply: oneshot::Sender<Vec<MachineView>>,
     },
+    /// Something that is not answered, such as what the server noticed itself.
+    Step(Box<Input>),
     /// End every connection in order; answered when all that was accepted is on disk.
     Drain {
         /// When machines may come back.
@@ -407,6 +409,7 @@ impl ShardTask {
                 // Who asked may be gone, and then gives no position either.
                 let _ = held.send(());
             }
+            ShardMessage::Step(input) => self.shard.step(now, *input),
             ShardMessage::Drain {
                 retry_after_ms,
                 reply,

@@ -15,6 +15,7 @@ mod durability;
 mod fuzz;
 mod harness;
 mod hostile;
+mod identity;
 mod link;
 mod live;
 mod past;

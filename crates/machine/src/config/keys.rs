@@ -8,7 +8,7 @@ use muster_runtime::logging::Format;
 use tracing::Level;
 
 use super::{Settings, recording, workloads};
-use crate::options::{Compression, ServerUrlError};
+use crate::options::Compression;
 
 /// A key that sets a threshold of the same name.
 macro_rules! threshold {
@@ -33,15 +33,12 @@ macro_rules! threshold {
 pub(super) const KEYS: &[Key<Settings>] = &[
     Key {
         path: "server",
-        accepted: "the server's address, such as ws://127.0.0.1:7700",
+        accepted: "the server's address, such as wss://fleet.example:7702, or ws://127.0.0.1:7700 on this computer",
         set: |settings, text| {
-            settings.server = text.parse().map_err(|error| match error {
-                ServerUrlError::Encrypted => Some(error.to_string()),
-                ServerUrlError::Malformed(_) => None,
-            })?;
+            settings.server = Some(text.parse().map_err(|_| None)?);
             Ok(())
         },
-        get: |settings| Some(settings.server.to_string()),
+        get: |settings| settings.server.as_ref().map(ToString::to_string),
     },
     Key {
         path: "data",
@@ -66,10 +63,10 @@ pub(super) const KEYS: &[Key<Settings>] = &[
         path: "kind",
         accepted: "the kind of machine: 1 to 32 lower-case letters, digits and dashes",
         set: |settings, text| {
-            settings.kind = word(text)?;
+            settings.kind = Some(word(text)?);
             Ok(())
         },
-        get: |settings| Some(settings.kind.clone()),
+        get: |settings| settings.kind.clone(),
     },
     Key {
         path: "region",

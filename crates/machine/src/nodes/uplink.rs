@@ -58,6 +58,8 @@ pub struct Setup<D = Tcp> {
     pub delay_ms: u64,
     /// Whether the start of the runtime was told: a node that is started again does not start the runtime.
     pub told_start: AtomicBool,
+    /// Changes when there is a new certificate, where there is one: then it connects anew.
+    pub renewals: Option<watch::Receiver<u64>>,
 }
 
 /// The uplink node.
@@ -113,6 +115,7 @@ struct Uplink<D: Dial> {
     disk_full: bool,
     /// The highest record handed to the store.
     highest: u64,
+    renewals: Option<watch::Receiver<u64>>,
 }
 
 /// What happened, whatever it was.
@@ -122,6 +125,7 @@ enum Happened {
     Progress,
     Loaded(Vec<StoredRecord>),
     Room,
+    Renewed,
 }
 
 impl<D: Dial> Uplink<D> {
@@ -153,6 +157,7 @@ impl<D: Dial> Uplink<D> {
             said_away: false,
             disk_full: false,
             highest,
+            renewals: setup.renewals.clone(),
         }
     }
 
@@ -205,6 +210,7 @@ impl<D: Dial> Uplink<D> {
             Ok(()) = self.progress.changed() => Happened::Progress,
             loaded = answered(&mut self.loading) => Happened::Loaded(loaded),
             () = self.store.room(), if !self.backlog.is_empty() => Happened::Room,
+            () = renewed(&mut self.renewals) => Happened::Renewed,
         }
     }
 
@@ -224,6 +230,12 @@ impl<D: Dial> Uplink<D> {
             }
             Happened::Room => {
                 self.send_backlog();
+                Ok(())
+            }
+            Happened::Renewed => {
+                // The connection is bound to the certificate that it was made with.
+                self.socket
+                    .close(socket::NORMAL, "from here on with a new certificate");
                 Ok(())
             }
         }
@@ -498,5 +510,15 @@ async fn answered<T>(question: &mut Option<oneshot::Receiver<T>>) -> T {
         return answer;
     }
     *question = None;
+    std::future::pending().await
+}
+
+/// When there is a new certificate. Never, where there is none.
+async fn renewed(renewals: &mut Option<watch::Receiver<u64>>) {
+    if let Some(changes) = renewals
+        && changes.changed().await.is_ok()
+    {
+        return;
+    }
     std::future::pending().await
 }

@@ -112,9 +112,10 @@ impl OperatorError {
             Self::ReaderGone => 0,
             Self::Usage { .. } => 2,
             Self::NotStanding { .. } | Self::NotApplied { .. } | Self::NotAnswered { .. } => 3,
-            Self::Client(ClientError::BadAddress { .. }) => 64,
+            Self::Client(ClientError::BadAddress { .. } | ClientError::BadAuthorities(_)) => 64,
             Self::Client(
                 ClientError::Unreachable { .. }
+                | ClientError::Untrusted { .. }
                 | ClientError::TimedOut { .. }
                 | ClientError::Interrupted { .. },
             ) => 69,
@@ -173,6 +174,8 @@ impl OperatorError {
                 ClientError::Problem(_)
                 | ClientError::UnexpectedAnswer { .. }
                 | ClientError::Interrupted { .. }
+                | ClientError::Untrusted { .. }
+                | ClientError::BadAuthorities(_)
                 | ClientError::SetUp(_),
             )
             | Self::Declined

@@ -34,10 +34,12 @@ mod calibration;
 mod command;
 mod completions;
 mod credentials;
+mod enroll;
 mod error;
 mod events;
 mod fault;
 mod find;
+mod identity;
 mod login;
 mod machine;
 mod machines;
@@ -101,6 +103,12 @@ pub enum OperatorCommand {
     /// What machines recorded: list it, have minutes kept, fetch it
     #[command(subcommand)]
     Recordings(recordings::RecordingsCommand),
+    /// Let machines into the fleet: make tokens, list and withdraw them
+    #[command(subcommand)]
+    Enroll(enroll::EnrollCommand),
+    /// What machines prove who they are by: list it, let in, shut out, renew
+    #[command(subcommand)]
+    Identity(identity::IdentityCommand),
     /// Put a fault into a simulated machine, or take it out
     Fault(fault::FaultOptions),
     /// Make the first admin of a server, by the link that it said when it started
@@ -159,6 +167,8 @@ async fn carry_out(command: OperatorCommand, session: &mut Session) -> Result<()
         OperatorCommand::Stop(options) => stop::run(options, session).await,
         OperatorCommand::Command(options) => command::run(options, session).await,
         OperatorCommand::Recordings(command) => recordings::run(command, session).await,
+        OperatorCommand::Enroll(command) => enroll::run(command, session).await,
+        OperatorCommand::Identity(command) => identity::run(command, session).await,
         OperatorCommand::Fault(options) => fault::run(options, session).await,
         OperatorCommand::SetUp(options) => login::set_up(options, session).await,
         OperatorCommand::Login(options) => login::login(options, session).await,

@@ -21,6 +21,10 @@ pub struct GlobalOptions {
     )]
     pub server: String,
 
+    /// A PEM file with the authorities of which one must have issued the server's certificate [default: those that the system trusts]
+    #[arg(long, global = true, env = "MUSTER_CA_FILE", value_name = "FILE")]
+    pub ca_file: Option<std::path::PathBuf>,
+
     /// How data is written: a table for people; JSON or YAML for programs (with --follow and --watch: JSON lines, or one
     /// YAML document after the other)
     #[arg(

@@ -33,6 +33,7 @@ pub(super) struct Session {
 impl Session {
     /// The session of this process.
     pub(super) fn open(options: &GlobalOptions) -> Result<Self, OperatorError> {
+        let authorities = options.ca_file.as_deref().map(read_authorities).transpose()?;
         let client = Client::new(
             &options.server,
             ClientOptions {
@@ -40,6 +41,7 @@ impl Session {
                 connect_timeout: options.timeout.min(ClientOptions::default().connect_timeout),
                 user_agent: concat!("muster/", env!("CARGO_PKG_VERSION")).to_owned(),
                 credential: credentials::for_server(&options.server)?,
+                authorities,
                 ..ClientOptions::default()
             },
         )?;
@@ -142,6 +144,14 @@ impl Session {
         let line = format!("THE PAST · as it was at {when} · {ago} ago\n");
         self.look.paint(&line, super::text::Paint::Past) + "\n"
     }
+}
+
+fn read_authorities(path: &std::path::Path) -> Result<String, OperatorError> {
+    std::fs::read_to_string(path).map_err(|error| OperatorError::Usage {
+        what: format!("{} cannot be read: {error}", path.display()),
+        hint: "the file with the server's authorities: ca.pem in the folder identity of its data directory"
+            .to_owned(),
+    })
 }
 
 fn not_written(format: &'static str, error: &dyn std::fmt::Display) -> OperatorError {

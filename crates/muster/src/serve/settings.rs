@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use muster_fleet::Options;
 use muster_fleet::access::AccessMode;
+use muster_fleet::identity::tls::OwnCertificate;
+use muster_fleet::{Options, identity};
 use muster_runtime::config::{Key, Settings as Layered, some_text, whole};
 use muster_runtime::logging::Format;
 
@@ -12,6 +13,10 @@ use muster_runtime::logging::Format;
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(super) options: Options,
+    pub(super) identity: identity::Options,
+    /// People's own certificate and key.
+    pub(super) own_certificate: Option<PathBuf>,
+    pub(super) own_key: Option<PathBuf>,
     pub(super) log_level: String,
     pub(super) log_format: Format,
 }
@@ -20,6 +25,9 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             options: Options::new(PathBuf::from("muster-data/server")),
+            identity: identity::Options::default(),
+            own_certificate: None,
+            own_key: None,
             log_level: "info".to_owned(),
             log_format: Format::Text,
         }
@@ -68,9 +76,9 @@ impl Layered for Settings {
         },
         Key {
             path: "listen",
-            accepted: "an address and port of this computer's loopback, such as 127.0.0.1:7700 or [::1]:7700",
+            accepted: "an address and port, such as 127.0.0.1:7700 or 0.0.0.0:7700",
             set: |settings, text| {
-                settings.options.listen = loopback(text)?;
+                settings.options.listen = text.parse().map_err(|_| None)?;
                 Ok(())
             },
             get: |settings| Some(settings.options.listen.to_string()),
@@ -90,6 +98,60 @@ impl Layered for Settings {
                 let address = settings.options.admin_listen;
                 Some(address.map_or_else(|| "none".to_owned(), |address| address.to_string()))
             },
+        },
+        Key {
+            path: "tls.names",
+            accepted: "names and addresses that people and machines reach the server by, such as fleet.example,10.0.0.5: 1 to 64",
+            set: |settings, text| {
+                settings.identity.names = names(text)?;
+                Ok(())
+            },
+            get: |settings| Some(settings.identity.names.join(",")),
+        },
+        Key {
+            path: "tls.certificate_file",
+            accepted: "a PEM file with the certificate that people's browsers are shown, and the chain behind it",
+            set: |settings, text| {
+                settings.own_certificate = Some(some_text(text, 4_096)?.into());
+                Ok(())
+            },
+            get: |settings| Some(settings.own_certificate.as_ref()?.display().to_string()),
+        },
+        Key {
+            path: "tls.key_file",
+            accepted: "a PEM file with the key of tls.certificate_file",
+            set: |settings, text| {
+                settings.own_key = Some(some_text(text, 4_096)?.into());
+                Ok(())
+            },
+            get: |settings| Some(settings.own_key.as_ref()?.display().to_string()),
+        },
+        Key {
+            path: "machines_listen",
+            accepted: "an address and port for machines with certificates, such as 127.0.0.1:7702 or 0.0.0.0:7702",
+            set: |settings, text| {
+                settings.identity.machines_listen = text.parse().map_err(|_| None)?;
+                Ok(())
+            },
+            get: |settings| Some(settings.identity.machines_listen.to_string()),
+        },
+        Key {
+            path: "identity.certificate_lifetime_s",
+            accepted: "seconds that certificates of machines live: 10 to 63072000",
+            set: |settings, text| {
+                settings.identity.certificate_lifetime_s = whole(text, 10, 63_072_000)? as u32;
+                Ok(())
+            },
+            get: |settings| Some(settings.identity.certificate_lifetime_s.to_string()),
+        },
+        Key {
+            path: "identity.ask_again_s",
+            accepted: "seconds after which machines ask again whether to renew, at the latest: 1 to 86400",
+            set: |settings, text| {
+                settings.identity.ask_again_s = whole(text, 1, 86_400)? as u32;
+                Ok(())
+            },
+            get: |settings| Some(settings.identity.ask_again_s.to_string()),
         },
         number!(
             "connections",
@@ -240,7 +302,25 @@ impl Layered for Settings {
     fn disagreements(&self) -> Vec<(&'static str, &'static str)> {
         let (options, shard) = (&self.options, &self.options.shard);
         let admin = options.admin_listen.filter(|admin| admin.port() != 0);
+        let signs_in = options.access == AccessMode::SignIn;
+        let machines = Some(self.identity.machines_listen);
+        let machines = machines.filter(|machines| signs_in && machines.port() != 0);
         let pairs = [
+            (
+                machines.is_some_and(|machines| machines == options.listen || Some(machines) == admin),
+                "machines_listen",
+                "another port than those of listen and admin_listen",
+            ),
+            (
+                !signs_in && !options.listen.ip().is_loopback(),
+                "listen",
+                "an address of this computer's loopback, because everybody there is let in (access is trust-loopback)",
+            ),
+            (
+                self.own_certificate.is_some() != self.own_key.is_some(),
+                "tls.key_file",
+                "both tls.certificate_file and tls.key_file, or neither",
+            ),
             (
                 admin == Some(options.listen),
                 "admin_listen",
@@ -269,8 +349,42 @@ impl Settings {
         let interval_ms = u64::from(options.shard.heartbeat_interval_ms);
         options.shard.degraded_after_ms = interval_ms * 3 / 2;
         options.shard.lost_after_ms = interval_ms * 3;
+        if options.access == AccessMode::SignIn {
+            let mut identity = self.identity.clone();
+            // An address that is listened at is a name of the server.
+            for address in [options.listen.ip(), identity.machines_listen.ip()] {
+                let name = address.to_string();
+                if !address.is_unspecified() && !identity.names.contains(&name) {
+                    identity.names.push(name);
+                }
+            }
+            let own = self.own_certificate.clone().zip(self.own_key.clone());
+            identity.own = own.map(|(certificate, key)| OwnCertificate { certificate, key });
+            options.identity = Some(identity);
+        }
         options
     }
+}
+
+/// Most names of a server.
+const NAMES_MAX: usize = 64;
+
+/// Names and addresses, with those of loopback, by which programs on the server's own computer reach it.
+fn names(text: &str) -> Result<Vec<String>, Option<String>> {
+    let mut names = identity::Options::default().names;
+    for name in text.split([',', ' ']).filter(|name| !name.is_empty()) {
+        let fits = |c: char| c.is_ascii_alphanumeric() || "-.:[]*".contains(c);
+        if name.len() > 253 || !name.chars().all(fits) {
+            return Err(None);
+        }
+        if !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    }
+    if names.len() > NAMES_MAX {
+        return Err(None);
+    }
+    Ok(names)
 }
 
 /// An address that only this computer reaches. Why no other is accepted is said by the server's own error, too.

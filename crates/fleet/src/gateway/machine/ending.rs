@@ -155,14 +155,17 @@ fn version_refusal(state: &GatewayState, refusal: &Refusal) -> Envelope<ServerMe
     }
 }
 
-/// Says why, or answers the machine's close, and waits a moment for the other end to have read it.
-pub(super) async fn finish<S>(wire: &mut Wire<S>, end: End)
+/// Says why, or answers the machine's close, and waits a moment for the other end to have read it. Says whether the other end
+/// answered our close, and so is alive.
+pub(super) async fn finish<S>(wire: &mut Wire<S>, end: End) -> bool
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     if end.close.is_none() && !end.answer {
-        return;
+        return false;
     }
+    let mut alive = false;
+    let ours = end.close.as_ref().map(|(code, _)| *code);
     let farewell = async {
         if let Some((code, reason)) = &end.close {
             wire.put_close(*code, short(reason))?;
@@ -171,8 +174,14 @@ where
         wire.flush().await?;
         // What still comes is not looked at; without reading it the close could be lost to a reset.
         let mut answered = end.answer;
-        while let Ok(closed) = wire.next(|incoming| matches!(incoming, Incoming::Close(_))).await {
-            answered |= closed;
+        let look = |incoming: Incoming<'_>| match incoming {
+            Incoming::Close(close) => Some(close.map(|(code, _)| code)),
+            _ => None,
+        };
+        while let Ok(closed) = wire.next(look).await {
+            answered |= closed.is_some();
+            // With another code it closed by itself, before it read ours.
+            alive |= closed.is_some_and(|code| code.is_some() && code == ours);
         }
         if !answered {
             // After broken bytes nothing can be read any more, and what is unread turns into a reset: give the other end
@@ -183,4 +192,5 @@ where
     };
     // A machine that does not answer loses nothing but the courtesy.
     let _ = tokio::time::timeout(FAREWELL_WITHIN, farewell).await;
+    alive
 }

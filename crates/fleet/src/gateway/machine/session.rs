@@ -19,6 +19,8 @@ use crate::gateway::GatewayState;
 use crate::gateway::figures::{Figures, Received};
 use crate::gateway::line::{Line, Said};
 use crate::gateway::wire::{Incoming, Wire, WireError};
+use crate::identity::connected::{Peer, why};
+use crate::identity::noted;
 use crate::state::ShardMessage;
 
 /// A machine that takes nothing for so long is let go.
@@ -29,19 +31,31 @@ const TURN_MAX_MESSAGES: u32 = 8;
 const UNHEARD_MAX: u8 = 2;
 
 /// Speaks with a machine until its connection ends.
-pub(super) async fn run<S>(wire: &mut Wire<S>, state: &GatewayState)
+pub(super) async fn run<S>(wire: &mut Wire<S>, state: &GatewayState, peer: Option<Box<Peer>>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let _counted = state.machines.enter();
-    let end = match Box::pin(greet(wire, state)).await {
+    let (end, overtaken) = match Box::pin(greet(wire, state, peer)).await {
         Ok(mut session) => {
             let end = session.speak(wire).await;
             Box::pin(session.leave(end)).await
         }
-        Err(end) => end,
+        Err(end) => (end, None),
     };
-    Box::pin(finish(wire, end)).await;
+    Box::pin(part(wire, state, end, overtaken)).await;
+}
+
+/// Ends the connection. Who was overtaken by a newer connection of the same machine, and is alive all the same, is another holder
+/// of its key: a machine has one connection, and lets go of it before it makes another.
+async fn part<S>(wire: &mut Wire<S>, state: &GatewayState, end: End, overtaken: Option<Box<Peer>>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let answered = finish(wire, end).await;
+    if let (true, Some(peer), Some(identity)) = (answered, overtaken, &state.identity) {
+        noted::cloned(state, identity, peer.machine).await;
+    }
 }
 
 struct Session<'a> {
@@ -129,7 +143,11 @@ enum Heard {
 }
 
 /// The first frame must come soon, and be a `hello`.
-async fn greet<'a, S>(wire: &mut Wire<S>, state: &'a GatewayState) -> Result<Session<'a>, End>
+async fn greet<'a, S>(
+    wire: &mut Wire<S>,
+    state: &'a GatewayState,
+    peer: Option<Box<Peer>>,
+) -> Result<Session<'a>, End>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -158,6 +176,22 @@ where
         unheard: 0,
         after: None,
     };
+    if let (Some(peer), Some(identity)) = (peer, &state.identity) {
+        if peer.machine != machine {
+            metrics::counter!("muster_violations_total", "kind" => "identity").increment(1);
+            let reason = format!("the certificate is that of machine {}", peer.machine);
+            return Err(End::told(1008, reason));
+        }
+        identity
+            .connected()
+            .open(session.connection, *peer, session.line.clone());
+        // Whoever was shut out before this line is found here, and whoever is after it, by the look at those that stand.
+        if why(identity.register(), &peer, identity.now()).is_some() {
+            identity.connected().gone(session.connection);
+            return Err(End::told(1008, "the certificate is not in force any more"));
+        }
+        noted::arrived(state, identity, machine);
+    }
     tracing::debug!(%machine, connection = session.connection.0, "a machine connected");
     let open = ShardMessage::Open {
         connection: session.connection,
@@ -353,7 +387,7 @@ impl Session<'_> {
     }
 
     /// The shard learns first that a connection is at its end: nothing more is taken in from here.
-    async fn leave(self, end: End) -> End {
+    async fn leave(self, end: End) -> (End, Option<Box<Peer>>) {
         tracing::debug!(connection = self.connection.0, reason = %end.reason, "a machine's connection ended");
         let closed = ShardMessage::Closed {
             connection: self.connection,
@@ -361,7 +395,10 @@ impl Session<'_> {
         };
         // A shard that is gone needs no telling.
         let _ = self.shard.send(closed).await;
-        end
+        let identity = self.state.identity.as_ref();
+        let gone = identity.and_then(|identity| identity.connected().gone(self.connection));
+        let overtaken = gone.filter(|(_, overtaken)| *overtaken);
+        (end, overtaken.map(|(peer, _)| Box::new(peer)))
     }
 }
 
@@ -463,8 +500,12 @@ mod tests {
         fn size<A, F>(_: impl FnOnce(A) -> F) -> usize {
             size_of::<F>()
         }
-        type Arguments = (&'static mut Wire<TcpStream>, &'static GatewayState);
-        let bytes = size(|(wire, state): Arguments| run(wire, state));
+        type Arguments = (
+            &'static mut Wire<TcpStream>,
+            &'static GatewayState,
+            Option<Box<Peer>>,
+        );
+        let bytes = size(|(wire, state, peer): Arguments| run(wire, state, peer));
         assert!(bytes <= 464, "{bytes} bytes");
     }
 }

@@ -70,6 +70,7 @@ impl Judge {
             MachineEntry::Registered
             | MachineEntry::PresenceChanged { .. }
             | MachineEntry::Renamed { .. }
+            | MachineEntry::IdentityNoted { .. }
             | MachineEntry::Labelled { .. } => {}
         }
     }

@@ -118,6 +118,7 @@ impl Reading {
                 | MachineEntry::CommandIssued { .. }
                 | MachineEntry::Renamed { .. }
                 | MachineEntry::DesiredChanged { .. }
+                | MachineEntry::IdentityNoted { .. }
                 | MachineEntry::Labelled { .. } => {}
             }
             ControlFlow::Continue(())

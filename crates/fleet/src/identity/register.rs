@@ -1,0 +1,354 @@
+//! Who may come: enrolments and identities, on disk as documents and in memory by what they are looked up by.
+//!
+//! The register is the truth, not the certificate: a certificate that it does not have is worth nothing. Begin with [`Record`].
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use muster_model::{MachineId, Timestamp};
+use muster_protocol::api::{EnrolmentPolicy, EnrolmentState};
+use muster_protocol::enrol::Fingerprint;
+use muster_store::{DocumentError, Documents, Precondition};
+use parking_lot::RwLock;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Kinds of documents.
+const IDENTITY: &str = "identity";
+const ENROLMENT: &str = "enrolment";
+/// Documents that are read at once.
+const PAGE: usize = 1_000;
+/// Certificates that are kept of one machine.
+pub const CERTIFICATES_KEPT: usize = 4;
+/// Enrolments that are kept at once, used ones too.
+pub const ENROLMENTS_MAX: usize = 20_000;
+/// Enrolments that are over are kept so long, for whoever asks what became of them.
+pub const ENROLMENTS_KEPT_MS: i64 = 30 * 86_400_000;
+
+/// How the fleet stands to a machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// It waits to be accepted.
+    Pending,
+    /// It is part of the fleet.
+    Accepted,
+    /// It was shut out.
+    Revoked {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A certificate of a machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// SHA-256 of it.
+    pub fingerprint: Fingerprint,
+    /// Its serial number.
+    pub serial: String,
+    /// The generation of its authority.
+    pub authority: u32,
+    /// When it was issued.
+    pub issued_at: Timestamp,
+    /// When it ends.
+    pub not_after: Timestamp,
+    /// When it was used for the first time.
+    pub first_used_at: Option<Timestamp>,
+    /// When a newer one was used for the first time.
+    pub superseded_at: Option<Timestamp>,
+}
+
+/// What is known of a machine's identity.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The machine.
+    pub machine: MachineId,
+    /// What people said it is.
+    pub profile: Profile,
+    /// How the fleet stands to it.
+    pub standing: Standing,
+    /// Since when.
+    pub standing_since: Timestamp,
+    /// When it enrolled first.
+    pub enrolled_at: Timestamp,
+    /// The oldest first.
+    pub certificates: Vec<Certificate>,
+    /// Whether its profile was put into the fleet's log.
+    pub joined: bool,
+    /// Whether it is told to renew the next time it asks.
+    pub renew_asked: bool,
+    /// When another holder of its key was seen.
+    pub cloned_at: Option<Timestamp>,
+}
+
+/// What people say of a machine before it comes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Profile {
+    /// Its kind.
+    pub kind: Option<String>,
+    /// What it is shown as.
+    pub name: Option<String>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// What lets one machine enrol.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Enrolment {
+    /// Names it.
+    pub id: Uuid,
+    /// SHA-256 of its secret.
+    pub secret: Fingerprint,
+    /// The machine that alone may use it, where it is to come back.
+    pub machine: Option<MachineId>,
+    /// What the machine will be.
+    pub profile: Profile,
+    /// What becomes of it.
+    pub policy: EnrolmentPolicy,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// By whom.
+    pub created_by: String,
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// Who used it.
+    pub used: Option<Used>,
+}
+
+/// How an enrolment was used.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Used {
+    /// When.
+    pub at: Timestamp,
+    /// By which machine.
+    pub machine: MachineId,
+    /// SHA-256 of its public key: the same key may ask again.
+    pub key: Fingerprint,
+}
+
+impl Record {
+    /// The certificate of this fingerprint.
+    pub fn certificate(&self, fingerprint: Fingerprint) -> Option<&Certificate> {
+        self.certificates
+            .iter()
+            .find(|certificate| certificate.fingerprint == fingerprint)
+    }
+
+    /// The certificates by which the machine may come.
+    pub fn in_force(&self, now: Timestamp) -> impl Iterator<Item = &Certificate> {
+        let out = matches!(self.standing, Standing::Revoked { .. });
+        self.certificates.iter().filter(move |certificate| {
+            !out && certificate.superseded_at.is_none() && certificate.not_after > now
+        })
+    }
+
+    /// Adds one, and lets go of the oldest beyond those that are kept.
+    pub fn add(&mut self, certificate: Certificate) {
+        self.certificates.push(certificate);
+        let beyond = self.certificates.len().saturating_sub(CERTIFICATES_KEPT);
+        self.certificates.drain(..beyond);
+    }
+}
+
+impl Enrolment {
+    /// How it stands.
+    pub fn state(&self, now: Timestamp) -> EnrolmentState {
+        match &self.used {
+            Some(_) => EnrolmentState::Used,
+            None if now >= self.expires_at => EnrolmentState::Expired,
+            None => EnrolmentState::Open,
+        }
+    }
+
+    /// Whether nobody asks for it any more.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        now.millis_since(self.expires_at) > ENROLMENTS_KEPT_MS
+    }
+}
+
+/// All of it.
+pub struct Register {
+    documents: Arc<dyn Documents>,
+    maps: RwLock<Maps>,
+}
+
+#[derive(Default)]
+struct Maps {
+    records: BTreeMap<MachineId, Arc<Record>>,
+    by_certificate: HashMap<Fingerprint, MachineId>,
+    enrolments: BTreeMap<Uuid, Arc<Enrolment>>,
+    by_secret: HashMap<Fingerprint, Uuid>,
+}
+
+impl Maps {
+    fn put(&mut self, record: Arc<Record>) {
+        for certificate in &record.certificates {
+            self.by_certificate
+                .insert(certificate.fingerprint, record.machine);
+        }
+        if let Some(before) = self.records.insert(record.machine, record.clone()) {
+            for certificate in &before.certificates {
+                if record.certificate(certificate.fingerprint).is_none() {
+                    self.by_certificate.remove(&certificate.fingerprint);
+                }
+            }
+        }
+    }
+}
+
+impl Register {
+    /// Reads all of it. Blocks.
+    pub fn open(documents: Arc<dyn Documents>) -> Result<Self, DocumentError> {
+        let mut maps = Maps::default();
+        each(documents.as_ref(), IDENTITY, |record: Record| {
+            maps.put(Arc::new(record));
+        })?;
+        each(documents.as_ref(), ENROLMENT, |enrolment: Enrolment| {
+            maps.by_secret.insert(enrolment.secret, enrolment.id);
+            maps.enrolments.insert(enrolment.id, Arc::new(enrolment));
+        })?;
+        Ok(Self {
+            documents,
+            maps: RwLock::new(maps),
+        })
+    }
+
+    /// One machine's.
+    pub fn record(&self, machine: MachineId) -> Option<Arc<Record>> {
+        self.maps.read().records.get(&machine).cloned()
+    }
+
+    /// That of the machine whose certificate this is.
+    pub fn holder(&self, certificate: Fingerprint) -> Option<Arc<Record>> {
+        let maps = self.maps.read();
+        let machine = maps.by_certificate.get(&certificate)?;
+        maps.records.get(machine).cloned()
+    }
+
+    /// Identities after this machine, by id, at most so many.
+    pub fn after(&self, machine: Option<MachineId>, most: usize) -> Vec<Arc<Record>> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let from = machine.map_or(Unbounded, Excluded);
+        let maps = self.maps.read();
+        let records = maps.records.range((from, Unbounded)).take(most);
+        records.map(|(_, record)| record.clone()).collect()
+    }
+
+    /// How many identities there are.
+    pub fn len(&self) -> usize {
+        self.maps.read().records.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many certificates in force each authority issued.
+    pub fn by_authority(&self, now: Timestamp) -> BTreeMap<u32, u64> {
+        let mut counts = BTreeMap::new();
+        for record in self.maps.read().records.values() {
+            for certificate in record.in_force(now) {
+                *counts.entry(certificate.authority).or_default() += 1;
+            }
+        }
+        counts
+    }
+
+    /// The enrolment of this secret.
+    pub fn enrolment_of(&self, secret: Fingerprint) -> Option<Arc<Enrolment>> {
+        let maps = self.maps.read();
+        maps.by_secret
+            .get(&secret)
+            .and_then(|id| maps.enrolments.get(id))
+            .cloned()
+    }
+
+    /// One enrolment.
+    pub fn enrolment(&self, id: Uuid) -> Option<Arc<Enrolment>> {
+        self.maps.read().enrolments.get(&id).cloned()
+    }
+
+    /// All enrolments, the newest first.
+    pub fn enrolments(&self) -> Vec<Arc<Enrolment>> {
+        self.maps.read().enrolments.values().rev().cloned().collect()
+    }
+
+    /// Writes an identity; it is in force when this returns. Blocks.
+    pub fn put(&self, record: Record) -> Result<Arc<Record>, DocumentError> {
+        self.write(
+            IDENTITY,
+            &record.machine.to_string(),
+            record.standing_since,
+            &record,
+        )?;
+        let record = Arc::new(record);
+        self.maps.write().put(record.clone());
+        Ok(record)
+    }
+
+    /// Writes an enrolment. Blocks.
+    pub fn put_enrolment(&self, enrolment: Enrolment) -> Result<Arc<Enrolment>, DocumentError> {
+        self.write(
+            ENROLMENT,
+            &enrolment.id.to_string(),
+            enrolment.created_at,
+            &enrolment,
+        )?;
+        let enrolment = Arc::new(enrolment);
+        let mut maps = self.maps.write();
+        maps.by_secret.insert(enrolment.secret, enrolment.id);
+        maps.enrolments.insert(enrolment.id, enrolment.clone());
+        Ok(enrolment)
+    }
+
+    /// Removes an enrolment; says whether there was one. Blocks.
+    pub fn remove_enrolment(&self, id: Uuid) -> Result<bool, DocumentError> {
+        let there = self
+            .documents
+            .delete(ENROLMENT, &id.to_string(), Precondition::Any)?;
+        let mut maps = self.maps.write();
+        if let Some(enrolment) = maps.enrolments.remove(&id) {
+            maps.by_secret.remove(&enrolment.secret);
+        }
+        Ok(there)
+    }
+
+    fn write(
+        &self,
+        kind: &str,
+        key: &str,
+        at: Timestamp,
+        document: &impl Serialize,
+    ) -> Result<(), DocumentError> {
+        // Plain data: it can always be written.
+        let body = serde_json::to_vec(document).unwrap_or_default();
+        self.documents.put(kind, key, Precondition::Any, at, &body)?;
+        Ok(())
+    }
+}
+
+fn each<T: for<'de> Deserialize<'de>>(
+    documents: &dyn Documents,
+    kind: &str,
+    mut take: impl FnMut(T),
+) -> Result<(), DocumentError> {
+    let mut after: Option<String> = None;
+    loop {
+        let page = documents.list(kind, after.as_deref(), PAGE)?;
+        let Some(last) = page.last() else {
+            return Ok(());
+        };
+        after = Some(last.key.clone());
+        for document in &page {
+            match serde_json::from_slice(&document.body) {
+                Ok(read) => take(read),
+                Err(error) => {
+                    // Whoever it was about does not get in: that is the safe side.
+                    tracing::error!(kind, key = %document.key, %error, "a document of the register is not understood");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Who a machine is: certificates from the first token to the last cut, with a machine that speaks TLS by hand.
+
+mod kit;
+mod lives;
+mod refused;
