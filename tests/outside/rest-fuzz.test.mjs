@@ -82,11 +82,13 @@ describe("the API", () => {
     assert.deepEqual(faults.map(told), []);
     assert.equal(sent, rounds);
     // It got behind the first check: every operation was also carried out, but for those of people who sign in, whom there are none of here.
+    // Nor are there identities of machines, where everybody on the computer is let in: that is answered with 409.
+    const identities = /identities|enrolments|certificate-authorities/;
     const signedIn = /session|set-up|second-factor|tokens\/\{id\}/;
     for (const [path, item] of Object.entries(document.paths)) {
       for (const [method, operation] of Object.entries(item)) {
         const [success] = Object.keys(operation.responses).filter((status) => status.startsWith("2"));
-        if (method !== "get" && signedIn.test(path)) continue;
+        if ((method !== "get" && signedIn.test(path)) || identities.test(path)) continue;
         assert.ok(seen.has(`${method} ${path} ${success}`), `${method} ${path} was never answered with ${success}`);
       }
     }

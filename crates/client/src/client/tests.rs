@@ -10,6 +10,7 @@ fn addresses_are_taken_as_people_write_them() {
     check("http://127.0.0.1:7700/", "http://127.0.0.1:7700");
     check("localhost:7700", "http://localhost:7700");
     check("fleet.local", "http://fleet.local");
+    check("https://fleet.example:7700/", "https://fleet.example:7700");
     check("http://proxy/muster", "http://proxy/muster");
     check("[::1]:7700", "http://[::1]:7700");
 }
@@ -22,9 +23,8 @@ fn what_is_no_address_is_named_with_the_reason() {
         assert!(error.to_string().contains(reason), "{error}");
     };
     check("", "empty host");
-    check("https://fleet.example", "plain http only");
     check("ws://127.0.0.1:7700", "machines' door");
-    check("ftp://x", "not http");
+    check("ftp://x", "neither http nor https");
     check("http://me:secret@host", "a password");
     check("http://host?a=b", "a query");
     check("127.0.0.1:99999", "invalid port");
@@ -112,7 +112,7 @@ fn fuzz_an_address_that_is_accepted_is_one_of_a_server() {
         };
         match parse_address(given) {
             Ok(url) => {
-                assert_eq!(url.scheme(), "http");
+                assert!(matches!(url.scheme(), "http" | "https"), "{given:?}");
                 assert!(url.host_str().is_some_and(|host| !host.is_empty()), "{given:?}");
                 assert!(url.username().is_empty() && url.password().is_none(), "{given:?}");
                 assert_eq!(parse_address(url.as_str()).ok(), Some(url));

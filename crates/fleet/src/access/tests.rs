@@ -91,6 +91,8 @@ fn every_row_of_the_table_is_a_route_and_every_route_has_a_row() {
         "/ws",
         muster_protocol::link::PATH,
         muster_protocol::link::upload::ROUTE,
+        muster_protocol::enrol::PATH,
+        muster_protocol::enrol::CERTIFICATE_ROUTE,
     ];
     let gone = declared::ROUTES
         .iter()

@@ -520,5 +520,5 @@ async fn renewed(renewals: &mut Option<watch::Receiver<u64>>) {
     {
         return;
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }

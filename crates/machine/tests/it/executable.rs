@@ -75,9 +75,14 @@ fn a_bad_configuration_ends_with_64_and_names_file_line_and_key() {
         }
     }
     assert_eq!(run(&["run", "--colour"]).status.code(), Some(64));
-    let output = run(&["run", "--server", "wss://fleet"]);
+    let output = run(&["run", "--server", "https://fleet"]);
     assert_eq!(output.status.code(), Some(64));
     assert!(String::from_utf8_lossy(&output.stderr).contains("--server: server:"));
+    // Encrypted, without a certificate of its own.
+    let data = directory.path().join("data");
+    let output = run(&["run", "--server", "wss://fleet", "--data", data.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(64));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("MST-M063"));
 }
 
 #[test]

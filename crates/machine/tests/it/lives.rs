@@ -52,6 +52,7 @@ fn setup(options: &Options, store: &Store) -> uplink::Setup {
         store: store.clone(),
         delay_ms: 0,
         told_start: AtomicBool::new(false),
+        renewals: None,
     }
 }
 

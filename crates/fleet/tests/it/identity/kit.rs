@@ -23,7 +23,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 use crate::harness::{self, answer, soon, until};
 
-pub type Socket = WebSocketStream<TlsStream<TcpStream>>;
+pub type Socket = WebSocketStream<Box<TlsStream<TcpStream>>>;
 
 /// A server that runs, with certificates.
 pub struct Guarded {
@@ -124,7 +124,7 @@ impl Guarded {
         let key = Key::new();
         let (status, issued) = self.enrol(&token, &key.csr()).await;
         assert_eq!(status, 200, "{issued}");
-        Enrolled::new(key, &issued)
+        Enrolled::new(&key, &issued)
     }
 
     pub async fn identity_of(&self, machine: &Enrolled) -> Value {
@@ -171,21 +171,17 @@ impl Key {
 /// A machine with its certificate.
 pub struct Enrolled {
     pub id: String,
-    pub key: Key,
-    pub certificate: String,
     pub authorities: String,
     pub config: Arc<ClientConfig>,
 }
 
 impl Enrolled {
-    pub fn new(key: Key, issued: &Value) -> Self {
+    pub fn new(key: &Key, issued: &Value) -> Self {
         let text = |name: &str| issued[name].as_str().unwrap().to_owned();
         let (certificate, authorities) = (text("certificate"), text("authorities"));
         let config = config(&authorities, &certificate, &key.0);
         Self {
             id: text("machine_id"),
-            key,
-            certificate,
             authorities,
             config,
         }
@@ -216,7 +212,7 @@ impl Enrolled {
         let (status, issued) = self.ask(machines, "POST", &path, Some(body)).await.unwrap();
         assert_eq!(status, 200, "{issued}");
         assert_eq!(issued["machine_id"], self.id);
-        Self::new(key, &issued)
+        Self::new(&key, &issued)
     }
 
     /// A WebSocket.
@@ -228,8 +224,9 @@ impl Enrolled {
         request
             .headers_mut()
             .insert("sec-websocket-protocol", "muster.v1".parse().unwrap());
-        let dialled = soon("the upgrade", tokio_tungstenite::client_async(request, stream));
-        dialled
+        // A stream that is encrypted takes much room while it is passed on.
+        let upgrading = Box::pin(tokio_tungstenite::client_async(request, Box::new(stream)));
+        soon("the upgrade", upgrading)
             .await
             .map(|(socket, _)| socket)
             .map_err(|error| match error {

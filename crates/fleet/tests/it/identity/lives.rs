@@ -61,7 +61,7 @@ async fn who_is_shut_out_is_cut_and_stays_out_also_with_a_session_to_resume() {
     let key = Key::new();
     let (status, issued) = site.enrol(made["token"].as_str().unwrap(), &key.csr()).await;
     assert_eq!(status, 200, "{issued}");
-    let back = Enrolled::new(key, &issued);
+    let back = Enrolled::new(&key, &issued);
     assert_eq!(back.id, machine.id);
     back.session(site.machines).await;
     let refused = machine.knock(site.machines).await.unwrap_err();

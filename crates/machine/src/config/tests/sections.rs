@@ -65,7 +65,7 @@ fn the_examples_are_accepted_as_they_stand() {
             clears: Clears::WithCondition,
         }
     );
-    let options = settings.options("host");
+    let options = settings.options("host", None);
     assert_eq!(
         (&options.wiring, &options.safety),
         (&settings.wiring, &settings.safety)

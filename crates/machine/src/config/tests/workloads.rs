@@ -37,7 +37,7 @@ fn workloads_and_services_are_read_and_what_is_shown_means_the_same() {
     let again = read(&config.show()).unwrap();
     assert_eq!(again.settings.workloads, settings.workloads);
     assert_eq!(again.settings.watch, settings.watch);
-    let options = settings.options("host");
+    let options = settings.options("host", None);
     assert_eq!(
         (options.workloads.machine.len(), options.watch.services.len()),
         (2, 1)
