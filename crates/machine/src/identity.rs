@@ -382,7 +382,7 @@ fn write_secret(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), IdentityE
         let fresh = folder.join(format!("{name}.new"));
         // One that a crash left behind may have other rights.
         match std::fs::remove_file(&fresh) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
         }
         let mut options = OpenOptions::new();
