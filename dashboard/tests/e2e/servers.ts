@@ -139,9 +139,11 @@ export interface PeopleServer extends Server {
 export async function peopleServer(binary: string): Promise<PeopleServer> {
   const port = await freePort();
   const data = mkdtempSync(join(tmpdir(), 'muster-e2e-'));
-  const url = `http://127.0.0.1:${port}`;
+  const url = `https://127.0.0.1:${port}`;
+  const health = `127.0.0.1:${port + 1}`;
   let said = '';
-  const child = spawn(binary, ['serve', '--data', data, '--listen', `127.0.0.1:${port}`, '--admin-listen', `127.0.0.1:${port + 1}`], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const listen = ['--listen', `127.0.0.1:${port}`, '--machines-listen', '127.0.0.1:0', '--admin-listen', health];
+  const child = spawn(binary, ['serve', '--data', data, ...listen], { stdio: ['ignore', 'pipe', 'pipe'] });
   const keep = (text: Buffer) => {
     said = `${said}${text.toString()}`.slice(-8_000);
   };
@@ -154,7 +156,7 @@ export async function peopleServer(binary: string): Promise<PeopleServer> {
   };
   const link = () => /https?:\S+\/set-up#\S+/.exec(said)?.[0];
   try {
-    await until(`${binary} serve on ${url}`, 60_000, async () => (await fetch(`${url}/api/v1/me`)).ok && link() !== undefined);
+    await until(`${binary} serve on ${url}`, 60_000, async () => (await fetch(`http://${health}/readyz`)).ok && link() !== undefined);
   } catch (error) {
     await end('SIGKILL');
     throw new Error(`${String(error)}\nit said:\n${said}`, { cause: error });

@@ -14,6 +14,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct Desk<'a> {
     home: &'a Path,
     server: String,
+    /// Whom the server proves itself by.
+    authorities: &'a Path,
     token: Option<String>,
 }
 
@@ -23,7 +25,8 @@ impl Desk<'_> {
         command
             .args(arguments)
             .env("HOME", self.home)
-            .env("MUSTER_SERVER", &self.server);
+            .env("MUSTER_SERVER", &self.server)
+            .env("MUSTER_CA_FILE", self.authorities);
         command
             .env_remove("XDG_CONFIG_HOME")
             .stdin(Stdio::piped())
@@ -63,11 +66,13 @@ fn from_the_set_up_link_to_the_audit_log() {
     let folder = tempfile::tempdir().unwrap();
     let (data, home) = (folder.path().join("server"), folder.path().join("home"));
     std::fs::create_dir(&home).unwrap();
+    let authorities = data.join("identity").join("ca.pem");
     let port = steady_port();
     let mut command = muster();
     command
         .args(["serve", "--admin-listen", "127.0.0.1:0", "--data"])
         .arg(&data);
+    command.args(["--machines-listen", "127.0.0.1:0"]);
     command.args(["--listen", &format!("127.0.0.1:{port}")]);
     let mut server = Process::start(command);
     let word = |said: &str, begin: &str| {
@@ -82,6 +87,7 @@ fn from_the_set_up_link_to_the_audit_log() {
     let desk = |token: Option<&str>| Desk {
         home: &home,
         server: url.clone(),
+        authorities: &authorities,
         token: token.map(str::to_owned),
     };
     let root = desk(None);

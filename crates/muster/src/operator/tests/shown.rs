@@ -323,7 +323,7 @@ async fn a_server_that_is_not_there() {
 
 #[test]
 fn an_address_that_is_none_is_bad_configuration() {
-    let arguments = Arguments::try_parse_from(["muster", "--server", "https://x", "status"]).expect("parsed");
+    let arguments = Arguments::try_parse_from(["muster", "--server", "ftp://x", "status"]).expect("parsed");
     let error = Session::open(&arguments.global).err().expect("refused");
     assert_eq!((error.exit_code(), error.code()), (64, "MST-C004"));
 }
