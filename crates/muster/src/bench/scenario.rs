@@ -25,6 +25,8 @@ pub(super) enum Scenario {
     RemoteStop,
     /// One machine's state and a filtered list by the API while the fleet sends
     Api,
+    /// Knowing who asks and whether they may: what it adds to a request, and to a message that somebody is told
+    Authorisation,
     /// People who look at all machines: processor time of everything that reaches them
     FanOut,
     /// A server with a million events in its log starts again: how soon it answers
@@ -47,6 +49,7 @@ impl Scenario {
             Self::DurableEvents => "durable-events",
             Self::Storm => "storm",
             Self::Api => "api",
+            Self::Authorisation => "authorisation",
             Self::Heartbeat => "heartbeat",
             Self::RemoteStop => "remote-stop",
             Self::FanOut => "fan-out",
@@ -74,6 +77,7 @@ impl Scenario {
             Self::DurableEvents => &[run::durable::METHOD],
             Self::Storm => &[run::storm::METHOD],
             Self::Api => &[run::api::METHOD],
+            Self::Authorisation => &[run::authorisation::METHOD],
             Self::Heartbeat => &[run::heartbeat::METHOD],
             Self::RemoteStop => &[run::stop::METHOD],
             Self::FanOut => &[run::fanout::METHOD],
@@ -93,6 +97,7 @@ impl Scenario {
             Self::DurableEvents => run::durable::run(context),
             Self::Storm => run::storm::run(context),
             Self::Api => run::api::run(context),
+            Self::Authorisation => run::authorisation::run(context),
             Self::Heartbeat => run::heartbeat::run(context),
             Self::RemoteStop => run::stop::run(context),
             Self::FanOut => run::fanout::run(context),

@@ -17,6 +17,8 @@ const FIGURES: &[&str] = &[
     "api.list.p99",
     "api.machine.p50",
     "api.machine.p99",
+    "authorisation.message",
+    "authorisation.request",
     "connections.join",
     "connections.memory",
     "durable-events.rate",

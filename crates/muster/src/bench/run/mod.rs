@@ -2,6 +2,7 @@
 
 pub(super) mod agent;
 pub(super) mod api;
+pub(super) mod authorisation;
 pub(super) mod connections;
 pub(super) mod durable;
 pub(super) mod fanout;
