@@ -3,8 +3,8 @@
 use muster_model::{MachineId, Timestamp};
 use muster_protocol::api::access::{
     AccessChecked, AccessPolicies, AccessPolicy, AccessSessions, AccessTokens, AuditChecked, AuditEntry,
-    AuditOutcome, AuditPage, CheckAccess, MakeToken, Me, People, Person, PutPassword, PutPerson, PutPolicy,
-    Roles, SetUp, SignIn, SignedIn, TokenMade,
+    AuditOutcome, AuditPage, CheckAccess, DeviceAsks, DeviceStarted, MakeToken, Me, People, Person,
+    PutPassword, PutPerson, PutPolicy, Roles, SetUp, SignIn, SignedIn, TokenMade,
 };
 use reqwest::Method;
 use reqwest::header::{IF_MATCH, IF_NONE_MATCH};
@@ -74,6 +74,26 @@ impl Client {
     /// Signs in; the answer holds a session.
     pub async fn sign_in(&self, body: &SignIn) -> Result<SignedIn, ClientError> {
         self.post(&["session"], body).await
+    }
+
+    /// Asks to be signed in by a browser.
+    pub async fn start_device(&self) -> Result<DeviceStarted, ClientError> {
+        let answer = self.change(Method::POST, &["device"], None, None::<&()>).await?;
+        answer.document()
+    }
+
+    /// The session, if somebody said yes; a problem `MST-A049` as long as nobody said anything.
+    pub async fn device_session(&self, device_code: &str) -> Result<SignedIn, ClientError> {
+        let device_code = device_code.to_owned();
+        self.post(&["device", "session"], &DeviceAsks { device_code })
+            .await
+    }
+
+    /// Signs the program in that waits under a code.
+    pub async fn approve_device(&self, code: &str) -> Result<(), ClientError> {
+        self.change(Method::POST, &["device", code], None, None::<&()>)
+            .await
+            .map(drop)
     }
 
     /// Makes the first admin, by the set-up link.

@@ -10,6 +10,7 @@ pub mod attempts;
 pub mod audit;
 pub mod caller;
 pub mod declared;
+pub mod device;
 pub mod directory;
 pub mod guard;
 pub mod password;
@@ -27,6 +28,7 @@ use std::time::Duration;
 use axum::http::{HeaderMap, header};
 use muster_model::Timestamp;
 use muster_model::access::{Grant, PersonName};
+use muster_protocol::link::TokenBucket;
 use muster_runtime::{Clock, Shutdown};
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
@@ -34,6 +36,7 @@ use tokio::sync::{Semaphore, watch};
 use attempts::Attempts;
 use audit::Audit;
 use caller::{By, Caller, Person};
+use device::Devices;
 use directory::{Directory, DirectoryError};
 use secret::{Secret, SecretKind};
 
@@ -53,6 +56,10 @@ pub const POLICIES_MAX: usize = 64;
 const HASHED_AT_ONCE: usize = 2;
 /// How long the set-up link is valid.
 const SET_UP_LIFETIME_MS: i64 = 3_600_000;
+/// Entries a second, for long, that those who are not signed in may have written down about what they tried in vain.
+const STRANGERS_PER_S: u32 = 5;
+/// Such entries at once.
+const STRANGERS_BURST: u32 = 200;
 /// How often what is over is removed, and what was used is noted.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 
@@ -88,6 +95,10 @@ pub struct Access {
     set_up: Mutex<Option<(secret::Hash, Timestamp)>>,
     /// Second factors that were offered, until a code of them comes.
     offers: Mutex<BTreeMap<PersonName, (String, Timestamp)>>,
+    /// Programs that wait for a person to say yes.
+    devices: Mutex<Devices>,
+    /// What those who are not signed in may have written down: they must not fill the disk.
+    strangers: Mutex<TokenBucket>,
     local: Person,
 }
 
@@ -104,6 +115,12 @@ impl Access {
             hashing: Semaphore::new(HASHED_AT_ONCE),
             set_up: Mutex::new(None),
             offers: Mutex::default(),
+            devices: Mutex::default(),
+            strangers: Mutex::new(TokenBucket::new(
+                STRANGERS_PER_S,
+                STRANGERS_BURST,
+                clock.mono_ms(),
+            )),
             local: Person::new(PersonName::local(), vec![Grant::admin()], 0),
         }
     }
@@ -123,9 +140,23 @@ impl Access {
         &self.directory
     }
 
+    /// Programs that wait for a person to say yes.
+    pub(crate) fn devices(&self) -> parking_lot::MutexGuard<'_, Devices> {
+        self.devices.lock()
+    }
+
     /// Who did what.
     pub fn audit(&self) -> &Audit {
         &self.audit
+    }
+
+    /// Whether something that somebody unknown tried in vain is still written down.
+    pub(crate) fn hears_strangers(&self) -> bool {
+        let heard = self.strangers.lock().take(self.clock.mono_ms());
+        if !heard {
+            metrics::counter!("muster_audit_strangers_not_written_total").increment(1);
+        }
+        heard
     }
 
     /// What time it is.

@@ -9,6 +9,7 @@ pub mod calibration;
 pub mod commands;
 pub mod convert;
 pub mod desired;
+pub mod device;
 pub mod document;
 pub mod enrolments;
 pub mod error;
@@ -82,6 +83,9 @@ pub fn described() -> OpenApiRouter<GatewayState> {
         .routes(routes!(session::mine))
         .routes(routes!(session::sign_in, session::sign_out))
         .routes(routes!(session::set_up))
+        .routes(routes!(device::start))
+        .routes(routes!(device::session))
+        .routes(routes!(device::show, device::approve, device::deny))
         .routes(routes!(people::list))
         .routes(routes!(people::show, people::put, people::remove))
         .routes(routes!(people::put_password))

@@ -126,6 +126,8 @@ pub struct Notes {
     pub rule: String,
     /// Who it was, where that is known only afterwards: whoever signs in.
     pub person: Option<PersonName>,
+    /// Nothing came of it that is worth a line.
+    pub quiet: bool,
 }
 
 /// Who asks. One for each request; cheap to clone.
@@ -305,6 +307,11 @@ impl Caller {
     /// Says what changed.
     pub fn note_detail(&self, detail: impl Into<String>) {
         self.0.notes.lock().detail = detail.into();
+    }
+
+    /// Says that nothing came of it that is worth a line.
+    pub fn note_nothing(&self) {
+        self.0.notes.lock().quiet = true;
     }
 
     /// Says who it was, where that is known only afterwards.

@@ -201,6 +201,21 @@ pub const ROUTES: &[Route] = &[
     row("GET", "/api/v1/me", Anybody, "session.read"),
     row("POST", "/api/v1/session", Anybody, "session.begin"),
     row("DELETE", "/api/v1/session", SignedIn, "session.end"),
+    row("POST", "/api/v1/device", Anybody, "session.device.ask"),
+    row("POST", "/api/v1/device/session", Anybody, "session.device.begin"),
+    row("GET", "/api/v1/device/{code}", SignedIn, "session.device.read"),
+    row(
+        "POST",
+        "/api/v1/device/{code}",
+        NotNarrowed,
+        "session.device.approve",
+    ),
+    row(
+        "DELETE",
+        "/api/v1/device/{code}",
+        NotNarrowed,
+        "session.device.deny",
+    ),
     row("POST", "/api/v1/set-up", Anybody, "people.set_up"),
     row("GET", "/api/v1/people", Everywhere(Administer), "people.list"),
     row(

@@ -216,6 +216,10 @@ async fn of_path(request: &mut Request, name: &str) -> String {
 async fn written_down(access: &Access, route: &Route, caller: &Caller, response: Response) -> Response {
     let notes = caller.take_notes();
     let status = response.status();
+    let in_vain = status.is_client_error() && !caller.is_signed_in();
+    if notes.quiet || in_vain && !access.hears_strangers() {
+        return response;
+    }
     let outcome = match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS => {
             AuditOutcome::Refused

@@ -19,6 +19,8 @@ pub enum SecretKind {
     Token,
     /// The link by which the first person is made.
     SetUp,
+    /// A program that waits for a person to say yes.
+    Device,
 }
 
 impl SecretKind {
@@ -27,6 +29,7 @@ impl SecretKind {
             Self::Session => "msts_",
             Self::Token => "mstt_",
             Self::SetUp => "mstu_",
+            Self::Device => "mstd_",
         }
     }
 }

@@ -282,6 +282,18 @@ impl ApiError {
         )
     }
 
+    /// A program waits for a person, who said nothing yet.
+    pub fn nobody_said_yes_yet() -> Self {
+        let detail = "nobody typed the code yet: ask again in two seconds";
+        Self::new(StatusCode::CONFLICT, "MST-A049", "Nobody said yes yet", detail)
+    }
+
+    /// A program waited for a person, who said no.
+    pub fn somebody_said_no() -> Self {
+        let detail = "whoever typed the code turned the program away";
+        Self::new(StatusCode::CONFLICT, "MST-A050", "Somebody said no", detail)
+    }
+
     /// They may not, by this rule.
     pub fn not_allowed(rule: String) -> Self {
         Self::new(StatusCode::FORBIDDEN, "MST-A045", "Not allowed", rule)

@@ -182,7 +182,7 @@ pub async fn set_up(
     }
 }
 
-fn signed_in(access: &Access, begun: &Begun, as_token: bool) -> Response {
+pub(super) fn signed_in(access: &Access, begun: &Begun, as_token: bool) -> Response {
     let answer = SignedIn {
         name: begun.name.to_string(),
         token: as_token.then(|| begun.secret.reveal().to_owned()),
@@ -212,7 +212,7 @@ fn wait(wait_s: u64) -> Response {
         .into_response()
 }
 
-fn agent(headers: &HeaderMap) -> &str {
+pub(super) fn agent(headers: &HeaderMap) -> &str {
     headers
         .get(header::USER_AGENT)
         .and_then(|agent| agent.to_str().ok())

@@ -1,10 +1,11 @@
 //! `muster login`, `muster logout` and `muster whoami`: who this program is at a server.
 
 use std::io::{IsTerminal, Read};
+use std::time::Duration;
 
 use clap::Args;
 use muster_client::ClientError;
-use muster_protocol::api::access::{AccessGrant, Me, SetUp, SignIn};
+use muster_protocol::api::access::{AccessGrant, Me, SetUp, SignIn, SignedIn};
 
 use super::credentials;
 use super::error::OperatorError;
@@ -21,7 +22,8 @@ MUSTER_TOKEN_FILE with a file that holds it (`muster token make`).
 Examples:
   muster login
   muster login ada --server https://fleet.example:7700
-  muster login ada --password-stdin < password.txt")]
+  muster login ada --password-stdin < password.txt
+  muster login --browser")]
 pub struct LoginOptions {
     /// The name to sign in by; asked for if it is not given
     #[arg(value_name = "NAME")]
@@ -30,6 +32,10 @@ pub struct LoginOptions {
     /// Read the password from the first line of the input, and the code, where one is needed, from the second
     #[arg(long)]
     pub password_stdin: bool,
+
+    /// Sign in with a browser, where you are signed in or sign in at a provider: it shows what to open, and waits
+    #[arg(long, conflicts_with_all = ["name", "password_stdin"])]
+    pub browser: bool,
 }
 
 #[derive(Debug, Args)]
@@ -117,6 +123,10 @@ pub(super) async fn login(options: LoginOptions, session: &mut Session) -> Resul
                 .to_owned(),
         });
     }
+    if options.browser {
+        let signed_in = by_browser(session).await?;
+        return keep(&signed_in, session);
+    }
     let name = match options.name {
         Some(name) => name,
         None => ask_name(session)?,
@@ -135,6 +145,30 @@ pub(super) async fn login(options: LoginOptions, session: &mut Session) -> Resul
         }
         other => other?,
     };
+    keep(&signed_in, session)
+}
+
+/// Shows a code, and waits until somebody who is signed in typed it.
+async fn by_browser(session: &mut Session) -> Result<SignedIn, OperatorError> {
+    let started = session.client.start_device().await?;
+    session.note(&format!(
+        "open {}{} and say yes to the code {}",
+        session.client.address(),
+        started.verification_path,
+        started.user_code
+    ));
+    let pause = Duration::from_secs(u64::from(started.interval_s.clamp(1, 60)));
+    loop {
+        match session.client.device_session(&started.device_code).await {
+            Err(ClientError::Problem(problem)) if problem.code == "MST-A049" => {
+                tokio::time::sleep(pause).await
+            }
+            other => return Ok(other?),
+        }
+    }
+}
+
+fn keep(signed_in: &SignedIn, session: &mut Session) -> Result<(), OperatorError> {
     let secret = signed_in.token.as_deref().unwrap_or_default();
     let server = session.client.address().to_owned();
     credentials::keep(&server, &signed_in.name, secret, signed_in.expires_at)?;

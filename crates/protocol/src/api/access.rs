@@ -104,6 +104,44 @@ document! {
 }
 
 document! {
+    /// A program asks to be signed in by a browser.
+    DeviceStarted {
+        /// What it asks with. Told once.
+        device_code: String,
+        /// What it shows to the person.
+        user_code: String,
+        /// Where the person types it, on this server.
+        verification_path: String,
+        /// Until when it waits.
+        expires_at: Timestamp,
+        /// How long to wait between two questions, in seconds.
+        interval_s: u32,
+    }
+}
+
+document! {
+    /// Whether somebody said yes.
+    #[serde(deny_unknown_fields)]
+    DeviceAsks {
+        /// What it was told when it began.
+        #[cfg_attr(feature = "schema", schema(write_only))]
+        device_code: String,
+    }
+}
+
+document! {
+    /// A program that waits to be signed in.
+    DeviceRequest {
+        /// The address from which it asks.
+        from: String,
+        /// What it calls itself.
+        agent: String,
+        /// Since when.
+        started_at: Timestamp,
+    }
+}
+
+document! {
     /// Making the first person, with the set-up link.
     #[serde(deny_unknown_fields)]
     SetUp {

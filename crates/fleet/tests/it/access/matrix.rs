@@ -168,7 +168,8 @@ async fn every_cell_of_route_role_and_scope_is_decided_as_declared() {
             } else {
                 vec![(
                     path.replace("{id}", "0011223344556677")
-                        .replace("{name}", "somebody"),
+                        .replace("{name}", "somebody")
+                        .replace("{code}", "BBBB-BBBB"),
                     None,
                 )]
             };

@@ -215,6 +215,60 @@ fn code_of(secret: &str, offset_s: i64) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_is_signed_in_by_whoever_types_its_code() {
+    let mut world = World::empty().await;
+    world.add("program", &[("viewer", "*")]).await;
+    let (status, started) = world.ask("", "POST", "/api/v1/device", None).await;
+    assert_eq!(status, 200, "{started}");
+    let ask = || {
+        let body = json!({ "device_code": started["device_code"] });
+        world.ask("", "POST", "/api/v1/device/session", Some(body))
+    };
+    assert_eq!(ask().await.1["code"], "MST-A049");
+    let path = format!("/api/v1/device/{}", started["user_code"].as_str().unwrap());
+    assert_eq!(
+        world.ask("", "POST", &path, None).await.0,
+        401,
+        "nobody says yes for somebody"
+    );
+    assert_eq!(
+        world.ask("program", "POST", &path, None).await.0,
+        409,
+        "a token becomes no session"
+    );
+    let (status, shown) = world.ask("root", "GET", &path, None).await;
+    assert_eq!((status, &shown["from"]), (200, &json!("127.0.0.1")), "{shown}");
+    assert_eq!(world.ask("root", "POST", &path, None).await.0, 204);
+    let (status, signed_in) = ask().await;
+    assert_eq!((status, &signed_in["name"]), (200, &json!("root")), "{signed_in}");
+    assert_eq!(ask().await.0, 404, "told once");
+    let session = signed_in["token"].as_str().unwrap().to_owned();
+    world.tokens.insert("device".to_owned(), session);
+    assert_eq!(world.ask("device", "GET", "/api/v1/people", None).await.0, 200);
+    let written = world.audit("action=session.device&order=asc").await;
+    let acts: Vec<&str> = written
+        .iter()
+        .filter(|entry| entry["outcome"] == "done")
+        .map(|entry| entry["action"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        acts,
+        [
+            "session.device.ask",
+            "session.device.approve",
+            "session.device.begin"
+        ]
+    );
+    // Turned away.
+    let (_, started) = world.ask("", "POST", "/api/v1/device", None).await;
+    let path = format!("/api/v1/device/{}", started["user_code"].as_str().unwrap());
+    assert_eq!(world.ask("root", "DELETE", &path, None).await.0, 204);
+    let body = json!({ "device_code": started["device_code"] });
+    let (status, said) = world.ask("", "POST", "/api/v1/device/session", Some(body)).await;
+    assert_eq!((status, &said["code"]), (409, &json!("MST-A050")), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_survive_a_restart_and_end_with_the_password() {
     let mut world = World::empty().await;
     let grants = json!([{ "role": "viewer", "scope": "*" }]);
