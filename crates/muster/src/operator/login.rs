@@ -161,7 +161,7 @@ async fn by_browser(session: &mut Session) -> Result<SignedIn, OperatorError> {
     loop {
         match session.client.device_session(&started.device_code).await {
             Err(ClientError::Problem(problem)) if problem.code == "MST-A049" => {
-                tokio::time::sleep(pause).await
+                tokio::time::sleep(pause).await;
             }
             other => return Ok(other?),
         }
