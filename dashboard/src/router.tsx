@@ -88,6 +88,14 @@ const setUpRoute = createRoute({
   component: () => null,
 });
 
+const deviceRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: '/device',
+  staticData: { timeless: true },
+  component: lazyRouteComponent(() => import('@/pages/device/page'), 'DevicePage'),
+  validateSearch: (search: Raw): { code?: string | undefined } => ({ code: text(search['code']) }),
+});
+
 const accountRoute = createRoute({
   getParentRoute: () => rootRoute,
   path: '/account',
@@ -139,7 +147,7 @@ function stringifySearch(search: Record<string, unknown>): string {
 }
 
 export const router = createRouter({
-  routeTree: rootRoute.addChildren([fleetRoute, machineRoute, eventsRoute, setUpRoute, accountRoute, accessRoute.addChildren(accessRoutes)]),
+  routeTree: rootRoute.addChildren([fleetRoute, machineRoute, eventsRoute, setUpRoute, deviceRoute, accountRoute, accessRoute.addChildren(accessRoutes)]),
   parseSearch,
   stringifySearch,
   defaultPreload: 'intent',

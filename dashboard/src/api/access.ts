@@ -1,7 +1,7 @@
 /** Who asks, who there is, what they may do, and who did what. */
 import { keepPreviousData, queryOptions } from '@tanstack/react-query';
 import type {
-  AccessChecked, AccessPolicies, AccessPolicy, AccessSessions, AccessTokens, AuditChecked, AuditPage, CheckAccess, MakeToken, Me, People, Person,
+  AccessChecked, AccessPolicies, AccessPolicy, AccessSessions, AccessTokens, AuditChecked, AuditPage, CheckAccess, DeviceRequest, MakeToken, Me, People, Person,
   PutPassword, PutPerson, PutPolicy, RecoveryCodes, Roles, SecondFactorOffer, SetUp, SignedIn, SignIn, TokenMade,
 } from './types';
 import { answer, api, document, type Answer } from './client';
@@ -19,6 +19,19 @@ export const meQuery = queryOptions({
 export const signIn = (body: SignIn): Promise<SignedIn> => document(api.POST('/api/v1/session', { body }));
 export const signOut = (): Promise<unknown> => document(api.DELETE('/api/v1/session'));
 export const setUp = (body: SetUp): Promise<SignedIn> => document(api.POST('/api/v1/set-up', { body }));
+
+/** A program that waits to be signed in, by the code that it shows. */
+export const deviceQuery = (code: string) =>
+  queryOptions({
+    queryKey: ['device', code],
+    queryFn: ({ signal }) => document<DeviceRequest>(api.GET('/api/v1/device/{code}', { params: { path: { code } }, signal })),
+    retry: false,
+    gcTime: 0,
+  });
+export const answerDevice = (code: string, yes: boolean): Promise<unknown> => {
+  const params = { path: { code } };
+  return document(yes ? api.POST('/api/v1/device/{code}', { params }) : api.DELETE('/api/v1/device/{code}', { params }));
+};
 
 export const peopleQuery = queryOptions({ queryKey: ['people'], queryFn: ({ signal }) => document<People>(api.GET('/api/v1/people', { signal })) });
 

@@ -75,6 +75,7 @@ export type PutPolicy = Schemas['PutPolicy'];
 export type CheckAccess = Schemas['CheckAccess'];
 export type AccessDecision = Schemas['AccessDecision'];
 export type AccessChecked = Schemas['AccessChecked'];
+export type DeviceRequest = Schemas['DeviceRequest'];
 export type AuditObject = Schemas['AuditObject'];
 export type AuditOutcome = Schemas['AuditOutcome'];
 export type AuditEntry = Schemas['AuditEntry'];

@@ -231,3 +231,21 @@ test('the audit log says what was done and why, is whole, and can be taken along
   await page.getByRole('menuitem', { name: /a JSON object a line/ }).click();
   expect((await downloaded).suggestedFilename()).toBe('audit.jsonl');
 });
+
+test('a program that waits is signed in by its code', async ({ page, own }) => {
+  await setUp(page, own);
+  const begin = await page.request.post(`${own.url}/api/v1/device`, { headers: { origin: own.url } });
+  const { user_code: code, device_code: secret } = (await begin.json()) as { user_code: string; device_code: string };
+  await page.goto(`${own.url}/device`);
+  await page.getByRole('textbox', { name: 'Code' }).fill('bbbb-bbbb');
+  await page.keyboard.press('Enter');
+  await expect(page.getByText('No program waits under BBBB-BBBB')).toBeVisible();
+  await page.getByRole('textbox', { name: 'Code' }).fill(code.toLowerCase());
+  await page.keyboard.press('Enter');
+  await expect(page.getByText('Say yes only if you have just started it yourself')).toBeVisible();
+  expect(await violations(page)).toEqual([]);
+  await page.getByRole('button', { name: 'Sign it in as ada' }).click();
+  await expect(page.getByRole('status').filter({ hasText: 'It is signed in as ada' })).toBeVisible();
+  const asked = await page.request.post(`${own.url}/api/v1/device/session`, { headers: { origin: own.url }, data: { device_code: secret } });
+  expect(await asked.json()).toMatchObject({ name: 'ada' });
+});
