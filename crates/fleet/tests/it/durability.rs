@@ -86,8 +86,10 @@ async fn a_log_in_doubt_ends_the_server_without_an_acknowledgement() {
     while let Ok(message) = crate::harness::hear(&mut machine.socket).await {
         assert_ne!(message["type"], "ack", "{message}");
     }
-    let Site { run, fleet, .. } = site;
-    drop(fleet);
+    let Site {
+        run, fleet, access, ..
+    } = site;
+    drop((fleet, access));
     let error = crate::harness::soon("the server ends", run)
         .await
         .unwrap()
