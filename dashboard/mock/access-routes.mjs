@@ -50,6 +50,11 @@ export async function accessRoutes(access, request, path, query, body) {
   if (path === 'sessions' || path.startsWith('sessions/')) return sessions(access, who, request, path.split('/')[1], query);
   if (path === 'tokens' || path.startsWith('tokens/')) return tokens(access, who, method, path.split('/')[1], body);
   if (path === 'audit' || path.startsWith('audit/')) return audit(access, who, path, query);
+  if (/^(identities|enrolments|certificate-authorities)(\/|$)/.test(path)) {
+    access.needEverywhere(who, 'enrol');
+    if (!access.signIn) throw new Refused(409, 'There are no identities here', 'this server lets in everybody on its computer: machines need no certificates, and there are none', 'MST-A069');
+    return (await access.identities.answer(who, method, path, query, body)) ?? NONE;
+  }
   return undefined;
 }
 

@@ -5,6 +5,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { Audit } from './audit.mjs';
+import { Identities } from './identities.mjs';
 import { matchesFilter } from './query.mjs';
 import { Refused } from './refused.mjs';
 
@@ -59,6 +60,7 @@ export class Access {
   constructor({ signIn, rows }) {
     this.signIn = signIn;
     this.rows = rows;
+    this.identities = new Identities({ rows, audit: this.audit });
     for (const each of PEOPLE) this.people.set(each.name, structuredClone(each));
     this.policies.set('night', {
       name: 'night', effect: 'forbid', permissions: ['deploy', 'configure'], condition: 'machine.labels.line == "3"',

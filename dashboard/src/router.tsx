@@ -115,6 +115,7 @@ const accessRoutes = [
   createRoute({ getParentRoute: () => accessRoute, path: '/people', component: lazyRouteComponent(() => import('@/pages/access/people'), 'PeoplePage') }),
   createRoute({ getParentRoute: () => accessRoute, path: '/people/$name', component: lazyRouteComponent(() => import('@/pages/access/person'), 'PersonPage') }),
   createRoute({ getParentRoute: () => accessRoute, path: '/roles', component: lazyRouteComponent(() => import('@/pages/access/roles'), 'RolesPage') }),
+  createRoute({ getParentRoute: () => accessRoute, path: '/machines', component: lazyRouteComponent(() => import('@/pages/access/machines'), 'MachinesPage') }),
   createRoute({ getParentRoute: () => accessRoute, path: '/tokens', component: lazyRouteComponent(() => import('@/pages/access/page'), 'TokensPage') }),
   createRoute({ getParentRoute: () => accessRoute, path: '/sessions', component: lazyRouteComponent(() => import('@/pages/access/page'), 'SessionsPage') }),
   createRoute({

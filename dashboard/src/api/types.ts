@@ -81,3 +81,16 @@ export type AuditOutcome = Schemas['AuditOutcome'];
 export type AuditEntry = Schemas['AuditEntry'];
 export type AuditPage = Schemas['AuditPage'];
 export type AuditChecked = Schemas['AuditChecked'];
+
+export type CertificateAuthorities = Schemas['CertificateAuthorities'];
+export type CertificateAuthority = Schemas['CertificateAuthority'];
+export type Enrolment = Schemas['Enrolment'];
+export type EnrolmentMade = Schemas['EnrolmentMade'];
+export type EnrolmentPage = Schemas['EnrolmentPage'];
+export type EnrolmentPolicy = Schemas['EnrolmentPolicy'];
+export type EnrolmentState = Schemas['EnrolmentState'];
+export type IdentityStanding = Schemas['IdentityStanding'];
+export type MachineCertificate = Schemas['MachineCertificate'];
+export type MachineIdentity = Schemas['MachineIdentity'];
+export type MachineIdentityPage = Schemas['MachineIdentityPage'];
+export type NewEnrolment = Schemas['NewEnrolment'];

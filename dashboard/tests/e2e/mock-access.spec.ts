@@ -38,6 +38,7 @@ for (const scheme of ['light', 'dark'] as const) {
     });
 
     test('what may not be done says why, by pointer, keyboard and screen reader', async ({ page }) => {
+      test.setTimeout(90_000);
       await signIn(page, 'vera');
       const mine = await machinesOf(page);
       expect(mine.total).toBeGreaterThan(0);
@@ -150,6 +151,7 @@ test('somebody is removed with a reason, and is gone from the list', async ({ pa
 });
 
 test('a policy is tried on people before it is in force', async ({ page }) => {
+  test.setTimeout(90_000);
   await signIn(page, 'ada', '/access/roles');
   await page.getByRole('button', { name: 'Add a policy' }).click();
   const dialog = page.getByRole('dialog', { name: 'Add a policy' });
@@ -196,6 +198,7 @@ test('a token is told once, and revoked', async ({ page }) => {
 });
 
 test('one’s own password, second factor and sessions', async ({ page }) => {
+  test.setTimeout(90_000);
   await signIn(page, 'oskar');
   await page.getByRole('button', { name: 'Signed in as Oskar Sala' }).click();
   await page.getByRole('link', { name: 'Second factor, off' }).click();
@@ -234,6 +237,7 @@ test('one’s own password, second factor and sessions', async ({ page }) => {
 });
 
 test('the audit log is followed, filtered, opened, checked and exported', async ({ page }) => {
+  test.setTimeout(90_000);
   await signIn(page, 'ada', '/access/audit');
   const list = page.getByRole('list', { name: 'Audit log, newest first' });
   await expect(list.getByRole('listitem').first()).toContainText('session.begin');

@@ -24,6 +24,16 @@ for (const scheme of ['light', 'dark'] as const) {
   });
 }
 
+test.describe('machines', () => {
+  test.use({ expectedErrors: [/status of 409/] });
+
+  test('have no identities there, and that is explained', async ({ page }) => {
+    await page.goto('/access/machines');
+    await expect(page.getByRole('heading', { name: 'Machines need no identity here' })).toBeVisible();
+    expect(await violations(page)).toEqual([]);
+  });
+});
+
 test('pages that are only ever now leave the past', async ({ page }) => {
   await page.goto(`/?at=${new Date(Date.now() - 60_000).toISOString()}`);
   await expect(page.getByRole('region', { name: 'Past' })).toBeVisible();

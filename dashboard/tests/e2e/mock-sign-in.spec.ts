@@ -56,6 +56,7 @@ for (const scheme of ['light', 'dark'] as const) {
     });
 
     test('the first admin comes by the link, and by nothing else', async ({ page, own }) => {
+      test.setTimeout(90_000);
       await needsSetUp(own);
       await page.goto('/');
       await expect(page.getByRole('heading', { name: 'This fleet has no people yet' })).toBeVisible();

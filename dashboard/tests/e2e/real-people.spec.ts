@@ -249,3 +249,52 @@ test('a program that waits is signed in by its code', async ({ page, own }) => {
   const asked = await page.request.post(`${own.url}/api/v1/device/session`, { headers: { origin: own.url }, data: { device_code: secret } });
   expect(await asked.json()).toMatchObject({ name: 'ada' });
 });
+
+test('a machine is enrolled, let in, seen by whom it is granted, and shut out', async ({ page, own, browser }) => {
+  test.setTimeout(120_000);
+  await setUp(page, own);
+  await page.getByRole('button', { name: 'Enrol a machine' }).click();
+  await page.getByRole('button', { name: 'Enrol a machine' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Enrol a machine' });
+  await dialog.getByRole('textbox', { name: 'Name' }).fill('frida');
+  await dialog.getByRole('textbox', { name: 'Kind' }).fill('lekiwi');
+  await dialog.getByRole('textbox', { name: 'Labels' }).fill('site=munich');
+  await dialog.getByRole('checkbox', { name: 'It waits until a person accepts it' }).check();
+  await dialog.getByRole('button', { name: 'Make a token' }).click();
+  await dialog.getByRole('tab', { name: 'Token alone' }).click();
+  const token = (await dialog.getByText(/^mste_/).last().innerText()).trim();
+  await dialog.getByRole('button', { name: 'I have handed it over' }).click();
+  expect(await own.machine('frida', 'enroll', token, '--server', own.url)).toBe(0);
+  // Used once, it is of no use to anybody else.
+  expect(await own.machine('another', 'enroll', token, '--server', own.url)).not.toBe(0);
+  void own.machine('frida', 'run');
+  await expect(page.getByRole('row', { name: /frida lekiwi/ }).first()).toContainText('waits', { timeout: 20_000 });
+  await page.getByRole('button', { name: 'Accept frida' }).click();
+  const identity = page.getByRole('region', { name: 'Identities', exact: true }).getByRole('row', { name: /frida/ });
+  await expect(identity).toContainText('connected', { timeout: 40_000 });
+  await expect(identity).toContainText('in 89 d 23 h');
+  await page.getByRole('button', { name: 'Certificates of frida' }).click();
+  await expect(page.getByText('in force', { exact: true })).toBeVisible();
+  expect(await violations(page), 'identities').toEqual([]);
+
+  // Whom it is granted to sees it, and is told exactly why it may not be stopped.
+  await addPerson(page, own, 'vera', 'three long words here', 'viewer');
+  await page.getByRole('combobox', { name: 'Where viewer is granted' }).selectOption('some');
+  await page.getByRole('combobox', { name: 'Scope of viewer' }).fill('label.site=munich');
+  await expect(page.getByText('It reaches 1 machine now: frida.')).toBeVisible();
+  await page.getByRole('textbox', { name: 'Why' }).fill('munich only');
+  await page.getByRole('button', { name: 'Save' }).click();
+  await expect(page.getByText('Saved; it is in force.')).toBeVisible();
+  const other = await (await browser.newContext({ baseURL: own.url, ignoreHTTPSErrors: true })).newPage();
+  await other.goto('/');
+  await signIn(other, 'vera', 'three long words here');
+  await other.getByRole('link', { name: 'frida' }).click();
+  await expect(other.getByRole('button', { name: 'Remote stop', exact: true })).toHaveAccessibleDescription(/^To do this to frida needs stop, which operator, admin may; vera is viewer on label\.site=munich\.$/);
+
+  await page.goto('/access/machines');
+  await page.getByRole('button', { name: 'Shut out frida' }).click();
+  await page.getByRole('textbox', { name: 'Why' }).fill('stolen');
+  await page.getByRole('button', { name: 'Shut it out' }).click();
+  await expect(identity).toContainText('“stolen”');
+  await expect(other.getByText(/Not heard of for/)).toBeVisible({ timeout: 30_000 });
+});

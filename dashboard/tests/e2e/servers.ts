@@ -133,6 +133,8 @@ export async function realServer(binary: string, machines: number): Promise<Serv
 export interface PeopleServer extends Server {
   /** What the server wrote when it started: whoever opens it becomes the first admin. */
   setUpLink: string;
+  /** Runs a machine with its own data, in the words of the command line, until the server is stopped or it ends by itself. */
+  machine: (data: string, ...parameters: string[]) => Promise<number | null>;
 }
 
 /** The real server as it is for a fleet of one's own: people sign in. */
@@ -161,13 +163,22 @@ export async function peopleServer(binary: string): Promise<PeopleServer> {
     await end('SIGKILL');
     throw new Error(`${String(error)}\nit said:\n${said}`, { cause: error });
   }
+  const machines = new Set<ChildProcess>();
+  const machine = (name: string, ...parameters: string[]) =>
+    new Promise<number | null>((done) => {
+      const running = spawn(binary, ['agent', ...parameters, '--data', join(data, name)], { stdio: 'ignore' });
+      machines.add(running);
+      running.once('exit', done);
+    });
   return {
     url,
+    machine,
     setUpLink: link() ?? '',
     start: () => Promise.reject(new Error('it is started once')),
     kill: () => end('SIGKILL'),
     halt: () => end('SIGINT'),
     stop: async () => {
+      for (const each of machines) each.kill('SIGKILL');
       await end('SIGINT');
       rmSync(data, { recursive: true, force: true });
     },

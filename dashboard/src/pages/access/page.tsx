@@ -15,7 +15,7 @@ import own from './page.module.css';
 const NOW = { at: undefined };
 
 interface Part {
-  to: '/access/people' | '/access/roles' | '/access/tokens' | '/access/sessions' | '/access/audit';
+  to: '/access/people' | '/access/roles' | '/access/machines' | '/access/tokens' | '/access/sessions' | '/access/audit';
   label: string;
   /** Absent: everybody sees their own. */
   needs?: Permission;
@@ -24,6 +24,7 @@ interface Part {
 const PARTS: readonly Part[] = [
   { to: '/access/people', label: 'People', needs: 'administer' },
   { to: '/access/roles', label: 'Roles and policies' },
+  { to: '/access/machines', label: 'Machines', needs: 'enrol' },
   { to: '/access/tokens', label: 'Tokens' },
   { to: '/access/sessions', label: 'Sessions' },
   { to: '/access/audit', label: 'Audit', needs: 'audit' },

@@ -1,14 +1,16 @@
 /** The fleet: what it looks like in figures, and every machine in a live table. */
 import { Button } from '@mantine/core';
 import { useLocalStorage, useMediaQuery } from '@mantine/hooks';
-import { useNavigate, useSearch } from '@tanstack/react-router';
+import { useNavigate, useRouter, useSearch } from '@tanstack/react-router';
 import { useMemo, useRef, useState } from 'react';
+import { grantInWords, useMe } from '@/access/use-me';
 import { parseFilter, type Filter } from '@/fleet/filter';
 import { formatSort, parseSort } from '@/fleet/order';
 import { useFleet, useShown } from '@/fleet/use-fleet';
 import { useSummary } from '@/fleet/use-summary';
 import { Empty, Failure, Loading, StaleNote } from '@/kit/faces';
 import { plural } from '@/kit/format';
+import { Permitted, useFleetPermit } from '@/kit/permit';
 import { useTitle } from '@/kit/use-title';
 import { useConnectionFace } from '@/live/use-live';
 import { StopSelection } from '@/stop/selection';
@@ -98,6 +100,20 @@ export function FleetPage() {
 }
 
 function NoMachines() {
+  const me = useMe();
+  const router = useRouter();
+  const permit = useFleetPermit('enrol');
+  // What people see who are granted some machines only says nothing of the others.
+  if (me?.trusts_loopback === false && !me.permissions_everywhere.includes('read')) {
+    return <Empty title="You see no machine yet">None has what your grants name: {me.grants.length === 0 ? 'nothing is granted to you' : me.grants.map(grantInWords).join(', ')}.</Empty>;
+  }
+  if (me?.trusts_loopback === false) {
+    return (
+      <Empty title="No machine has connected yet" action={<Permitted by={permit}><Button onClick={() => void router.navigate({ to: '/access/machines', search: { at: undefined } })}>Enrol a machine</Button></Permitted>}>
+        A machine becomes part of the fleet with a token, which is made here and used there. It appears here by itself.
+      </Empty>
+    );
+  }
   return (
     <Empty title="No machine has connected yet">
       <p>Start the runtime on a machine and point it at this server:</p>
