@@ -12,9 +12,6 @@ pub mod register;
 pub mod tls;
 pub mod upkeep;
 
-#[cfg(test)]
-mod tests;
-
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -387,6 +387,3 @@ fn write(path: &Path, text: &str) -> Result<(), IdentityError> {
         source,
     })
 }
-
-#[cfg(test)]
-mod tests;

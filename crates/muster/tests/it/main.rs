@@ -4,5 +4,6 @@
 mod access;
 mod bench;
 mod faults;
+mod identity;
 mod recordings;
 mod sim;
