@@ -1,14 +1,14 @@
 //! Signing a program in by a browser that is signed in already: see [`crate::access::device`].
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use muster_protocol::api::Problem;
 use muster_protocol::api::access::{DeviceAsks, DeviceRequest, DeviceStarted, SignedIn};
 
 use super::error::ApiError;
-use super::params::Body;
+use super::params::{Body, WordPath};
 use super::session::{agent, refusal, signed_in};
 use crate::access::AccessMode;
 use crate::access::caller::Caller;
@@ -98,7 +98,7 @@ pub async fn session(
 ))]
 pub async fn show(
     State(state): State<GatewayState>,
-    Path(code): Path<String>,
+    WordPath(code): WordPath,
 ) -> Result<Json<DeviceRequest>, ApiError> {
     let found = state.access.devices().find(&code, state.access.now());
     let request = found.ok_or_else(|| ApiError::no_such("program that waits under the code", &code))?;
@@ -119,7 +119,7 @@ pub async fn show(
 pub async fn approve(
     State(state): State<GatewayState>,
     caller: Caller,
-    Path(code): Path<String>,
+    WordPath(code): WordPath,
 ) -> Result<StatusCode, ApiError> {
     if !caller.is_person() {
         // A token would become a session that outlives it.
@@ -139,7 +139,7 @@ pub async fn approve(
 pub async fn deny(
     State(state): State<GatewayState>,
     caller: Caller,
-    Path(code): Path<String>,
+    WordPath(code): WordPath,
 ) -> Result<StatusCode, ApiError> {
     answer(&state, &caller, &code, false)
 }

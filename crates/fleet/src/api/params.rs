@@ -66,6 +66,19 @@ pub fn machine_id(text: &str) -> Result<MachineId, ApiError> {
     })
 }
 
+/// A word in the path that can be any text, such as the id of a token. What is no text names nothing.
+pub struct WordPath(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for WordPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let found: Result<Path<String>, PathRejection> = Path::from_request_parts(parts, state).await;
+        let word = found.map(|Path(word)| Self(word));
+        word.map_err(|_| ApiError::no_such("thing", "with a name that is no text"))
+    }
+}
+
 /// A JSON body.
 pub struct Body<T>(pub T);
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use muster_model::access::{Permission, PersonName};
@@ -15,7 +15,7 @@ use muster_protocol::api::access::{
 use serde::Deserialize;
 
 use super::error::ApiError;
-use super::params::{Body, Params};
+use super::params::{Body, Params, WordPath};
 use super::people::checked_grants;
 use super::session::{person_name, shown};
 use crate::access::TOKENS_OF_ONE_MAX;
@@ -74,7 +74,7 @@ pub async fn sessions(
 pub async fn end_session(
     State(state): State<GatewayState>,
     caller: Caller,
-    Path(id): Path<String>,
+    WordPath(id): WordPath,
 ) -> Result<StatusCode, ApiError> {
     let directory = state.access.directory();
     let sessions = directory.sessions(state.access.now());
@@ -213,7 +213,7 @@ pub async fn make(
 pub async fn revoke(
     State(state): State<GatewayState>,
     caller: Caller,
-    Path(id): Path<String>,
+    WordPath(id): WordPath,
 ) -> Result<StatusCode, ApiError> {
     let directory = state.access.directory();
     let tokens = directory.tokens();
