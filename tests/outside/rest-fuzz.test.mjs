@@ -88,7 +88,7 @@ describe("the API", () => {
     for (const [path, item] of Object.entries(document.paths)) {
       for (const [method, operation] of Object.entries(item)) {
         const [success] = Object.keys(operation.responses).filter((status) => status.startsWith("2"));
-        if ((method !== "get" && signedIn.test(path)) || identities.test(path)) continue;
+        if (identities.test(path) || path.includes("/device") || (method !== "get" && signedIn.test(path))) continue;
         assert.ok(seen.has(`${method} ${path} ${success}`), `${method} ${path} was never answered with ${success}`);
       }
     }
