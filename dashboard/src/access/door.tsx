@@ -28,16 +28,16 @@ function Door({ title, children, wide = false }: { title: string; children: Reac
   );
 }
 
-export function SignInPage({ provider }: { provider: string | undefined }) {
-  return <Door title="Sign in"><SignInForm provider={provider} /></Door>;
+export function SignInPage() {
+  return <Door title="Sign in"><SignInForm /></Door>;
 }
 
 /** Over the page on which somebody was when their session ended. */
-export function SignInAgain({ last, provider }: { last: Me; provider: string | undefined }) {
+export function SignInAgain({ last }: { last: Me }) {
   return (
     <div className={classes.form}>
       <p>Your session is over, {shownName(last)}. The page and what you typed on it are kept.</p>
-      <SignInForm name={last.name ?? ''} provider={provider} />
+      <SignInForm name={last.name ?? ''} />
       <p className={classes.where}>
         Somebody else? <button type="button" className={classes.other} onClick={() => globalThis.location.reload()}>Sign in anew</button>; what was typed is lost then.
       </p>

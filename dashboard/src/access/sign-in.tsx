@@ -17,10 +17,9 @@ const wantsCode = (error: Error) => faultAt(error, 'body.code') !== undefined;
 interface SignInProps {
   /** Whose session ended; else it is asked for. */
   name?: string;
-  provider: string | undefined;
 }
 
-export function SignInForm({ name: known, provider }: SignInProps) {
+export function SignInForm({ name: known }: SignInProps) {
   const queries = useQueryClient();
   const [name, setName] = useState(known ?? '');
   const [password, setPassword] = useState('');
@@ -49,71 +48,57 @@ export function SignInForm({ name: known, provider }: SignInProps) {
   const ready = name.trim() !== '' && password !== '' && (code === null || code.trim() !== '') && left === 0 && !send.isPending;
   const fault = send.error === null || (wantsCode(send.error) && send.variables?.code === undefined) ? null : failure(send.error, left);
   return (
-    <>
-      <form
-        className={classes.form}
-        aria-label="Sign in"
-        onSubmit={(event) => {
-          event.preventDefault();
-          if (ready) send.mutate({ name: name.trim(), password, ...(code !== null && { code: code.trim() }) });
+    <form
+      className={classes.form}
+      aria-label="Sign in"
+      onSubmit={(event) => {
+        event.preventDefault();
+        if (ready) send.mutate({ name: name.trim(), password, ...(code !== null && { code: code.trim() }) });
+      }}
+    >
+      <TextInput
+        label="Name"
+        name="username"
+        autoComplete="username"
+        autoCapitalize="none"
+        spellCheck={false}
+        value={name}
+        readOnly={known !== undefined}
+        // The form is all there is on the page.
+        // oxlint-disable-next-line jsx-a11y/no-autofocus
+        autoFocus={known === undefined}
+        onChange={(event) => {
+          setName(event.currentTarget.value);
+          setCode(null);
         }}
-      >
+      />
+      <PasswordInput
+        ref={passwordField}
+        label="Password"
+        name="password"
+        autoComplete="current-password"
+        value={password}
+        // oxlint-disable-next-line jsx-a11y/no-autofocus
+        autoFocus={known !== undefined}
+        onChange={(event) => setPassword(event.currentTarget.value)}
+      />
+      {code !== null && (
         <TextInput
-          label="Name"
-          name="username"
-          autoComplete="username"
+          ref={codeField}
+          label="Code"
+          description="Of your authenticator, or one of your recovery codes"
+          name="one-time-code"
+          autoComplete="one-time-code"
           autoCapitalize="none"
           spellCheck={false}
-          value={name}
-          readOnly={known !== undefined}
-          // The form is all there is on the page.
-          // oxlint-disable-next-line jsx-a11y/no-autofocus
-          autoFocus={known === undefined}
-          onChange={(event) => {
-            setName(event.currentTarget.value);
-            setCode(null);
-          }}
+          value={code}
+          onChange={(event) => setCode(event.currentTarget.value)}
         />
-        <PasswordInput
-          ref={passwordField}
-          label="Password"
-          name="password"
-          autoComplete="current-password"
-          value={password}
-          // oxlint-disable-next-line jsx-a11y/no-autofocus
-          autoFocus={known !== undefined}
-          onChange={(event) => setPassword(event.currentTarget.value)}
-        />
-        {code !== null && (
-          <TextInput
-            ref={codeField}
-            label="Code"
-            description="Of your authenticator, or one of your recovery codes"
-            name="one-time-code"
-            autoComplete="one-time-code"
-            autoCapitalize="none"
-            spellCheck={false}
-            value={code}
-            onChange={(event) => setCode(event.currentTarget.value)}
-          />
-        )}
-        {fault !== null && <p className={classes.refused} role="alert"><FailedIcon /><span>{fault}</span></p>}
-        <Button type="submit" loading={send.isPending} disabled={left > 0}>{left > 0 ? `Wait ${left} s` : 'Sign in'}</Button>
-      </form>
-      {provider !== undefined && (
-        <>
-          <p className={classes.or}>or</p>
-          <Button component="a" href={providerPath()} variant="default" fullWidth>Sign in with {provider}</Button>
-        </>
       )}
-    </>
+      {fault !== null && <p className={classes.refused} role="alert"><FailedIcon /><span>{fault}</span></p>}
+      <Button type="submit" loading={send.isPending} disabled={left > 0}>{left > 0 ? `Wait ${left} s` : 'Sign in'}</Button>
+    </form>
   );
-}
-
-/** Comes back to the page on which one was. Only the path is told, never an origin. */
-function providerPath(): string {
-  const { pathname, search } = globalThis.location;
-  return `/api/v1/session/provider?${new URLSearchParams({ return_to: `${pathname}${search}` })}`;
 }
 
 function failure(error: Error, left: number): string | null {

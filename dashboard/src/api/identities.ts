@@ -5,7 +5,7 @@ import type { CertificateAuthorities, EnrolmentMade, EnrolmentPage, MachineIdent
 import { PAGE_LIMIT_MAX } from './vocabulary';
 
 /** Machines come, renew and go by themselves. */
-const ASK_AGAIN_MS = 15_000;
+const ASK_AGAIN_MS = 5_000;
 
 /** Every identity, page by page. */
 async function allIdentities(signal: AbortSignal): Promise<MachineIdentity[]> {
@@ -46,5 +46,6 @@ export const withdrawEnrolment = (enrolment: string): Promise<unknown> => docume
 export const authoritiesQuery = queryOptions({
   queryKey: ['certificate-authorities'],
   queryFn: ({ signal }) => document<CertificateAuthorities>(api.GET('/api/v1/certificate-authorities', { signal })),
+  refetchInterval: ASK_AGAIN_MS,
 });
 export const rotateAuthority = (): Promise<CertificateAuthorities> => document(api.POST('/api/v1/certificate-authorities'));
