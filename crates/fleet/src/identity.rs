@@ -311,13 +311,7 @@ impl Identity {
     pub fn used(&self, peer: &Peer) -> Result<(), Refused> {
         let now = self.now();
         self.change(peer.machine, |record| {
-            for certificate in &mut record.certificates {
-                if certificate.fingerprint == peer.certificate {
-                    certificate.first_used_at.get_or_insert(now);
-                } else {
-                    certificate.superseded_at.get_or_insert(now);
-                }
-            }
+            record.used(peer.certificate, now);
             Ok(())
         })?;
         Ok(())

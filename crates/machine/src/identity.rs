@@ -304,6 +304,11 @@ impl Identity {
         Ok(())
     }
 
+    /// Forgets all keys but the one that is used.
+    pub fn tidy(&self) {
+        self.0.keys.keep_only(&self.document().key);
+    }
+
     fn keep(&self) -> Result<(), IdentityError> {
         let document = self.document();
         write(&self.0.folder, &document)?;

@@ -143,11 +143,32 @@ impl Record {
         })
     }
 
-    /// Adds one, and lets go of the oldest beyond those that are kept.
+    /// Adds one, and lets go of others beyond those that are kept: of what is over first, then of what was never used. A machine that
+    /// asks again and again and cannot keep what it gets must not lose the one that it comes by.
     pub fn add(&mut self, certificate: Certificate) {
+        while self.certificates.len() >= CERTIFICATES_KEPT {
+            let over = |certificate: &Certificate| certificate.superseded_at.is_some();
+            let unused = |certificate: &Certificate| certificate.first_used_at.is_none();
+            let place = self.certificates.iter().position(over);
+            let place = place.or_else(|| self.certificates.iter().position(unused));
+            self.certificates.remove(place.unwrap_or(0));
+        }
         self.certificates.push(certificate);
-        let beyond = self.certificates.len().saturating_sub(CERTIFICATES_KEPT);
-        self.certificates.drain(..beyond);
+    }
+
+    /// A certificate is used: it is noted the first time, and those before it are over.
+    pub fn used(&mut self, fingerprint: Fingerprint, now: Timestamp) {
+        let Some(place) = self
+            .certificates
+            .iter()
+            .position(|certificate| certificate.fingerprint == fingerprint)
+        else {
+            return;
+        };
+        self.certificates[place].first_used_at.get_or_insert(now);
+        for before in &mut self.certificates[..place] {
+            before.superseded_at.get_or_insert(now);
+        }
     }
 }
 
@@ -350,5 +371,82 @@ fn each<T: for<'de> Deserialize<'de>>(
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_millis(second * 1_000)
+    }
+
+    fn certificate(number: u8) -> Certificate {
+        Certificate {
+            fingerprint: Fingerprint([number; 32]),
+            serial: number.to_string(),
+            authority: 1,
+            issued_at: at(i64::from(number)),
+            not_after: at(1_000),
+            first_used_at: None,
+            superseded_at: None,
+        }
+    }
+
+    fn record() -> Record {
+        Record {
+            machine: MachineId::from_uuid(Uuid::from_u128(1)),
+            profile: Profile::default(),
+            standing: Standing::Accepted,
+            standing_since: at(0),
+            enrolled_at: at(0),
+            certificates: Vec::new(),
+            joined: true,
+            renew_asked: false,
+            cloned_at: None,
+        }
+    }
+
+    fn numbers(record: &Record) -> Vec<u8> {
+        let in_force = record.in_force(at(100));
+        in_force.map(|certificate| certificate.fingerprint.0[0]).collect()
+    }
+
+    #[test]
+    fn who_asks_again_and_again_keeps_the_certificate_that_it_comes_by() {
+        let mut record = record();
+        record.add(certificate(1));
+        record.used(Fingerprint([1; 32]), at(1));
+        for number in 2..50 {
+            record.add(certificate(number));
+            assert!(record.certificates.len() <= CERTIFICATES_KEPT);
+            assert_eq!(numbers(&record)[0], 1);
+        }
+        // The last one is there, and takes the place of all before it when it is used.
+        assert_eq!(numbers(&record), [1, 47, 48, 49]);
+        record.used(Fingerprint([49; 32]), at(60));
+        assert_eq!(numbers(&record), [49]);
+    }
+
+    #[test]
+    fn an_older_one_that_is_used_late_does_not_end_a_newer_one() {
+        let mut record = record();
+        record.add(certificate(1));
+        record.add(certificate(2));
+        record.used(Fingerprint([1; 32]), at(3));
+        assert_eq!(numbers(&record), [1, 2]);
+        record.used(Fingerprint([2; 32]), at(4));
+        assert_eq!(numbers(&record), [2]);
+    }
+
+    #[test]
+    fn who_is_shut_out_or_whose_time_is_over_has_none_in_force() {
+        let mut record = record();
+        record.add(certificate(1));
+        assert_eq!(record.in_force(at(1_000)).count(), 0);
+        let reason = "stolen".to_owned();
+        record.standing = Standing::Revoked { reason };
+        assert_eq!(numbers(&record), [0_u8; 0]);
     }
 }

@@ -107,8 +107,10 @@ async fn look(setup: &Setup) -> Result<Looked, IdentityError> {
     let (key, csr) = setup.identity.request()?;
     // Plain data: it can always be written.
     let body = serde_json::to_string(&Renew { csr }).unwrap_or_default();
-    let issued: Issued = exchange(setup, Method::POST, &path, Some(body)).await?;
-    setup.identity.renewed(&key, &issued)?;
+    let issued: Result<Issued, _> = exchange(setup, Method::POST, &path, Some(body)).await;
+    let kept = issued.and_then(|issued| setup.identity.renewed(&key, &issued).map(|()| issued));
+    // A key without a certificate is of no use, and the next try makes another.
+    let issued = kept.inspect_err(|_| setup.identity.tidy())?;
     tracing::info!(not_after = %issued.not_after, "the machine has a new certificate");
     Ok(Looked {
         renewed: Some(issued),
