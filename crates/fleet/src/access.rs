@@ -2,7 +2,8 @@
 //!
 //! Begin with [`guard`], through which every request goes: it finds out who it is ([`Access::who`]), looks up in [`declared`] what the
 //! route needs, has the [`caller::Caller`] decide, and writes down in [`audit`] what was done. [`directory`] keeps people, sessions,
-//! tokens and policies; [`signing_in`] is how somebody proves who they are, and [`attempts`] how guessing is made slow.
+//! tokens and policies; [`signing_in`] is how somebody proves who they are, [`provider`] how another does it for them, and [`attempts`] how
+//! guessing is made slow.
 //!
 //! What a role holds and a scope reaches is known in `muster_model::access`.
 
@@ -15,6 +16,7 @@ pub mod directory;
 pub mod guard;
 pub mod password;
 pub mod policy;
+pub mod provider;
 pub mod records;
 pub mod second_factor;
 pub mod secret;
@@ -38,6 +40,7 @@ use audit::Audit;
 use caller::{By, Caller, Person};
 use device::Devices;
 use directory::{Directory, DirectoryError};
+use provider::Provider;
 use secret::{Secret, SecretKind};
 
 /// How long a session lasts at most.
@@ -100,6 +103,7 @@ pub struct Access {
     /// What those who are not signed in may have written down: they must not fill the disk.
     strangers: Mutex<TokenBucket>,
     local: Person,
+    provider: Option<Provider>,
 }
 
 impl Access {
@@ -122,7 +126,19 @@ impl Access {
                 clock.mono_ms(),
             )),
             local: Person::new(PersonName::local(), vec![Grant::admin()], 0),
+            provider: None,
         }
+    }
+
+    /// With a provider at which people sign in besides.
+    pub fn with_provider(mut self, provider: Option<Provider>) -> Self {
+        self.provider = provider.filter(|_| self.mode == AccessMode::SignIn);
+        self
+    }
+
+    /// The provider at which people sign in besides.
+    pub fn provider(&self) -> Option<&Provider> {
+        self.provider.as_ref()
     }
 
     /// Who is let in.
@@ -296,6 +312,31 @@ impl Access {
             None => ("", 0),
         };
         format!("{name}={value}; Path=/; Max-Age={age_s}; HttpOnly; SameSite=Strict{secure}")
+    }
+
+    /// The cookie by which a browser is recognised that comes back from the provider, or that ends it. Not strict: the provider's
+    /// page sends the browser here.
+    pub fn provider_cookie(&self, word: Option<&str>) -> String {
+        let name = self.provider_cookie_name();
+        let secure = if self.encrypted { "; Secure" } else { "" };
+        let (value, age_s) = match word {
+            Some(word) => (word, provider::WAITS_FOR_S),
+            None => ("", 0),
+        };
+        format!("{name}={value}; Path=/; Max-Age={age_s}; HttpOnly; SameSite=Lax{secure}")
+    }
+
+    fn provider_cookie_name(&self) -> &'static str {
+        if self.encrypted {
+            "__Host-muster-provider"
+        } else {
+            "muster_provider"
+        }
+    }
+
+    /// By what a browser is recognised that comes back from the provider.
+    pub fn provider_word<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
+        cookie(headers, self.provider_cookie_name())
     }
 
     /// Removes what is over and notes what was used, until the server ends.

@@ -1,7 +1,7 @@
 //! The REST API under `/api/v1`, and the document that describes it.
 //!
 //! A file a resource: [`machines`], [`events`], [`fleet`], [`profile`], [`desired`], [`calibration`], [`series`], [`stop`], [`commands`], [`recordings`];
-//! and of people [`session`], [`people`], [`tokens`], [`policies`], [`audit`]. Query strings
+//! and of people [`session`], [`provider`], [`people`], [`tokens`], [`policies`], [`audit`]. Query strings
 //! come through [`params`], errors leave through [`error`], and [`convert`] is the one place where the domain becomes a document.
 
 pub mod audit;
@@ -22,6 +22,7 @@ pub mod params;
 pub mod people;
 pub mod policies;
 pub mod profile;
+pub mod provider;
 pub mod recordings;
 pub mod series;
 pub mod session;
@@ -82,6 +83,8 @@ pub fn described() -> OpenApiRouter<GatewayState> {
         .routes(routes!(session::me))
         .routes(routes!(session::mine))
         .routes(routes!(session::sign_in, session::sign_out))
+        .routes(routes!(provider::begin))
+        .routes(routes!(provider::finish))
         .routes(routes!(session::set_up))
         .routes(routes!(device::start))
         .routes(routes!(device::session))

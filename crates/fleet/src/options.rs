@@ -7,7 +7,7 @@ use muster_brain::shard;
 use muster_protocol::api::{STOP_LIFETIME_DEFAULT_S, STOP_LIFETIME_MAX_S};
 use muster_protocol::link::compression::DICTIONARY_ID;
 
-use crate::access::AccessMode;
+use crate::access::{AccessMode, provider};
 
 /// How the server is set up.
 #[derive(Clone, Debug)]
@@ -42,6 +42,8 @@ pub struct Options {
     pub recordings_max_bytes: u64,
     /// Who machines are, and TLS; nothing: everything is plain, and on loopback only.
     pub identity: Option<crate::identity::Options>,
+    /// Where people sign in besides.
+    pub provider: Option<provider::settings::Settings>,
     /// How shards behave.
     pub shard: shard::Options,
     /// How the log writes; its failures on demand are for tests.
@@ -61,6 +63,9 @@ pub enum OptionsError {
         /// What was asked for.
         address: SocketAddr,
     },
+    /// The provider at which people sign in.
+    #[error("the provider cannot be used: {0}")]
+    Provider(String),
     /// A bound that lets nothing through.
     #[error("{name} is {given}: {accepted} is accepted")]
     OutOfRange {
@@ -79,6 +84,7 @@ impl OptionsError {
         match self {
             Self::NotLoopback { .. } => "MST-F001",
             Self::OutOfRange { .. } => "MST-F002",
+            Self::Provider(_) => "MST-F020",
         }
     }
 }
@@ -101,6 +107,7 @@ impl Options {
             stop_lifetime_s: STOP_LIFETIME_DEFAULT_S,
             recordings_max_bytes: 10_000_000_000,
             identity: None,
+            provider: None,
             shard: shard::Options {
                 dictionaries: vec![DICTIONARY_ID],
                 ..shard::Options::default()
@@ -121,6 +128,9 @@ impl Options {
 
     /// Refuses what cannot work.
     pub fn check(&self) -> Result<(), OptionsError> {
+        if let Some(provider) = &self.provider {
+            provider.check().map_err(OptionsError::Provider)?;
+        }
         // Health and metrics are plain, and for programs on this computer.
         let plain = self.identity.is_none().then_some(self.listen);
         for address in [plain, self.admin_listen].into_iter().flatten() {

@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::access::Access;
 use crate::access::audit::Audit;
 use crate::access::directory::{Directory, DirectoryError};
+use crate::access::provider::Provider;
 use crate::gateway::accept::Threshold;
 use crate::gateway::counter::Counter;
 use crate::gateway::figures::Figures;
@@ -276,13 +277,20 @@ impl Server {
                 task.run(stop_shards.clone()),
             );
         }
-        let access = Arc::new(Access::new(
-            options.access,
-            identity.is_some(),
-            clock,
-            directory,
-            audit,
-        ));
+        let address = local(&listener, options.listen)?;
+        let provider = match options.provider.clone() {
+            None => None,
+            Some(settings) => {
+                let scheme = if identity.is_some() { "https" } else { "http" };
+                let base = format!("{scheme}://{address}");
+                let made = tokio::task::spawn_blocking(move || Provider::new(settings, base, clock)).await;
+                let made = made.map_err(|_| ServerError::Runtime)?;
+                Some(made.map_err(OptionsError::Provider)?)
+            }
+        };
+        let access = Access::new(options.access, identity.is_some(), clock, directory, audit);
+        let access = Arc::new(access.with_provider(provider));
+
         let state = Arc::new(Gateway {
             fleet: fleet.clone(),
             options: options.clone(),
@@ -296,13 +304,10 @@ impl Server {
             figures,
             access: access.clone(),
         });
-        let (address, admin_address) = (
-            local(&listener, options.listen)?,
-            match &admin {
-                Some(admin) => Some(local(admin, options.listen)?),
-                None => None,
-            },
-        );
+        let admin_address = match &admin {
+            Some(admin) => Some(local(admin, options.listen)?),
+            None => None,
+        };
         tasks.spawn(
             "summary",
             OnEnd::ShutDown,

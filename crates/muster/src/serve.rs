@@ -159,11 +159,15 @@ pub(crate) fn run(options: ServeOptions) -> ExitCode {
     for name in &config.strange_variables {
         tracing::warn!(name, "this variable sets nothing here");
     }
+    let options = match config.settings.options() {
+        Ok(options) => options,
+        Err(error) => return failed(&ServerError::Options(error)),
+    };
     raise_open_files(config.settings.options.connections_max);
     block_on(async move {
         let shutdown = Shutdown::new();
         tokio::select! {
-            code = serve(config.settings.options(), shutdown.clone()) => code,
+            code = serve(options, shutdown.clone()) => code,
             code = signals(shutdown) => code,
         }
     })

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use muster_model::access::{Grant, Permission, PersonName, allowing};
 use muster_model::{MachineId, MachineView, Timestamp};
-use muster_protocol::api::access::PolicyEffect;
+use muster_protocol::api::access::{AuditOutcome, PolicyEffect};
 use parking_lot::Mutex;
 
 use super::audit::Object;
@@ -128,6 +128,8 @@ pub struct Notes {
     pub person: Option<PersonName>,
     /// Nothing came of it that is worth a line.
     pub quiet: bool,
+    /// How it ended, where the status of the answer does not say it: a page is shown in either case.
+    pub outcome: Option<AuditOutcome>,
 }
 
 /// Who asks. One for each request; cheap to clone.
@@ -317,6 +319,11 @@ impl Caller {
     /// Says who it was, where that is known only afterwards.
     pub fn note_person(&self, name: &PersonName) {
         self.0.notes.lock().person = Some(name.clone());
+    }
+
+    /// Says how it ended, where the status of the answer does not.
+    pub fn note_outcome(&self, outcome: AuditOutcome) {
+        self.0.notes.lock().outcome = Some(outcome);
     }
 
     /// Says to what it is done.

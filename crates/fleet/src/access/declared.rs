@@ -62,6 +62,13 @@ pub struct Route {
     pub action: &'static str,
 }
 
+impl Route {
+    /// Whether it changes something though it is asked for by GET: only where somebody comes back from a provider, which sends browsers so.
+    pub fn changes_by_get(&self) -> bool {
+        self.method == "GET" && self.action == "session.provider"
+    }
+}
+
 const fn row(method: &'static str, path: &'static str, needs: Needs, action: &'static str) -> Route {
     Route {
         method,
@@ -215,6 +222,18 @@ pub const ROUTES: &[Route] = &[
         "/api/v1/device/{code}",
         NotNarrowed,
         "session.device.deny",
+    ),
+    row(
+        "GET",
+        "/api/v1/session/provider",
+        Anybody,
+        "session.provider.begin",
+    ),
+    row(
+        "GET",
+        crate::access::provider::CALLBACK,
+        Anybody,
+        "session.provider",
     ),
     row("POST", "/api/v1/set-up", Anybody, "people.set_up"),
     row("GET", "/api/v1/people", Everywhere(Administer), "people.list"),

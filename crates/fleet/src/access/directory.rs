@@ -227,6 +227,33 @@ impl Directory {
                 return Err(DirectoryError::LastAdmin);
             }
         }
+        self.keep_person(name, precondition, record, now).await
+    }
+
+    /// As [`put_person`](Self::put_person), for what a provider says of somebody. Also of the last admin: who is none any more there,
+    /// is none here. Where that leaves nobody, the next start makes a set-up link.
+    ///
+    /// # Errors
+    ///
+    /// [`DirectoryError::Conflict`], the store.
+    pub async fn put_vouched(
+        &self,
+        name: &PersonName,
+        precondition: Precondition,
+        record: PersonRecord,
+        now: Timestamp,
+    ) -> Result<u64, DirectoryError> {
+        let _changing = self.changing.lock().await;
+        self.keep_person(name, precondition, record, now).await
+    }
+
+    async fn keep_person(
+        &self,
+        name: &PersonName,
+        precondition: Precondition,
+        record: PersonRecord,
+        now: Timestamp,
+    ) -> Result<u64, DirectoryError> {
         let version = self
             .write(PEOPLE, name.as_str(), precondition, now, &record)
             .await?;

@@ -80,7 +80,7 @@ pub async fn guard(State(state): State<GatewayState>, mut request: Request, next
     };
     let checked = check(&state, route, &caller, &mut request).await;
     // What only looks is asked for by POST where it takes a document.
-    let changes = changes(&method) && !route.action.ends_with(".check");
+    let changes = changes(&method) && !route.action.ends_with(".check") || route.changes_by_get();
     let response = match checked {
         Ok(()) if changes && access.audit().has_failed() && route.action != "machines.stop" => {
             ApiError::not_persisted(
@@ -216,17 +216,19 @@ async fn of_path(request: &mut Request, name: &str) -> String {
 async fn written_down(access: &Access, route: &Route, caller: &Caller, response: Response) -> Response {
     let notes = caller.take_notes();
     let status = response.status();
-    let in_vain = status.is_client_error() && !caller.is_signed_in();
+    let failed =
+        status.is_client_error() || notes.outcome.is_some_and(|outcome| outcome != AuditOutcome::Done);
+    let in_vain = failed && !caller.is_signed_in();
     if notes.quiet || in_vain && !access.hears_strangers() {
         return response;
     }
-    let outcome = match status {
+    let outcome = notes.outcome.unwrap_or(match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS => {
             AuditOutcome::Refused
         }
         status if status.is_client_error() || status.is_server_error() => AuditOutcome::Failed,
         _ => AuditOutcome::Done,
-    };
+    });
     let said = response
         .extensions()
         .get::<Refused>()

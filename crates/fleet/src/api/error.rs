@@ -270,6 +270,12 @@ impl ApiError {
         )
     }
 
+    /// Nobody signs in at a provider here.
+    pub fn no_provider() -> Self {
+        let detail = "no provider is set up here: sign in by name and password";
+        Self::new(StatusCode::NOT_FOUND, "MST-A070", "There is no provider", detail)
+    }
+
     /// The set-up link is not valid.
     pub fn no_set_up() -> Self {
         let detail = "the set-up link was used, is older than an hour, or there is an admin already: start the server again \

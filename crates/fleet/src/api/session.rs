@@ -1,5 +1,7 @@
 //! Who asks, and how somebody signs in and out.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -17,6 +19,9 @@ use crate::access::{Access, AccessMode, password};
 use crate::gateway::GatewayState;
 use muster_model::MachineId;
 use muster_model::access::Grant;
+
+/// How long signing out waits for where to sign out at the provider.
+const PROVIDER_WITHIN: Duration = Duration::from_secs(2);
 
 /// Who asks
 ///
@@ -46,7 +51,7 @@ pub async fn me(State(state): State<GatewayState>, caller: Caller) -> Json<Me> {
         needs_set_up: access.needs_set_up(),
         second_factor: person.second_factor,
         expires_at: caller.by().expires_at(),
-        provider: None,
+        provider: access.provider().map(|provider| provider.name().to_owned()),
     })
 }
 
@@ -129,8 +134,10 @@ pub async fn sign_in(
 }
 
 /// Sign out
+///
+/// Of somebody who came from a provider that ends sessions, too, the answer holds the address of that place as `Location`.
 #[utoipa::path(delete, path = "/api/v1/session", operation_id = "sign_out", tag = "access", responses(
-    (status = 204, description = "The session is over"),
+    (status = 204, description = "The session is over", headers(("location" = Option<String>, description = "Where to be signed out at the provider as well"))),
     (status = 409, description = "There is no session: it is a token, or nobody signs in here", body = Problem, content_type = "application/problem+json"),
     (status = 503, description = "The store cannot do it now", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -140,9 +147,23 @@ pub async fn sign_out(State(state): State<GatewayState>, caller: Caller) -> Resu
         return Err(ApiError::as_things_stand(detail));
     };
     caller.note_object("session", id.clone(), "");
-    state.access.directory().end_session(hash).await?;
+    let access = &state.access;
+    let vouched = access.directory().session(hash, access.now());
+    let vouched = vouched.is_some_and(|session| session.record.provider_session.is_some());
+    access.directory().end_session(hash).await?;
     let mut response = StatusCode::NO_CONTENT.into_response();
-    set_cookie(&mut response, &state.access.cookie(None));
+    if vouched && let Some(provider) = access.provider() {
+        // It is over here in any case: nobody waits long for a provider that is away.
+        let there = tokio::time::timeout(PROVIDER_WITHIN, provider.end_session()).await;
+        let address = there
+            .ok()
+            .flatten()
+            .and_then(|address| HeaderValue::try_from(address).ok());
+        if let Some(address) = address {
+            response.headers_mut().insert(header::LOCATION, address);
+        }
+    }
+    set_cookie(&mut response, &access.cookie(None));
     Ok(response)
 }
 
@@ -195,7 +216,7 @@ pub(super) fn signed_in(access: &Access, begun: &Begun, as_token: bool) -> Respo
     response
 }
 
-fn set_cookie(response: &mut Response, cookie: &str) {
+pub(super) fn set_cookie(response: &mut Response, cookie: &str) {
     // Of letters, digits and signs of ours.
     if let Ok(mut value) = HeaderValue::from_str(cookie) {
         value.set_sensitive(true);

@@ -5,5 +5,6 @@ mod audit;
 mod kit;
 mod matrix;
 mod people;
+mod provider;
 mod seeing;
 mod signing_in;

@@ -1,11 +1,13 @@
 //! What people set for a server. How the layers work is `muster_runtime::config`.
 
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use muster_fleet::access::AccessMode;
+use muster_fleet::access::provider::settings as provider;
 use muster_fleet::identity::tls::OwnCertificate;
-use muster_fleet::{Options, identity};
+use muster_fleet::{Options, OptionsError, identity};
 use muster_runtime::config::{Key, Settings as Layered, some_text, whole};
 use muster_runtime::logging::Format;
 
@@ -17,6 +19,10 @@ pub(crate) struct Settings {
     /// People's own certificate and key.
     pub(super) own_certificate: Option<PathBuf>,
     pub(super) own_key: Option<PathBuf>,
+    /// Where people sign in besides; in force if it has an issuer.
+    pub(super) provider: provider::Settings,
+    /// A file with the secret by which the provider knows this server.
+    pub(super) client_secret_file: Option<PathBuf>,
     pub(super) log_level: String,
     pub(super) log_format: Format,
 }
@@ -28,6 +34,8 @@ impl Default for Settings {
             identity: identity::Options::default(),
             own_certificate: None,
             own_key: None,
+            provider: provider::Settings::default(),
+            client_secret_file: None,
             log_level: "info".to_owned(),
             log_format: Format::Text,
         }
@@ -125,6 +133,103 @@ impl Layered for Settings {
                 Ok(())
             },
             get: |settings| Some(settings.own_key.as_ref()?.display().to_string()),
+        },
+        Key {
+            path: "oidc.issuer",
+            accepted: "a provider at which people sign in, as it calls itself: https://id.example",
+            set: |settings, text| {
+                settings.provider.issuer = some_text(text, 2_048)?;
+                Ok(())
+            },
+            get: |settings| Some(settings.provider.issuer.clone()).filter(|issuer| !issuer.is_empty()),
+        },
+        Key {
+            path: "oidc.client_id",
+            accepted: "what the provider calls this server",
+            set: |settings, text| {
+                settings.provider.client_id = some_text(text, 2_048)?;
+                Ok(())
+            },
+            get: |settings| Some(settings.provider.client_id.clone()).filter(|id| !id.is_empty()),
+        },
+        Key {
+            path: "oidc.client_secret",
+            accepted: "the secret by which the provider knows this server; better in a file, see oidc.client_secret_file",
+            // What is wrong with it is said later, without saying it.
+            set: |settings, text| {
+                settings.provider.client_secret = Some(provider::ClientSecret::new(text));
+                Ok(())
+            },
+            get: |settings| {
+                settings
+                    .provider
+                    .client_secret
+                    .as_ref()
+                    .map(|_| "(not shown)".to_owned())
+            },
+        },
+        Key {
+            path: "oidc.client_secret_file",
+            accepted: "a file with the secret by which the provider knows this server",
+            set: |settings, text| {
+                settings.client_secret_file = Some(some_text(text, 4_096)?.into());
+                Ok(())
+            },
+            get: |settings| Some(settings.client_secret_file.as_ref()?.display().to_string()),
+        },
+        Key {
+            path: "oidc.name",
+            accepted: "what people call the provider: the word on the button",
+            set: |settings, text| {
+                settings.provider.name = some_text(text, 60)?;
+                Ok(())
+            },
+            get: |settings| Some(settings.provider.name.clone()),
+        },
+        Key {
+            path: "oidc.public_url",
+            accepted: "under which address browsers reach this server, such as https://fleet.example",
+            set: |settings, text| {
+                settings.provider.public_url = Some(some_text(text, 2_048)?);
+                Ok(())
+            },
+            get: |settings| settings.provider.public_url.clone(),
+        },
+        Key {
+            path: "oidc.scopes",
+            accepted: "what the provider is asked for, with openid among it and spaces between",
+            set: |settings, text| {
+                settings.provider.scopes = some_text(text, 2_048)?;
+                Ok(())
+            },
+            get: |settings| Some(settings.provider.scopes.clone()),
+        },
+        Key {
+            path: "oidc.groups_claim",
+            accepted: "the claim that names the groups of a person, such as groups or realm_access.roles",
+            set: |settings, text| {
+                settings.provider.groups_claim = some_text(text, 2_048)?;
+                Ok(())
+            },
+            get: |settings| Some(settings.provider.groups_claim.clone()),
+        },
+        Key {
+            path: "oidc.grants",
+            accepted: "which group gets what: GROUP=ROLE or GROUP=ROLE:SCOPE with ; between them, such as fleet-admins=admin; munich=operator:label.site=munich",
+            set: |settings, text| {
+                settings.provider.grants = text.parse().map_err(Some)?;
+                Ok(())
+            },
+            get: |settings| Some(settings.provider.grants.to_string()).filter(|grants| !grants.is_empty()),
+        },
+        Key {
+            path: "oidc.ca_file",
+            accepted: "a PEM file with the only authorities that may have issued the provider's certificate",
+            set: |settings, text| {
+                settings.provider.ca_file = Some(some_text(text, 4_096)?.into());
+                Ok(())
+            },
+            get: |settings| Some(settings.provider.ca_file.as_ref()?.display().to_string()),
         },
         Key {
             path: "machines_listen",
@@ -322,6 +427,23 @@ impl Layered for Settings {
                 "both tls.certificate_file and tls.key_file, or neither",
             ),
             (
+                self.provider.issuer.is_empty() && self.provider != provider::Settings::default(),
+                "oidc.issuer",
+                "one, because other keys of oidc are set",
+            ),
+            (
+                self.provider.client_secret.is_some() && self.client_secret_file.is_some(),
+                "oidc.client_secret_file",
+                "either oidc.client_secret or oidc.client_secret_file",
+            ),
+            (
+                !self.provider.issuer.is_empty()
+                    && self.provider.public_url.is_none()
+                    && options.listen.ip().is_unspecified(),
+                "oidc.public_url",
+                "one, because listen does not say under which address browsers reach the server",
+            ),
+            (
                 admin == Some(options.listen),
                 "admin_listen",
                 "another port than that of listen",
@@ -344,8 +466,19 @@ impl Layered for Settings {
 
 impl Settings {
     /// The server's options; what follows from others follows here.
-    pub(super) fn options(&self) -> Options {
+    ///
+    /// # Errors
+    ///
+    /// The file with the provider's secret cannot be read.
+    pub(super) fn options(&self) -> Result<Options, OptionsError> {
         let mut options = self.options.clone();
+        if !self.provider.issuer.is_empty() {
+            let mut provider = self.provider.clone();
+            if provider.client_secret.is_none() {
+                provider.client_secret = self.client_secret()?;
+            }
+            options.provider = Some(provider);
+        }
         let interval_ms = u64::from(options.shard.heartbeat_interval_ms);
         options.shard.degraded_after_ms = interval_ms * 3 / 2;
         options.shard.lost_after_ms = interval_ms * 3;
@@ -362,10 +495,37 @@ impl Settings {
             identity.own = own.map(|(certificate, key)| OwnCertificate { certificate, key });
             options.identity = Some(identity);
         }
-        options
+        Ok(options)
+    }
+
+    /// The provider's secret in the file that was named, or that systemd was told to hand over.
+    fn client_secret(&self) -> Result<Option<provider::ClientSecret>, OptionsError> {
+        let handed = std::env::var_os("CREDENTIALS_DIRECTORY")
+            .map(|folder| PathBuf::from(folder).join("muster-oidc-client-secret"))
+            .filter(|path| path.exists());
+        let Some(path) = self.client_secret_file.clone().or(handed) else {
+            return Ok(None);
+        };
+        let read = || {
+            let mut text = String::new();
+            // One byte more than is accepted, so that what is too long is seen to be.
+            std::fs::File::open(&path)?
+                .take(SECRET_MAX_BYTES + 1)
+                .read_to_string(&mut text)?;
+            Ok::<_, std::io::Error>(text)
+        };
+        match read() {
+            Ok(text) => Ok(Some(provider::ClientSecret::new(&text))),
+            Err(error) => {
+                let why = format!("oidc.client_secret_file: {}: {error}", path.display());
+                Err(OptionsError::Provider(why))
+            }
+        }
     }
 }
 
+/// Longest file with the provider's secret, in bytes.
+const SECRET_MAX_BYTES: u64 = 4_096;
 /// Most names of a server.
 const NAMES_MAX: usize = 64;
 
@@ -393,9 +553,7 @@ fn loopback(text: &str) -> Result<SocketAddr, Option<String>> {
     if address.ip().is_loopback() {
         Ok(address)
     } else {
-        Err(Some(
-            muster_fleet::OptionsError::NotLoopback { address }.to_string(),
-        ))
+        Err(Some(OptionsError::NotLoopback { address }.to_string()))
     }
 }
 
