@@ -1,6 +1,6 @@
 /** The pages and what stands in the address bar of each. */
 import {
-  createRootRoute, createRoute, createRouter, lazyRouteComponent, retainSearchParams, type ErrorComponentProps,
+  createRootRoute, createRoute, createRouter, Navigate, lazyRouteComponent, retainSearchParams, type ErrorComponentProps,
 } from '@tanstack/react-router';
 import type { AuditSearch } from '@/api/access';
 import type { Severity } from '@/api/types';
@@ -88,6 +88,15 @@ const setUpRoute = createRoute({
   component: () => null,
 });
 
+const signInRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  path: '/sign-in',
+  staticData: { timeless: true },
+  validateSearch: (search: Raw): { problem?: string | undefined } => ({ problem: text(search['problem']) }),
+  // The gate shows it to whoever is not signed in; who is has nothing to do here.
+  component: () => <Navigate to="/" replace />,
+});
+
 const deviceRoute = createRoute({
   getParentRoute: () => rootRoute,
   path: '/device',
@@ -148,7 +157,7 @@ function stringifySearch(search: Record<string, unknown>): string {
 }
 
 export const router = createRouter({
-  routeTree: rootRoute.addChildren([fleetRoute, machineRoute, eventsRoute, setUpRoute, deviceRoute, accountRoute, accessRoute.addChildren(accessRoutes)]),
+  routeTree: rootRoute.addChildren([fleetRoute, machineRoute, eventsRoute, setUpRoute, signInRoute, deviceRoute, accountRoute, accessRoute.addChildren(accessRoutes)]),
   parseSearch,
   stringifySearch,
   defaultPreload: 'intent',

@@ -9,6 +9,7 @@ import { sentence } from '@/kit/format';
 import { FailedIcon } from '@/kit/icons';
 import classes from './door.module.css';
 import { NameField, NewPassword, nameFault, passwordFault } from './fields';
+import { ProviderProblem } from './provider';
 import { SignInForm } from './sign-in';
 import { shownName } from './use-me';
 
@@ -28,16 +29,16 @@ function Door({ title, children, wide = false }: { title: string; children: Reac
   );
 }
 
-export function SignInPage() {
-  return <Door title="Sign in"><SignInForm /></Door>;
+export function SignInPage({ provider }: { provider: string | undefined }) {
+  return <Door title="Sign in"><ProviderProblem /><SignInForm provider={provider} /></Door>;
 }
 
 /** Over the page on which somebody was when their session ended. */
-export function SignInAgain({ last }: { last: Me }) {
+export function SignInAgain({ last, provider }: { last: Me; provider: string | undefined }) {
   return (
     <div className={classes.form}>
       <p>Your session is over, {shownName(last)}. The page and what you typed on it are kept.</p>
-      <SignInForm name={last.name ?? ''} />
+      <SignInForm name={last.name ?? ''} provider={provider} />
       <p className={classes.where}>
         Somebody else? <button type="button" className={classes.other} onClick={() => globalThis.location.reload()}>Sign in anew</button>; what was typed is lost then.
       </p>

@@ -58,12 +58,12 @@ export function Gate({ children }: { children: ReactNode }) {
           overlayProps={{ blur: 4 }}
           attributes={{ header: { role: 'presentation' } }}
         >
-          {ended && <Late><SignInAgain last={last} /></Late>}
+          {ended && <Late><SignInAgain last={last} provider={me.provider} /></Late>}
         </Modal>
       </>
     );
   }
-  return <Late>{me.needs_set_up ? <NotSetUpPage /> : <SignInPage />}</Late>;
+  return <Late>{me.needs_set_up ? <NotSetUpPage /> : <SignInPage provider={me.provider} />}</Late>;
 }
 
 function Late({ children }: { children: ReactNode }) {

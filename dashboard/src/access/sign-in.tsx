@@ -8,6 +8,7 @@ import { sentence } from '@/kit/format';
 import { FailedIcon } from '@/kit/icons';
 import classes from './door.module.css';
 import { faultAt } from './parts';
+import { ProviderButton } from './provider';
 
 const TOO_MANY_TRIES = 429;
 
@@ -17,9 +18,11 @@ const wantsCode = (error: Error) => faultAt(error, 'body.code') !== undefined;
 interface SignInProps {
   /** Whose session ended; else it is asked for. */
   name?: string;
+  /** Where people sign in besides, by the name on the button. */
+  provider?: string | undefined;
 }
 
-export function SignInForm({ name: known }: SignInProps) {
+export function SignInForm({ name: known, provider }: SignInProps) {
   const queries = useQueryClient();
   const [name, setName] = useState(known ?? '');
   const [password, setPassword] = useState('');
@@ -97,6 +100,7 @@ export function SignInForm({ name: known }: SignInProps) {
       )}
       {fault !== null && <p className={classes.refused} role="alert"><FailedIcon /><span>{fault}</span></p>}
       <Button type="submit" loading={send.isPending} disabled={left > 0}>{left > 0 ? `Wait ${left} s` : 'Sign in'}</Button>
+      {provider !== undefined && <ProviderButton name={provider} />}
     </form>
   );
 }

@@ -2,9 +2,9 @@
 import { keepPreviousData, queryOptions } from '@tanstack/react-query';
 import type {
   AccessChecked, AccessPolicies, AccessPolicy, AccessSessions, AccessTokens, AuditChecked, AuditPage, CheckAccess, DeviceRequest, MakeToken, Me, People, Person,
-  PutPassword, PutPerson, PutPolicy, RecoveryCodes, Roles, SecondFactorOffer, SetUp, SignedIn, SignIn, TokenMade,
+  Problem, PutPassword, PutPerson, PutPolicy, RecoveryCodes, Roles, SecondFactorOffer, SetUp, SignedIn, SignIn, TokenMade,
 } from './types';
-import { answer, api, document, type Answer } from './client';
+import { answer, api, ApiError, document, type Answer } from './client';
 
 /** Over what was read; what is new must not be there yet. */
 const based = (etag: string | null) => (etag === null ? { 'If-None-Match': '*' } : { 'If-Match': etag });
@@ -17,7 +17,12 @@ export const meQuery = queryOptions({
 });
 
 export const signIn = (body: SignIn): Promise<SignedIn> => document(api.POST('/api/v1/session', { body }));
-export const signOut = (): Promise<unknown> => document(api.DELETE('/api/v1/session'));
+/** Ends the session; says where it is ended at the provider as well, for who came from one. */
+export async function signOut(): Promise<string | null> {
+  const { response, error } = await api.DELETE('/api/v1/session');
+  if (!response.ok) throw new ApiError(error as Problem);
+  return response.headers.get('location');
+}
 export const setUp = (body: SetUp): Promise<SignedIn> => document(api.POST('/api/v1/set-up', { body }));
 
 /** A program that waits to be signed in, by the code that it shows. */

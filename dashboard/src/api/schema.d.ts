@@ -2424,7 +2424,7 @@ export interface components {
             provider?: string;
             /** @description Whether a code is asked for besides the password. */
             second_factor: boolean;
-            /** @description When they signed in last. */
+            /** @description When the newest session of theirs began that is not over. */
             signed_in_at?: components["schemas"]["Timestamp"];
             /**
              * Format: int64

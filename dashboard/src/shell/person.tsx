@@ -19,9 +19,9 @@ export function PersonMenu({ me }: { me: Me }) {
   const out = useMutation({
     mutationFn: signOut,
     // Begins anew, so that nothing of what was loaded stays with the page.
-    onSettled: () => {
+    onSettled: (provider) => {
       tellOtherTabs();
-      globalThis.location.assign('/');
+      globalThis.location.assign(provider ?? '/');
     },
   });
   const name = shownName(me);

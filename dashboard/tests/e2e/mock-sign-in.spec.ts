@@ -155,3 +155,16 @@ test('the sign-in page fits a narrow screen', async ({ page }) => {
   await expect(page.getByRole('button', { name: 'Sign in' })).toBeVisible();
   expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(360);
 });
+
+test('who is vouched for by a provider finds the way there, and is told why they were not let in', async ({ page, own }) => {
+  const nobody = {
+    signed_in: false, grants: [], permissions: [], permissions_everywhere: [], trusts_loopback: false, needs_set_up: false, second_factor: false, provider: 'Example',
+  };
+  await page.route('**/api/v1/me', (route) => route.fulfill({ json: nobody }));
+  await page.goto(`${own.url}/sign-in?problem=no-grants`);
+  await expect(page.getByRole('alert')).toHaveText(/none of your groups may do anything here/);
+  const way = page.getByRole('link', { name: 'Sign in with Example' });
+  await expect(way).toHaveAttribute('href', '/api/v1/session/provider?next=%2F');
+  await page.goto(`${own.url}/events?severity=warning`);
+  await expect(way).toHaveAttribute('href', '/api/v1/session/provider?next=%2Fevents%3Fseverity%3Dwarning');
+});

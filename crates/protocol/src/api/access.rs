@@ -177,7 +177,7 @@ document! {
         provider: Option<String>,
         /// Since when.
         created_at: Timestamp,
-        /// When they signed in last.
+        /// When the newest session of theirs began that is not over.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[cfg_attr(feature = "schema", schema(nullable = false))]
         signed_in_at: Option<Timestamp>,
