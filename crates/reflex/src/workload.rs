@@ -267,7 +267,7 @@ impl Workloads {
         if let Some(running) = &mut entry.running {
             running.granted = granted;
         }
-        if for_good {
+        if for_good && !entry.differs() {
             self.fail(now_ms, name, why.to_owned(), format!("cannot run: {why}"));
         } else {
             self.ended(now_ms, name, Some(why), false);
@@ -307,7 +307,8 @@ impl Workloads {
             return;
         };
         let unhealthy = matches!(entry.phase, Phase::Stopping { unhealthy: true, .. });
-        if asked {
+        // What was being started when something else was wanted: how it ended says nothing about that.
+        if asked || entry.differs() {
             entry.enter(
                 now_ms,
                 Phase::Stopped {

@@ -105,7 +105,7 @@ test('a person is added, with a scope that is looked up while it is typed', asyn
   await dialog.getByRole('textbox', { name: 'Name to sign in by' }).fill('lina');
   await page.keyboard.press('Enter');
   await expect(page).toHaveURL(/\/access\/people\/lina$/);
-  await expect(page.getByText('tokens only')).toBeVisible();
+  await expect(page.getByText('tokens only', { exact: true })).toBeVisible();
   const could = page.getByRole('region', { name: 'What they could do' });
   await expect(could.getByRole('row', { name: /^read/ })).toContainText('6 machines');
   await expect(could.getByRole('row', { name: /^stop/ })).toContainText('needs stop, which operator and admin hold');

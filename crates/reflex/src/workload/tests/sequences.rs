@@ -440,6 +440,28 @@ fn whatever_happens_the_promises_hold() {
         .unwrap();
 }
 
+/// Sequences in which a promise was once broken.
+#[test]
+fn what_was_broken_once_holds() {
+    use Happens::{Ask, ComesAbout, Passes, Want};
+    // A start that failed after another definition was wanted counted against that one, which was given up before its first start.
+    let given_up_for_another = [
+        Want(vec![(0, 2), (1, 0), (2, 0)]),
+        ComesAbout(2, false),
+        Passes(1),
+        Passes(99),
+        ComesAbout(4, false),
+        Want(vec![]),
+        Want(vec![(0, 0), (2, 2)]),
+        ComesAbout(2, false),
+        ComesAbout(6, false),
+        Want(vec![(2, 0)]),
+        ComesAbout(1, false),
+        Ask(0, 0),
+    ];
+    assert_eq!(live(Planted::Nothing, &given_up_for_another), Ok(()));
+}
+
 #[test]
 fn the_onlooker_finds_what_is_planted() {
     for planted in [
