@@ -3,7 +3,7 @@
 //! Source: OWASP Secure Headers.
 
 use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
@@ -32,9 +32,11 @@ static SAID: [(HeaderName, &str); 7] = [
 /// Adds what is not said already.
 pub async fn add(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
+    // What a browser has already keeps what was said of it then: this would take the place of it.
+    let is_kept = response.status() == StatusCode::NOT_MODIFIED;
     let headers = response.headers_mut();
     for (name, value) in &SAID {
-        if !headers.contains_key(name) {
+        if !headers.contains_key(name) && !is_kept {
             headers.insert(name, HeaderValue::from_static(value));
         }
     }

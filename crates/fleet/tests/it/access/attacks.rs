@@ -202,6 +202,18 @@ async fn every_answer_tells_browsers_to_take_it_for_nothing_else() {
             assert_eq!(header(name).as_deref(), Some(value), "{path} {name}");
         }
         assert!(header("access-control-allow-origin").is_none(), "{path}");
+        if let Some(tag) = header("etag") {
+            // What a browser has already keeps its policy: one for answers that are no pages would keep the page from working.
+            let again = world
+                .site
+                .request("GET", path)
+                .header("If-None-Match", tag)
+                .send()
+                .await
+                .unwrap();
+            assert_eq!(again.status(), 304, "{path}");
+            assert!(again.headers().get("content-security-policy").is_none(), "{path}");
+        }
         if path.starts_with("/api/") {
             assert_eq!(header("cache-control").as_deref(), Some("no-store"), "{path}");
         }
