@@ -70,14 +70,10 @@ pub async fn guard(State(state): State<GatewayState>, mut request: Request, next
             }
         };
     }
-    let caller = match access.who(request.headers(), from) {
-        Ok(caller) => caller,
-        Err(error) if route.needs == Needs::Anybody => {
-            tracing::debug!(%error, "somebody comes with what is not valid any more");
-            Caller::nobody(from)
-        }
-        Err(_) => Caller::nobody(from),
-    };
+    // Who comes with what is not valid any more is nobody: whether that is enough, the route says.
+    let caller = access
+        .who(request.headers(), from)
+        .unwrap_or_else(|_| Caller::nobody(from));
     let checked = check(&state, route, &caller, &mut request).await;
     // What only looks is asked for by POST where it takes a document.
     let changes = changes(&method) && !route.action.ends_with(".check") || route.changes_by_get();
@@ -98,12 +94,12 @@ pub async fn guard(State(state): State<GatewayState>, mut request: Request, next
         response.status(),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
     );
-    // Nobody is refused before they say who they are; guessing is counted where it is guessed.
-    let worth_a_line = changes || refused && caller.is_signed_in();
-    if worth_a_line && !(refused && !caller.is_signed_in() && route.needs != Needs::Anybody) {
-        return written_down(access, route, &caller, response).await;
+    // That nobody is let in who did not say who they are is no act of anybody; what they try where one says it, is.
+    let is_nobody = refused && !caller.is_signed_in() && route.needs != Needs::Anybody;
+    if is_nobody || !changes && !refused {
+        return response;
     }
-    response
+    written_down(access, route, &caller, response).await
 }
 
 /// What the router answers itself.
