@@ -6,7 +6,7 @@ import { Refused } from './refused.mjs';
 const QR = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 21 21" shape-rendering="crispEdges"><path fill="#fff" d="M0 0h21v21H0z"/><path d="M2 2h5v5H2zM14 2h5v5h-5zM2 14h5v5H2zM9 3h1v2h2v1H9zM9 8h3v2H9zM13 9h2v3h-2zM9 12h2v1h2v3h-1v2h-3v-2h1v-2H9zM15 14h3v2h-1v2h-2z"/></svg>';
 const iso = (ms) => new Date(ms).toISOString();
 const notFound = (what) => new Refused(404, `No such ${what}`, `There is no such ${what}.`, 'MST-A004');
-const NONE = Symbol('no content');
+const NONE = Symbol.for('no content');
 const lastAdmin = () => new Refused(409, 'The last admin stays', 'Nobody else could administer the fleet any more.', 'MST-A046');
 
 const shownPerson = (kept) => ({ ...kept, password: undefined });
@@ -49,6 +49,7 @@ export async function accessRoutes(access, request, path, query, body) {
   if (path === 'policies' || path.startsWith('policies/')) return policies(access, who, request, path.split('/')[1], query, body);
   if (path === 'sessions' || path.startsWith('sessions/')) return sessions(access, who, request, path.split('/')[1], query);
   if (path === 'tokens' || path.startsWith('tokens/')) return tokens(access, who, method, path.split('/')[1], body);
+  if (path === 'proposals' || path.startsWith('proposals/')) return access.proposals.answer(who, method, path.split('/').slice(1), query, body);
   if (path === 'audit' || path.startsWith('audit/')) return audit(access, who, path, query);
   if (/^(identities|enrolments|certificate-authorities)(\/|$)/.test(path)) {
     access.needEverywhere(who, 'enrol');

@@ -1,11 +1,14 @@
 // People, sessions, tokens, policies and the audit log of the made-up fleet: enough for the pages, with no protection at all. A password is
-// compared as it stands here, every authenticator shows 123456, and CEL is understood as far as `machine.labels.KEY == "VALUE"`.
+// compared as it stands here, every authenticator shows 123456, and CEL is understood as far as `machine.labels.KEY == "VALUE"`,
+// `action == "WORD"` and `true`.
 //
 // Two postures, as in the real server: everybody is let in (the default), or `--sign-in`.
 
 import { randomBytes } from 'node:crypto';
+import { acting } from './acting.mjs';
 import { Audit } from './audit.mjs';
 import { Identities } from './identities.mjs';
+import { Proposals } from './proposals.mjs';
 import { matchesFilter } from './query.mjs';
 import { Refused } from './refused.mjs';
 
@@ -61,10 +64,15 @@ export class Access {
     this.signIn = signIn;
     this.rows = rows;
     this.identities = new Identities({ rows, audit: this.audit });
+    this.proposals = new Proposals({ access: this });
     for (const each of PEOPLE) this.people.set(each.name, structuredClone(each));
     this.policies.set('night', {
       name: 'night', effect: 'forbid', permissions: ['deploy', 'configure'], condition: 'machine.labels.line == "3"',
       description: 'Line 3 is being rebuilt: nothing is changed on it', version: 1, updated_at: '2026-11-02T10:00:00.000Z',
+    });
+    this.policies.set('line-4', {
+      name: 'line-4', effect: 'second_person', permissions: ['deploy', 'configure'], condition: 'machine.labels.line == "4"',
+      description: 'Line 4 moves people: nothing on it is changed by one person alone', version: 1, updated_at: '2026-11-18T08:30:00.000Z',
     });
     const day = 86_400_000;
     this.tokens.set('t-3f9a', {
@@ -75,6 +83,7 @@ export class Access {
       id: 's-11c2', person: 'grace', created_at: iso(Date.now() - 5_400_000), used_at: iso(Date.now() - 120_000), expires_at: iso(Date.now() + 37_800_000),
       from: '10.4.0.23', agent: 'Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0',
     });
+    if (signIn) this.proposals.seed(rows());
   }
 
   /** Trouble for tests: `{needs_set_up: true}`, `{end_sessions: true}`. */
@@ -95,6 +104,7 @@ export class Access {
   /** Who asks; null where nobody is signed in. */
   who(request) {
     if (!this.signIn) return LOCAL;
+    if (request.as !== undefined) return request.as;
     const session = this.session(request);
     const found = session === null ? undefined : this.people.get(session.person);
     return found === undefined || found.disabled ? null : found;
@@ -102,7 +112,21 @@ export class Access {
 
   /** Whether somebody may, and by which rule. `row` null is the fleet as such. */
   decide(who, permission, row, grants = who.grants, extra = null) {
+    const decision = this.alone(who, permission, row, grants, extra);
+    const waits = decision.allowed && this.signIn && permission !== 'read' && permission !== 'stop' ? this.policyThatWaits(permission, row, extra) : undefined;
+    return waits === undefined ? decision : { ...decision, second_person: waits.name };
+  }
+
+  policyThatWaits(permission, row, extra = null) {
+    const action = acting()?.action ?? 'something';
+    return [...this.policies.values(), ...(extra === null ? [] : [extra])].find((policy) =>
+      policy.effect === 'second_person' && (policy.permissions.length === 0 || policy.permissions.includes(permission)) && holds(policy.condition, row, action));
+  }
+
+  /** As `decide`, as if nobody ever waited for a second person. */
+  alone(who, permission, row, grants, extra) {
     for (const policy of [...this.policies.values(), ...(extra === null ? [] : [extra])]) {
+      if (policy.effect === 'second_person') continue;
       if (policy.permissions.length > 0 && !policy.permissions.includes(permission)) continue;
       if (row === null || !holds(policy.condition, row)) continue;
       if (policy.effect === 'forbid') return { allowed: false, rule: `the policy ${policy.name} forbids ${permission}: ${policy.description}` };
@@ -121,8 +145,8 @@ export class Access {
   /** Throws where somebody may not; what they may not even see is not there. */
   need(who, permission, row, notFound) {
     if (row !== null && !this.sees(who, row)) throw notFound();
-    const { allowed, rule } = this.decide(who, permission, row);
-    if (allowed) return;
+    const { allowed, rule, second_person: policy } = this.decide(who, permission, row);
+    if (allowed) return this.proposals.must(who, permission, row, policy);
     this.audit.add({ person: who.name, action: `${permission}.try`, objects: row === null ? [] : [{ kind: 'machine', id: row.id, name: row.name }], outcome: 'refused', status: 403, rule });
     throw new Refused(403, 'Not allowed', rule, 'MST-A045');
   }
@@ -130,6 +154,7 @@ export class Access {
   needEverywhere(who, permission) {
     const held = who.grants.some((each) => each.scope === '*' && ROLES[each.role].includes(permission));
     if (!held) throw new Refused(403, 'Not allowed', this.decide(who, permission, null, who.grants.filter((each) => each.scope === '*')).rule, 'MST-A045');
+    this.proposals.must(who, permission, null, this.decide(who, permission, null).second_person);
   }
 
   me(who) {
@@ -194,7 +219,7 @@ export class Access {
     if (policy !== undefined && policy.condition !== '') compile(policy.condition, 'body.condition');
     const row = machine === undefined ? null : this.rows().find((each) => each.id === machine);
     if (row === undefined) throw new Refused(404, 'No such machine', 'There is no machine with this id.', 'MST-A004');
-    const extra = policy === undefined ? null : { name: 'of this form', ...policy };
+    const extra = policy === undefined ? null : { name: 'tried', ...policy };
     const decisions = ALL.map((permission) => {
       if (row !== null) return { permission, ...this.decide(subject, permission, row, grants ?? subject.grants, extra) };
       const reached = this.rows().filter((each) => this.decide(subject, permission, each, grants ?? subject.grants, extra).allowed).length;
@@ -209,14 +234,16 @@ const inWords = ({ role, scope }) => (scope === '*' ? role : `${role} on ${scope
 
 const CEL = /^machine\.labels\.(\w+) == "([^"]*)"$/;
 
+const ACTION = /^action == "([^"]*)"$/;
+
 function compile(condition, at) {
-  if (condition === 'true' || CEL.test(condition)) return;
+  if (condition === 'true' || CEL.test(condition) || ACTION.test(condition)) return;
   throw new Refused(422, 'The body is not accepted', 'The expression cannot be read.', 'MST-A003', [{ at, detail: `1:1: this stand-in only reads machine.labels.KEY == "VALUE", not ${condition}` }]);
 }
 
-function holds(condition, row) {
+function holds(condition, row, action = '') {
   const found = CEL.exec(condition);
-  return condition === 'true' || (found !== null && row.labels[found[1]] === found[2]);
+  return condition === 'true' || ACTION.exec(condition)?.[1] === action || (found !== null && row !== null && row.labels[found[1]] === found[2]);
 }
 
 export function checkPolicy(body) {

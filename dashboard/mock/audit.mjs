@@ -1,5 +1,7 @@
 // The audit log of the made-up fleet: some entries of yesterday, and what was done since.
 
+import { acting } from './acting.mjs';
+
 const iso = (ms) => new Date(ms).toISOString();
 
 const EARLIER = [
@@ -19,7 +21,10 @@ export class Audit {
   }
 
   add(entry, at = Date.now()) {
-    this.entries.push({ position: this.entries.length + 1, at: iso(at), person: '', by: 'session', objects: [], from: '127.0.0.1', outcome: 'done', status: 200, ...entry });
+    // What a second person approved is an act of both.
+    const act = acting();
+    const both = act?.second ? { by: 'proposal', by_id: act.proposal, second_person: act.second } : {};
+    this.entries.push({ position: this.entries.length + 1, at: iso(at), person: '', by: 'session', objects: [], from: '127.0.0.1', outcome: 'done', status: 200, ...entry, ...both });
   }
 
   page(query) {

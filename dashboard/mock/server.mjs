@@ -13,6 +13,7 @@ import { gzipSync } from 'node:zlib';
 import { parseArgs } from 'node:util';
 import { WebSocketServer } from 'ws';
 import { Access } from './access.mjs';
+import { within } from './acting.mjs';
 import { accessRoutes, NONE } from './access-routes.mjs';
 import { Commands } from './commands.mjs';
 import { Recordings } from './recordings.mjs';
@@ -36,6 +37,12 @@ const desires = new Desires();
 const commands = new Commands();
 const recordings = new Recordings();
 const access = new Access({ signIn: options['sign-in'], rows: () => world.rows(Date.now()) });
+
+access.proposals.send = ({ method, path, if_match, if_none_match, body }, as, second) => {
+  const url = new URL(path, 'http://localhost');
+  const headers = { ...(if_match !== undefined && { 'if-match': if_match }), ...(if_none_match !== undefined && { 'if-none-match': if_none_match }) };
+  return answer({ method, headers, as, kept: body, socket: {} }, url.pathname.slice('/api/v1/'.length), url.searchParams, second);
+};
 
 /** What goes wrong on purpose: `{fail: 'prefix', status}` and `{delay_ms}`. */
 const trouble = { fail: null, status: 500, delay_ms: 0 };
@@ -84,7 +91,13 @@ function events(query, machine) {
   });
 }
 
-async function answer(request, path, query) {
+/** Everything that is asked passes here, also what was kept until a second person approved it. */
+async function answer(request, path, query, second = null) {
+  if (request.method !== 'GET') request.kept = await bodyOf(request);
+  return within({ request, path, query, second }, () => answered(request, path, query));
+}
+
+async function answered(request, path, query) {
   const body = async () => JSON.parse((await bodyOf(request)) || '{}');
   const found = await accessRoutes(access, request, path, query, body);
   return found === undefined ? fleet(request, path, query, access.who(request)) : found;
@@ -132,7 +145,7 @@ async function fleet(request, path, query, who) {
     }
     case 'desired': return { document: desires.shown(found[1], Date.now()), etag: `"${desires.version(found[1])}"` };
     case 'desired/calibration/history': return desires.history(found[1], 'calibration');
-    case 'desired/calibration': return desire(request, found[1], 'calibration');
+    case 'desired/calibration': return desire(request, found[1], 'calibration', who);
     case 'events': return events(query, found[1]);
     case 'telemetry':
       return world.telemetry(index, moment(query, 'from', to - 900_000), to, Number(query.get('points') ?? 300), query.get('metrics')?.split(',') ?? null);
@@ -147,7 +160,7 @@ async function fleet(request, path, query, who) {
     }
     case 'recordings': return recordings.list(found[1], world.machine(index, Date.now(), false).summary.kind, Date.now());
     case 'labels':
-    case 'display-name': return edit(request, index, found[2]);
+    case 'display-name': return edit(request, index, found[2], who);
     default: {
       if (request.method !== 'DELETE' || !found[2].startsWith('recordings/')) throw new Refused(404, 'No such page', `There is nothing at /api/v1/${path}.`, 'MST-A004');
       recordings.remove(found[1], found[2].slice('recordings/'.length));
@@ -171,34 +184,37 @@ function stop({ machines: ids, filter, all, reason }, who) {
   return { issuer: who.name, reason, stops, refused };
 }
 
-async function desire(request, id, section) {
+async function desire(request, id, section, who) {
   const expected = request.headers['if-match'];
   if (expected === undefined) throw new Refused(428, 'If-Match is missing', 'Give the ETag that was read, or *.', 'MST-A006');
   if (expected !== '*' && expected !== `"${desires.version(id)}"`) throw new Refused(412, 'Changed meanwhile', 'Somebody else changed this meanwhile.', 'MST-A005');
-  desires.put(id, section, JSON.parse(await bodyOf(request)), Date.now());
+  const body = JSON.parse(await bodyOf(request));
+  desires.put(id, section, body, Date.now());
+  access.audit.add({ person: who.name, action: 'machines.desire', objects: [named(id)], reason: body.reason, detail: section });
   return { document: desires.shown(id, Date.now()), etag: `"${desires.version(id)}"` };
 }
 
-async function edit(request, index, what) {
+const named = (id) => ({ kind: 'machine', id, name: world.row(world.byId.get(id), Date.now()).name });
+
+async function edit(request, index, what, who) {
   const profile = world.profile(index);
   if (request.method !== 'GET') {
     const expected = request.headers['if-match'];
     if (expected === undefined) throw new Refused(428, 'If-Match is missing', 'Give the ETag that was read, or *.', 'MST-A008');
-    if (expected !== '*' && expected !== `"${profile.version}"`) {
-      throw new Refused(412, 'Changed meanwhile', 'Somebody else changed this meanwhile.', 'MST-A012');
-    }
+    if (expected !== '*' && expected !== `"${profile.version}"`) throw new Refused(412, 'Changed meanwhile', 'Somebody else changed this meanwhile.', 'MST-A012');
     const body = request.method === 'DELETE' ? { labels: {}, display_name: null } : JSON.parse(await bodyOf(request));
     const next = { ...profile, version: profile.version + 1 };
     if (what === 'labels') next.labels = body.labels;
     else next.display_name = body.display_name;
     world.profiles.set(index, next);
+    access.audit.add({ person: who.name, action: what === 'labels' ? 'machines.label' : 'machines.name', objects: [named(world.ids[index])] });
   }
-  const kept = world.profile(index);
-  const document = what === 'labels' ? { labels: kept.labels } : { display_name: kept.display_name };
-  return { document, etag: `"${kept.version}"` };
+  const { labels, display_name, version } = world.profile(index);
+  return { document: what === 'labels' ? { labels } : { display_name }, etag: `"${version}"` };
 }
 
 async function bodyOf(request) {
+  if (request.kept !== undefined) return request.kept;
   let body = '';
   for await (const piece of request) body += piece;
   return body;

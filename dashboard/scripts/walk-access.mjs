@@ -14,6 +14,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { chromium, expect } from '@playwright/test';
+import { twoPeople } from './walk-approvals.mjs';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const { values: options } = parseArgs({
@@ -105,8 +106,8 @@ async function walk() {
 
   say(
     '# A walk through who may do what',
-    `A server starts with nobody in it. Its first admin comes by a link, lets in somebody who only looks and a machine, and sees what was refused. Everything here is what
-really was said and shown: \`node scripts/walk-access.mjs\` in \`dashboard\` runs it, takes the pictures, and writes this page. Why it is so:
+    `A server starts with nobody in it. Its first admin comes by a link, lets in somebody who only looks and a machine, and sees what was refused. But for the two pictures
+of which it is said, everything here is what really was said and shown: \`node scripts/walk-access.mjs\` in \`dashboard\` runs it, takes the pictures, and writes this page. Why it is so:
 [decision 0027](decisions/0027-people-and-what-they-may.md) for people, [0028](decisions/0028-machines-have-certificates.md) for machines.`,
     '## The first start',
     'There is no password to begin with. The server writes a link to its standard error:',
@@ -184,6 +185,8 @@ really was said and shown: \`node scripts/walk-access.mjs\` in \`dashboard\` run
   await ada.getByRole('button', { name: 'Check the chain' }).click();
   await expect(ada.getByText(/are there, unchanged/)).toBeVisible({ timeout: WITHIN_MS });
   await picture(ada, 'access-audit', 'The audit log: who, what, to what, why, with what outcome; and that the chain is whole');
+
+  await twoPeople({ browser, port: await freePort(), say, picture });
 
   say('## Shut out', 'The machine was stolen. Its connection is cut within seconds, and none of its certificates is good any more.');
   await ada.goto('/access/machines');

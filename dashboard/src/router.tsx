@@ -127,6 +127,8 @@ const accessRoutes = [
   createRoute({ getParentRoute: () => accessRoute, path: '/machines', component: lazyRouteComponent(() => import('@/pages/access/machines'), 'MachinesPage') }),
   createRoute({ getParentRoute: () => accessRoute, path: '/tokens', component: lazyRouteComponent(() => import('@/pages/access/page'), 'TokensPage') }),
   createRoute({ getParentRoute: () => accessRoute, path: '/sessions', component: lazyRouteComponent(() => import('@/pages/access/page'), 'SessionsPage') }),
+  createRoute({ getParentRoute: () => accessRoute, path: '/approvals', component: lazyRouteComponent(() => import('@/pages/access/approvals'), 'ApprovalsPage') }),
+  createRoute({ getParentRoute: () => accessRoute, path: '/approvals/$proposal', component: lazyRouteComponent(() => import('@/pages/access/approval'), 'ApprovalPage') }),
   createRoute({
     getParentRoute: () => accessRoute,
     path: '/audit',

@@ -11,6 +11,7 @@ pub mod filter;
 pub mod json;
 pub mod link;
 pub mod live;
+pub mod manifest;
 pub mod metal;
 pub mod paging;
 pub mod query;

@@ -235,11 +235,7 @@ impl Client {
     /// Entries of the audit log, at most so many: the newest first, or behind one the oldest first.
     pub async fn audit(&self, query: &AuditQuery, limit: usize) -> Result<AuditPage, ClientError> {
         let order = if query.after.is_some() { "asc" } else { "desc" };
-        let outcome = query.outcome.map(|outcome| match outcome {
-            AuditOutcome::Done => "done",
-            AuditOutcome::Refused => "refused",
-            AuditOutcome::Failed => "failed",
-        });
+        let outcome = query.outcome.map(AuditOutcome::as_str);
         collect(None, limit, async |cursor: Option<String>, limit| {
             let parameters = Parameters::default()
                 .with("person", query.person.as_ref())
@@ -283,7 +279,7 @@ impl Client {
             .map(drop)
     }
 
-    async fn change<T: Serialize + ?Sized>(
+    pub(crate) async fn change<T: Serialize + ?Sized>(
         &self,
         method: Method,
         path: &[&str],

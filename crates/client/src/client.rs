@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use muster_protocol::api::Problem;
+use muster_protocol::api::{Problem, SPEAKS_HTTPS};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
@@ -34,6 +34,8 @@ pub struct ClientOptions {
     pub credential: Option<crate::Credential>,
     /// Certificates in PEM, of which one must have issued the server's own; none: those that the system trusts.
     pub authorities: Option<String>,
+    /// Whether the credential may go to another computer in plain HTTP, where everybody on the way can read it.
+    pub plain_credential: bool,
 }
 
 impl Default for ClientOptions {
@@ -46,6 +48,7 @@ impl Default for ClientOptions {
             user_agent: concat!("muster-client/", env!("CARGO_PKG_VERSION")).to_owned(),
             credential: None,
             authorities: None,
+            plain_credential: false,
         }
     }
 }
@@ -81,9 +84,15 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ClientError::BadAddress`], [`ClientError::BadAuthorities`], [`ClientError::SetUp`].
+    /// [`ClientError::BadAddress`], [`ClientError::BadAuthorities`], [`ClientError::PlainCredential`], [`ClientError::SetUp`].
     pub fn new(address: &str, options: ClientOptions) -> Result<Self, ClientError> {
         let base = parse_address(address)?;
+        let is_plain = base.scheme() == "http" && !is_loopback(&base);
+        if is_plain && options.credential.is_some() && !options.plain_credential {
+            return Err(ClientError::PlainCredential {
+                address: base.as_str().trim_end_matches('/').to_owned(),
+            });
+        }
         let mut http = reqwest::Client::builder()
             .user_agent(&options.user_agent)
             .connect_timeout(options.connect_timeout)
@@ -192,6 +201,9 @@ impl Answer {
         }
         match serde_json::from_slice::<Problem>(&self.body) {
             Ok(problem) => Err(ClientError::Problem(Box::new(problem))),
+            Err(_) if self.body.starts_with(SPEAKS_HTTPS.as_bytes()) => Err(ClientError::SpeaksHttps {
+                address: self.address,
+            }),
             Err(_) => {
                 let quote = self.quote();
                 Err(self.odd(format!("status {}{quote}", self.status)))

@@ -37,6 +37,23 @@ pub enum ClientError {
     /// The certificates that are to be trusted cannot be used.
     #[error("the certificates of the authorities cannot be used: {0}")]
     BadAuthorities(String),
+    /// Somebody answers there, and speaks https.
+    #[error(
+        "{address} speaks https: write https:// in front of it, and give the file with its authority (--ca-file, MUSTER_CA_FILE)"
+    )]
+    SpeaksHttps {
+        /// The address that was tried.
+        address: String,
+    },
+    /// A token or session would go to another computer in plain HTTP.
+    #[error(
+        "your token would go to {address} in plain HTTP, for everybody on the way to read: write https:// in front of the address, or \
+         --allow-plain-http if the way there is safe"
+    )]
+    PlainCredential {
+        /// The address.
+        address: String,
+    },
     /// The server took longer than the caller wanted to wait.
     #[error(
         "the server at {address} did not answer within {} s: it may be overloaded, or a longer time limit is needed",
@@ -104,6 +121,8 @@ impl ClientError {
             Self::SetUp(_) => "MST-C006",
             Self::Untrusted { .. } => "MST-C007",
             Self::BadAuthorities(_) => "MST-C008",
+            Self::SpeaksHttps { .. } => "MST-C009",
+            Self::PlainCredential { .. } => "MST-C010",
         }
     }
 
@@ -118,6 +137,8 @@ impl ClientError {
             | Self::Interrupted { .. }
             | Self::Untrusted { .. }
             | Self::BadAuthorities(_)
+            | Self::SpeaksHttps { .. }
+            | Self::PlainCredential { .. }
             | Self::SetUp(_) => None,
         }
     }
@@ -139,9 +160,12 @@ impl ClientError {
             Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Interrupted { .. } => true,
             Self::Problem(problem) => problem.status >= 500 || matches!(problem.status, 408 | 425 | 429),
             Self::UnexpectedAnswer { status, .. } => *status >= 500,
-            Self::BadAddress { .. } | Self::Untrusted { .. } | Self::BadAuthorities(_) | Self::SetUp(_) => {
-                false
-            }
+            Self::BadAddress { .. }
+            | Self::Untrusted { .. }
+            | Self::BadAuthorities(_)
+            | Self::SpeaksHttps { .. }
+            | Self::PlainCredential { .. }
+            | Self::SetUp(_) => false,
         }
     }
 

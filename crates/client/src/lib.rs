@@ -17,6 +17,7 @@ mod identity;
 mod machines;
 mod page;
 mod profile;
+mod proposals;
 mod recordings;
 mod sse;
 mod stop;

@@ -3,7 +3,7 @@
 //! Begin with [`guard`], through which every request goes: it finds out who it is ([`Access::who`]), looks up in [`declared`] what the
 //! route needs, has the [`caller::Caller`] decide, and writes down in [`audit`] what was done. [`directory`] keeps people, sessions,
 //! tokens and policies; [`signing_in`] is how somebody proves who they are, [`provider`] how another does it for them, and [`attempts`] how
-//! guessing is made slow.
+//! guessing is made slow. What a policy lets wait for a second person is made a proposal by [`proposing`], and kept in [`proposals`].
 //!
 //! What a role holds and a scope reaches is known in `muster_model::access`.
 
@@ -16,6 +16,8 @@ pub mod directory;
 pub mod guard;
 pub mod password;
 pub mod policy;
+pub mod proposals;
+pub mod proposing;
 pub mod provider;
 pub mod records;
 pub mod second_factor;
@@ -133,6 +135,8 @@ impl Access {
     /// With a provider at which people sign in besides.
     pub fn with_provider(mut self, provider: Option<Provider>) -> Self {
         self.provider = provider.filter(|_| self.mode == AccessMode::SignIn);
+        self.directory
+            .believe(self.provider.as_ref().map(Provider::issuer));
         self
     }
 
@@ -271,7 +275,8 @@ impl Access {
         let now = self.now();
         let person = caller.person();
         match caller.by() {
-            By::Nobody => false,
+            // A proposal is carried out at once, or not.
+            By::Nobody | By::Proposal { .. } => false,
             By::Posture => true,
             By::Session { hash, .. } => {
                 let session = self.directory.session(hash, now);

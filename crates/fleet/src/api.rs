@@ -22,6 +22,7 @@ pub mod params;
 pub mod people;
 pub mod policies;
 pub mod profile;
+pub mod proposals;
 pub mod provider;
 pub mod recordings;
 pub mod series;
@@ -73,6 +74,7 @@ pub fn described() -> OpenApiRouter<GatewayState> {
         .routes(routes!(enrolments::list, enrolments::make))
         .routes(routes!(enrolments::withdraw))
         .routes(routes!(identities::list))
+        .routes(routes!(identities::revoked))
         .routes(routes!(identities::show))
         .routes(routes!(identities::accept))
         .routes(routes!(identities::revoke))
@@ -105,6 +107,10 @@ pub fn described() -> OpenApiRouter<GatewayState> {
         .routes(routes!(policies::list))
         .routes(routes!(policies::show, policies::put, policies::remove))
         .routes(routes!(policies::check))
+        .routes(routes!(proposals::list))
+        .routes(routes!(proposals::show, proposals::withdraw))
+        .routes(routes!(proposals::approve))
+        .routes(routes!(proposals::refuse))
         .routes(routes!(audit::list))
         .routes(routes!(audit::check))
         .routes(routes!(audit::export))

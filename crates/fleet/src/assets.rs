@@ -1,8 +1,10 @@
 //! The dashboard, built into the executable: it works on an island.
 
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use rust_embed::RustEmbed;
+
+use crate::api::error::no_such_path;
 
 #[derive(RustEmbed)]
 #[folder = "../../dashboard/dist"]
@@ -12,8 +14,11 @@ struct Dashboard;
 const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; \
     connect-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'";
 
-/// Serves the file of a path; every other path is a page of the dashboard.
-pub async fn serve(uri: Uri, headers: HeaderMap) -> Response {
+/// Serves the file of a path; every other path is a page of the dashboard. Nothing is taken here: whoever sends something is told so.
+pub async fn serve(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    if !matches!(method, Method::GET | Method::HEAD) {
+        return no_such_path(uri).await.into_response();
+    }
     let path = uri.path().trim_start_matches('/');
     let (file, path) = match Dashboard::get(path) {
         Some(file) if !path.is_empty() => (file, path),

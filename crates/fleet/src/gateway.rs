@@ -16,6 +16,7 @@ pub mod machine;
 pub mod origin;
 pub mod reading;
 pub mod threads;
+pub mod tls;
 pub mod uploads;
 pub mod wire;
 

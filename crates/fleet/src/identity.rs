@@ -1,6 +1,6 @@
 //! Who a machine is: certificates that the server issues, and the register of who may come by them.
 //!
-//! Begin with [`Identity`]. [`authority`] signs, [`register`] knows, [`tls`] makes connections of it, [`connected`] knows which of them stand,
+//! Begin with [`Identity`]. [`authority`] signs, [`register`] knows, [`revoked`] tells others of it, [`tls`] makes connections of it, [`connected`] knows which of them stand,
 //! [`upkeep`] renews, retires and cuts. What people may do about it is not decided here, nor what a machine says after its
 //! handshake. See docs/decisions/0028.
 
@@ -8,7 +8,10 @@ pub mod authority;
 pub mod connected;
 pub mod guesses;
 pub mod noted;
+pub mod reach;
 pub mod register;
+pub mod renewals;
+pub mod revoked;
 pub mod tls;
 pub mod upkeep;
 
@@ -28,6 +31,8 @@ use authority::{Authorities, Requested, fingerprint};
 use connected::{Connected, Peer};
 use guesses::Guesses;
 use register::{Certificate, ENROLMENTS_MAX, Enrolment, Profile, Record, Register, Standing, Used};
+use renewals::Renewals;
+use revoked::{List, Lists};
 use tls::{Door, OwnCertificate, Proof, two_thirds};
 
 /// The folder in the data directory.
@@ -35,7 +40,7 @@ const FOLDER: &str = "identity";
 /// How long a certificate of a machine lives where nothing else is set: 90 days.
 pub const CERTIFICATE_LIFETIME_DEFAULT_S: u32 = 90 * 86_400;
 /// How long the server's own lives.
-const SERVER_LIFETIME_S: u64 = 90 * 86_400;
+pub const SERVER_LIFETIME_DEFAULT_S: u32 = 90 * 86_400;
 /// Machines ask at least so often whether to renew, where nothing else is set.
 pub const ASK_AGAIN_DEFAULT_S: u32 = 3_600;
 
@@ -52,6 +57,8 @@ pub struct Options {
     pub certificate_lifetime_s: u32,
     /// Machines ask at least so often whether to renew.
     pub ask_again_s: u32,
+    /// How long the server's own certificate lives; it is made anew at two thirds of it.
+    pub server_lifetime_s: u32,
 }
 
 impl Default for Options {
@@ -62,6 +69,7 @@ impl Default for Options {
             own: None,
             certificate_lifetime_s: CERTIFICATE_LIFETIME_DEFAULT_S,
             ask_again_s: ASK_AGAIN_DEFAULT_S,
+            server_lifetime_s: SERVER_LIFETIME_DEFAULT_S,
         }
     }
 }
@@ -153,6 +161,9 @@ pub enum Refused {
     /// It stands otherwise.
     #[error("{0}")]
     Standing(String),
+    /// Nobody asked for it, and it was done often enough.
+    #[error("nobody asked this machine to renew its certificate now: wait {0} s")]
+    TooSoon(u64),
     /// There are too many.
     #[error("there are {ENROLMENTS_MAX} enrolments: withdraw some that nobody will use")]
     Full,
@@ -191,6 +202,8 @@ struct Inner {
     authorities: RwLock<Authorities>,
     connected: Connected,
     guesses: Guesses,
+    renewals: Renewals,
+    lists: Lists,
     people: Door,
     machines: Door,
     shown: Mutex<Shown>,
@@ -204,15 +217,17 @@ struct Shown {
     anchor: Fingerprint,
     /// From when on its certificate is made anew.
     renew_at: Timestamp,
-    /// When people's own files were written.
+    /// When people's own files were written that were looked at last, of use or not.
     written: Option<(std::time::SystemTime, std::time::SystemTime)>,
 }
 
 /// What the two doors are made of.
 struct Doors {
-    people: rustls::ServerConfig,
+    /// For people, with what tokens name; or why people's own certificate is of no use.
+    people: Result<(rustls::ServerConfig, Fingerprint), IdentityError>,
     machines: rustls::ServerConfig,
-    shown: Shown,
+    renew_at: Timestamp,
+    written: Option<(std::time::SystemTime, std::time::SystemTime)>,
 }
 
 impl Identity {
@@ -225,8 +240,10 @@ impl Identity {
     ) -> Result<Self, IdentityError> {
         let now = Timestamp::from_millis(clock.wall_ms());
         let authorities = Authorities::open(&data.join(FOLDER), now)?;
+        let lists = Lists::open(documents.clone())?;
         let register = Arc::new(Register::open(documents)?);
         let doors = doors(&options, &authorities, &register, clock, now)?;
+        let (people, anchor) = doors.people?;
         Ok(Self(Arc::new(Inner {
             options,
             clock,
@@ -234,9 +251,15 @@ impl Identity {
             authorities: RwLock::new(authorities),
             connected: Connected::default(),
             guesses: Guesses::default(),
-            people: Door::new(doors.people),
+            renewals: Renewals::default(),
+            lists,
+            people: Door::new(people),
             machines: Door::new(doors.machines),
-            shown: Mutex::new(doors.shown),
+            shown: Mutex::new(Shown {
+                anchor,
+                renew_at: doors.renew_at,
+                written: doors.written,
+            }),
             changing: Mutex::new(()),
         })))
     }
@@ -370,8 +393,8 @@ impl Identity {
         }
     }
 
-    /// A machine enrols. Blocks.
-    pub fn enrol(&self, token: &Token, csr: &str) -> Result<Issued, Refused> {
+    /// A machine enrols; says by which enrolment. Blocks.
+    pub fn enrol(&self, token: &Token, csr: &str) -> Result<(Arc<Enrolment>, Issued), Refused> {
         let _one = self.0.changing.lock();
         let now = self.now();
         let enrolment = self
@@ -422,6 +445,7 @@ impl Identity {
                 standing_since: now,
                 enrolled_at: now,
                 certificates: Vec::new(),
+                withdrawn: Vec::new(),
                 joined: false,
                 renew_asked: false,
                 cloned_at: None,
@@ -433,13 +457,15 @@ impl Identity {
                     // What it had when it was shut out stays out.
                     for certificate in &mut record.certificates {
                         certificate.superseded_at.get_or_insert(now);
+                        certificate.revoked_at.get_or_insert(known.standing_since);
                     }
                 }
                 (record.standing, record.standing_since) = (standing, now);
                 record
             }
         };
-        self.issue(record, &requested, now)
+        let issued = self.issue(record, &requested, now)?;
+        Ok((enrolment, issued))
     }
 
     /// A machine renews its certificate, with a new key. Blocks.
@@ -454,7 +480,32 @@ impl Identity {
                 "the certificate is not in force any more".to_owned(),
             ));
         }
+        self.may_renew(peer, &record, now)?;
         self.issue((*record).clone(), &requested, now)
+    }
+
+    /// Whether a machine may renew now: always if it was asked to, or it is time for the newest that it has; else a few times, as
+    /// an answer may be lost. While it waits to be let in, not before it is time.
+    fn may_renew(&self, peer: &Peer, record: &Record, now: Timestamp) -> Result<(), Refused> {
+        if record.renew_asked {
+            return Ok(());
+        }
+        let found = record
+            .certificate(peer.certificate)
+            .ok_or(Refused::NoIdentity(peer.machine))?;
+        let due = two_thirds(found.issued_at, found.not_after);
+        let newest = self.with_authorities(|authorities| authorities.newest().generation);
+        let is_due = now >= due || found.authority != newest;
+        let last = record.certificates.last();
+        if is_due && last.is_some_and(|last| last.fingerprint == peer.certificate) {
+            return Ok(());
+        }
+        if !is_due && record.standing == Standing::Pending {
+            let left_ms = u64::try_from(due.millis_since(now)).unwrap_or_default();
+            return Err(Refused::TooSoon(left_ms.div_ceil(1_000).max(1)));
+        }
+        let counted = self.0.renewals.count(peer.machine, self.0.clock.mono_ms());
+        counted.map_err(Refused::TooSoon)
     }
 
     fn issue(&self, mut record: Record, requested: &Requested, now: Timestamp) -> Result<Issued, Refused> {
@@ -470,6 +521,7 @@ impl Identity {
             not_after: leaf.not_after,
             first_used_at: None,
             superseded_at: None,
+            revoked_at: None,
         });
         record.renew_asked = false;
         let issued = Issued {
@@ -528,7 +580,7 @@ impl Identity {
         let now = self.now();
         self.change(machine, |record| {
             if !matches!(record.standing, Standing::Revoked { .. }) {
-                (record.standing, record.standing_since) = (Standing::Revoked { reason }, now);
+                record.revoke(reason, now);
             }
             Ok(())
         })
@@ -557,6 +609,13 @@ impl Identity {
             record.cloned_at = Some(now);
             Ok(())
         })
+    }
+
+    /// The lists of certificates that are good no more, one for each authority that is trusted, the oldest first. Blocks.
+    pub fn revoked(&self) -> Result<Vec<Arc<List>>, Refused> {
+        let now = self.now();
+        let authorities = self.0.authorities.read();
+        Ok(self.0.lists.current(&self.0.register, &authorities, now)?)
     }
 
     /// Makes a further authority, which issues from now on. Blocks.
@@ -588,7 +647,8 @@ impl Identity {
         Ok(self.0.register.put(record)?)
     }
 
-    /// Makes both configurations anew. Whoever is connected does not notice.
+    /// Makes both configurations anew. Whoever is connected does not notice. Where people's own certificate is of no use, the one before
+    /// stays, until its files are written again; machines do not depend on it.
     fn open_doors(&self, now: Timestamp) -> Result<(), IdentityError> {
         let inner = &self.0;
         let doors = doors(
@@ -598,9 +658,20 @@ impl Identity {
             inner.clock,
             now,
         )?;
-        inner.people.replace(doors.people);
         inner.machines.replace(doors.machines);
-        *inner.shown.lock() = doors.shown;
+        let mut shown = inner.shown.lock();
+        (shown.renew_at, shown.written) = (doors.renew_at, doors.written);
+        match doors.people {
+            Ok((people, anchor)) => {
+                inner.people.replace(people);
+                shown.anchor = anchor;
+            }
+            Err(error) => {
+                metrics::counter!("muster_own_certificates_refused_total").increment(1);
+                let why = muster_runtime::errors::chain(&error);
+                tracing::error!(code = error.code(), error = %why, "the certificate for people's port cannot be used; the one before stays");
+            }
+        }
         Ok(())
     }
 }
@@ -614,29 +685,29 @@ fn doors(
 ) -> Result<Doors, IdentityError> {
     let oldest = authorities.oldest();
     let issued = || {
-        let (leaf, key) = oldest.server(&options.names, now, SERVER_LIFETIME_S)?;
+        let (leaf, key) = oldest.server(&options.names, now, u64::from(options.server_lifetime_s))?;
         let proof = Proof::issued(&leaf, key, &oldest.certificate);
         Ok::<_, IdentityError>((proof, leaf.not_after))
     };
     let (proof, not_after) = issued()?;
     let machines = tls::machines(proof, authorities, register.clone(), clock)?;
-    let (people, written) = match &options.own {
-        // Looked at before it is read: what is written in between is read again.
-        Some(own) => {
-            let written = tls::written(own);
-            (Proof::read(own)?, written)
-        }
-        None => (issued()?.0, None),
+    // Looked at before they are read: what is written in between is read again.
+    let written = options.own.as_ref().and_then(tls::written);
+    let proof = match &options.own {
+        Some(own) => Proof::read(own),
+        None => issued().map(|(proof, _)| proof),
     };
-    let shown = Shown {
-        anchor: people.anchor(),
+    let people = proof.and_then(|proof| {
+        let anchor = proof.anchor();
+        let people = tls::people(proof, clock);
+        let people = people.map_err(|error| tls::of_own(error, options.own.as_ref()))?;
+        Ok((people, anchor))
+    });
+    Ok(Doors {
+        people,
+        machines,
         renew_at: two_thirds(now, not_after),
         written,
-    };
-    Ok(Doors {
-        people: tls::people(people, clock)?,
-        machines,
-        shown,
     })
 }
 

@@ -110,7 +110,7 @@ pub struct Server {
     state: GatewayState,
     tasks: Tasks,
     /// Held until everything on them has ended.
-    threads: MachineThreads,
+    threads: [MachineThreads; 2],
     stop_shards: Shutdown,
     log: SqliteLog,
     checkpoints: oneshot::Receiver<Checkpoints>,
@@ -214,10 +214,17 @@ impl Server {
         let options = Arc::new(options);
         let tasks = Tasks::new(shutdown.clone());
         let threads = MachineThreads::start(options.machine_threads).map_err(ServerError::Threads)?;
-        let machine_tasks = match threads.handle() {
+        let on = |threads: &MachineThreads| match threads.handle() {
             Some(place) => tasks.on(place.clone()),
             None => tasks.clone(),
         };
+        let machine_tasks = on(&threads);
+        let door = MachineThreads::at_the_door(match &machines {
+            Some(_) => options.machine_threads,
+            None => 0,
+        });
+        let door = door.map_err(ServerError::Threads)?;
+        let door_tasks = on(&door);
         // Shards end after everything else, when all that was accepted is on disk.
         let stop_shards = Shutdown::new();
         let series = Series::new(telemetry);
@@ -352,12 +359,10 @@ impl Server {
                 api::machines(state.clone()),
                 options.connections_max,
                 write_within,
-                state.machine_tasks.clone(),
+                door_tasks.clone(),
                 shutdown.clone(),
             );
-            state
-                .machine_tasks
-                .spawn("machines gateway", OnEnd::ShutDown, accepting);
+            door_tasks.spawn("machines gateway", OnEnd::ShutDown, accepting);
             tasks.spawn(
                 "identity",
                 OnEnd::ShutDown,
@@ -394,7 +399,7 @@ impl Server {
         Ok(Self {
             state,
             tasks,
-            threads,
+            threads: [threads, door],
             stop_shards,
             log,
             checkpoints,
@@ -525,6 +530,9 @@ fn open(
     clock: Clock,
 ) -> Result<Opened, ServerError> {
     let directory = DataDirectory::open(path)?;
+    if directory.is_open_to_others() {
+        tracing::warn!(path = %path.display(), "others than the owner can look into the data directory: chmod 700 keeps them out");
+    }
     let log = SqliteLog::open(&directory, log)?;
     let time = Arc::new(move || Timestamp::from_millis(clock.wall_ms()));
     let telemetry = Telemetry::open(&directory, TelemetryOptions::default(), time.clone())?;

@@ -91,6 +91,8 @@ impl Permission {
 pub struct Scope {
     text: String,
     filter: Option<Filter>,
+    /// Whether it looks at the id of a machine.
+    by_id: bool,
 }
 
 /// Why a text is no scope.
@@ -122,6 +124,7 @@ impl Scope {
         Self {
             text: EVERYTHING.to_owned(),
             filter: None,
+            by_id: false,
         }
     }
 
@@ -130,9 +133,23 @@ impl Scope {
         self.filter.is_none()
     }
 
-    /// Whether it reaches a machine.
+    /// Whether it reaches a machine. One that [has no id yet](MachineView::has_no_id_yet) is reached by its labels alone.
     pub fn reaches(&self, view: &MachineView) -> bool {
-        self.filter.as_ref().is_none_or(|filter| filter.matches(view))
+        let matches = self.filter.as_ref().is_none_or(|filter| filter.matches(view));
+        matches && !(self.by_id && view.has_no_id_yet())
+    }
+
+    /// The parts of it that a machine does not pass, as people write them.
+    pub fn lacking(&self, view: &MachineView) -> Vec<String> {
+        let mut lacking = self
+            .filter
+            .as_ref()
+            .map_or_else(Vec::new, |filter| filter.unmet(view));
+        if self.by_id && view.has_no_id_yet() {
+            lacking.retain(|term| !term.starts_with("id"));
+            lacking.push("an id, which the server chooses later".to_owned());
+        }
+        lacking
     }
 
     /// As it was written.
@@ -167,6 +184,7 @@ impl FromStr for Scope {
         }
         Ok(Self {
             text: text.to_owned(),
+            by_id: filter.looks_at_id(),
             filter: Some(filter),
         })
     }

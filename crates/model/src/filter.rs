@@ -5,6 +5,7 @@
 //! What holds spaces or commas goes between double quotes: `name="B-MU 1002"`.
 
 use std::cmp::Ordering;
+use std::fmt;
 use std::str::FromStr;
 
 use crate::status::StatusWord;
@@ -194,6 +195,57 @@ impl Filter {
             } => Some("!=".to_owned()),
             Term::Words { field, .. } | Term::Number { field, .. } => Some(field.as_written().to_owned()),
         })
+    }
+}
+
+impl Filter {
+    /// The parts that a machine does not pass, as people write them.
+    pub fn unmet(&self, view: &MachineView) -> Vec<String> {
+        let unmet = self.terms.iter().filter(|term| !term.matches(view));
+        unmet.map(ToString::to_string).collect()
+    }
+
+    /// Whether some part of it looks at the id.
+    pub fn looks_at_id(&self) -> bool {
+        let by_id = |term: &Term| matches!(term, Term::Words { field: Field::Id, .. });
+        self.terms.iter().any(by_id)
+    }
+}
+
+impl fmt::Display for Term {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (field, operator, values) = match self {
+            Self::Search(word) => return f.write_str(&quoted(word)),
+            Self::Words {
+                field,
+                operator,
+                values,
+            } => (field, operator, values.join("|")),
+            Self::Number {
+                field,
+                operator,
+                values,
+            } => {
+                let values: Vec<String> = values.iter().map(ToString::to_string).collect();
+                (field, operator, values.join("|"))
+            }
+        };
+        let sign = OPERATORS.iter().find(|(_, known)| known == operator);
+        let sign = sign.map_or("", |(sign, _)| sign);
+        f.write_str(field.as_written())?;
+        if let Field::Label(key) = field {
+            write!(f, ".{key}")?;
+        }
+        write!(f, "{sign}{}", quoted(&values))
+    }
+}
+
+/// Between double quotes where it would be taken apart without.
+fn quoted(text: &str) -> String {
+    if text.contains([' ', ',', '\t', '\n']) {
+        format!("\"{text}\"")
+    } else {
+        text.to_owned()
     }
 }
 

@@ -12,12 +12,15 @@ use crate::command::{Accepts, CommandAnswer, GivenCommand, RecentCommands};
 use crate::desired::{DesiredSection, DesiredState};
 use crate::entry::{MachineEntry, StateChange};
 use crate::ids::{BootId, LogPosition, MachineId, RecordNumber, SessionNumber, StateVersion, StreamVersion};
-use crate::state::{ReportedState, SectionTimes};
+use crate::state::{Identity, ReportedState, SectionTimes};
 use crate::status::Status;
 use crate::stop::{LastStop, STOP_KIND};
 use crate::telemetry;
 use crate::time::Timestamp;
 use crate::vocabulary::Presence;
+
+/// Stands for the id of a machine of which none is chosen yet. No machine gets it.
+const NO_ID_YET: MachineId = MachineId::from_uuid(uuid::Uuid::nil());
 
 /// What people decided about a machine: its logical state, kept apart from what it reports.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -175,6 +178,35 @@ impl MachineView {
             last_seen: now,
             vitals: Vitals::default(),
         }
+    }
+
+    /// A machine as people said that it will be, before it has come; without an id where none is chosen yet.
+    pub fn announced(
+        id: Option<MachineId>,
+        kind: Option<&str>,
+        name: Option<&str>,
+        labels: &BTreeMap<String, String>,
+        now: Timestamp,
+    ) -> Self {
+        let mut view = Self::new(id.unwrap_or(NO_ID_YET), now);
+        view.profile = Arc::new(Profile {
+            display_name: name.map(str::to_owned),
+            labels: labels.clone(),
+            version: StreamVersion::ZERO,
+        });
+        view.reported.identity = kind.map(|kind| {
+            Arc::new(Identity {
+                name: name.unwrap_or_default().to_owned(),
+                kind: kind.to_owned(),
+                region: None,
+            })
+        });
+        view
+    }
+
+    /// Whether it is one of which not even the id is chosen.
+    pub fn has_no_id_yet(&self) -> bool {
+        self.id == NO_ID_YET
     }
 
     /// Becomes the same as a newer view of the same machine. Where nothing was folded in since, it costs next to nothing.

@@ -1,12 +1,12 @@
 //! The one door people open: server, demo, simulator and the operator's commands.
 //!
-//! Each command is a module; what they do is decided in the crates. Called as `muster-machine`, or with `agent` as its first
-//! word, this executable is the runtime of a machine: that is how the demo makes this computer one.
+//! Each command is a module. As `muster-machine`, or with `agent` first, this is the runtime of a machine, as in the demo.
 
 mod bench;
 mod demo;
 mod logging;
 mod operator;
+mod release;
 mod rundown;
 mod serve;
 mod sim;
@@ -42,6 +42,9 @@ enum Command {
     /// Look after what a server keeps
     #[command(subcommand)]
     Store(store::StoreCommand),
+    /// Make releases from directories, look at them, check them; without a server
+    #[command(subcommand)]
+    Release(release::ReleaseCommand),
     /// Measure how fast and how small Muster is on this computer, also beside other servers
     Bench(bench::BenchOptions),
     /// Become a program that `bench` measures
@@ -79,6 +82,7 @@ fn main() -> ExitCode {
         Command::Serve(options) => serve::run(*options),
         Command::Sim(command) => sim::run(command, global.output),
         Command::Store(command) => store::run(command),
+        Command::Release(command) => release::run(command, global.output),
         Command::Bench(options) => bench::run(options, global.output),
         Command::BenchChild(options) => bench::become_program(options),
         Command::Agent { arguments } => {

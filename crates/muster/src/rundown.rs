@@ -43,7 +43,9 @@ pub(crate) fn refuse(error: &clap::Error, command: Option<&std::ffi::OsStr>) -> 
     let _ = error.print();
     match (error.exit_code(), command.and_then(std::ffi::OsStr::to_str)) {
         (0, _) => ExitCode::SUCCESS,
-        (_, Some("bench" | "demo" | "serve" | "sim" | "store")) => ExitCode::from(EXIT_CONFIGURATION),
+        (_, Some("bench" | "demo" | "release" | "serve" | "sim" | "store")) => {
+            ExitCode::from(EXIT_CONFIGURATION)
+        }
         _ => ExitCode::from(2),
     }
 }

@@ -18,6 +18,7 @@ mod command;
 mod desired;
 mod identity;
 mod problem;
+mod proposal;
 mod recording;
 mod stop;
 
@@ -42,6 +43,7 @@ pub use identity::{
     MachineIdentityPage, NewEnrolment, RevokeIdentity,
 };
 pub use problem::{Problem, ProblemField};
+pub use proposal::{ApproveProposal, Proposal, ProposalState, Proposals, RefuseProposal};
 pub use recording::{MachineRecording, MachineRecordings, RecordingTransfer, StoredRecording, TransferState};
 pub use stop::{
     STOP_LIFETIME_DEFAULT_S, STOP_LIFETIME_MAX_S, STOP_MACHINES_MAX, STOP_REASON_MAX_CHARS, Stop,
@@ -410,6 +412,9 @@ document! {
 fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Option::deserialize(deserializer)
 }
+
+/// How a port that is encrypted begins its answer to whoever speaks plain HTTP there: status 400, in plain text.
+pub const SPEAKS_HTTPS: &str = "This address speaks https";
 
 /// Most labels a machine can have.
 pub const LABELS_MAX: usize = 64;

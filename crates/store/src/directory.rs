@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,6 +13,8 @@ use crate::error::OpenError;
 
 /// The file that is locked while a process works in the directory.
 const LOCK_FILE: &str = "lock";
+/// What others than the owner could do with it.
+const OTHERS: u32 = 0o077;
 
 /// A data directory that belongs to this process for as long as a clone of this value lives.
 #[derive(Clone, Debug)]
@@ -32,6 +34,13 @@ impl DataDirectory {
         create(&path)?;
         let lock = take(&path)?;
         Ok(Self(Arc::new(Held { path, _lock: lock })))
+    }
+
+    /// Whether others than its owner may look into it or change it: what is in it by our hand they may not, what else is there they
+    /// may.
+    pub fn is_open_to_others(&self) -> bool {
+        let found = std::fs::metadata(&self.0.path);
+        found.is_ok_and(|found| found.permissions().mode() & OTHERS != 0)
     }
 
     /// Where it is.

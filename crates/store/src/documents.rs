@@ -176,6 +176,35 @@ impl SqliteDocuments {
         &self.0.path
     }
 
+    /// Writes documents whatever is there, in one transaction: all of them are durable when this returns, or none is there.
+    pub fn put_all(
+        &self,
+        documents: impl IntoIterator<Item = (String, Document)>,
+    ) -> Result<(), DocumentError> {
+        let documents: Vec<_> = documents.into_iter().collect();
+        if !documents
+            .iter()
+            .all(|(kind, document)| acceptable(kind, &document.key, &document.body))
+        {
+            return Err(DocumentError::Unacceptable);
+        }
+        let written: Result<(), std::convert::Infallible> = self.transact(|connection| {
+            for (kind, document) in documents {
+                let Document {
+                    key,
+                    updated_at,
+                    body,
+                    ..
+                } = document;
+                let actual = version(connection, &kind, &key)?;
+                replace(connection, &kind, &key, actual, updated_at, &body)?;
+            }
+            Ok(Ok(()))
+        })?;
+        let Ok(()) = written;
+        Ok(())
+    }
+
     /// Runs one write in a transaction of its own. `change` gets the version that is there.
     fn write<T>(
         &self,
@@ -184,19 +213,8 @@ impl SqliteDocuments {
         precondition: Precondition,
         change: impl FnOnce(&Connection, Option<DocumentVersion>) -> rusqlite::Result<T>,
     ) -> Result<T, DocumentError> {
-        let mut writer = self.0.writer.lock();
-        if let Some(source) = writer.poison.clone() {
-            return Err(DocumentError::Poisoned { source });
-        }
-        let attempt = || -> rusqlite::Result<Result<T, Option<DocumentVersion>>> {
-            let transaction =
-                rusqlite::Transaction::new_unchecked(&writer.connection, TransactionBehavior::Immediate)?;
-            let actual = transaction
-                .prepare_cached("SELECT version FROM documents WHERE kind = ?1 AND key = ?2")?
-                .query_row([kind, key], |row| {
-                    Ok(DocumentVersion(row.get::<_, i64>(0)? as u64))
-                })
-                .optional()?;
+        let written = self.transact(|connection| {
+            let actual = version(connection, kind, key)?;
             let holds = match precondition {
                 Precondition::Any => true,
                 Precondition::Absent => actual.is_none(),
@@ -205,9 +223,32 @@ impl SqliteDocuments {
             if !holds {
                 return Ok(Err(actual));
             }
-            let done = change(&transaction, actual)?;
-            transaction.commit()?;
-            Ok(Ok(done))
+            change(connection, actual).map(Ok)
+        })?;
+        written.map_err(|actual| DocumentError::Conflict {
+            kind: kind.to_owned(),
+            key: key.to_owned(),
+            actual,
+        })
+    }
+
+    /// Runs writes in a transaction; nothing comes of it where `change` says no.
+    fn transact<T, N>(
+        &self,
+        change: impl FnOnce(&Connection) -> rusqlite::Result<Result<T, N>>,
+    ) -> Result<Result<T, N>, DocumentError> {
+        let mut writer = self.0.writer.lock();
+        if let Some(source) = writer.poison.clone() {
+            return Err(DocumentError::Poisoned { source });
+        }
+        let attempt = || {
+            let transaction =
+                rusqlite::Transaction::new_unchecked(&writer.connection, TransactionBehavior::Immediate)?;
+            let changed = change(&transaction)?;
+            if changed.is_ok() {
+                transaction.commit()?;
+            }
+            Ok(changed)
         };
         match attempt() {
             Ok(Ok(done)) => {
@@ -217,13 +258,9 @@ impl SqliteDocuments {
                 {
                     writer.poison(error);
                 }
-                Ok(done)
+                Ok(Ok(done))
             }
-            Ok(Err(actual)) => Err(DocumentError::Conflict {
-                kind: kind.to_owned(),
-                key: key.to_owned(),
-                actual,
-            }),
+            Ok(Err(no)) => Ok(Err(no)),
             Err(error) if is_disk_full(&error) => Err(DocumentError::DiskFull),
             Err(error) => {
                 let source = writer.poison(error);
@@ -269,16 +306,11 @@ impl Documents for SqliteDocuments {
         updated_at: Timestamp,
         body: &[u8],
     ) -> Result<DocumentVersion, DocumentError> {
-        let names = 1..=NAME_MAX_BYTES;
-        if !names.contains(&kind.len()) || !names.contains(&key.len()) || body.len() > BODY_MAX_BYTES {
+        if !acceptable(kind, key, body) {
             return Err(DocumentError::Unacceptable);
         }
         self.write(kind, key, precondition, |connection, actual| {
-            let version = DocumentVersion(actual.map_or(1, |version| version.0 + 1));
-            connection
-                .prepare_cached("INSERT OR REPLACE INTO documents VALUES (?1, ?2, ?3, ?4, ?5)")?
-                .execute(params![kind, key, version.0 as i64, updated_at.as_millis(), body])?;
-            Ok(version)
+            replace(connection, kind, key, actual, updated_at, body)
         })
     }
 
@@ -290,6 +322,36 @@ impl Documents for SqliteDocuments {
             Ok(count > 0)
         })
     }
+}
+
+fn acceptable(kind: &str, key: &str, body: &[u8]) -> bool {
+    let names = 1..=NAME_MAX_BYTES;
+    names.contains(&kind.len()) && names.contains(&key.len()) && body.len() <= BODY_MAX_BYTES
+}
+
+fn version(connection: &Connection, kind: &str, key: &str) -> rusqlite::Result<Option<DocumentVersion>> {
+    connection
+        .prepare_cached("SELECT version FROM documents WHERE kind = ?1 AND key = ?2")?
+        .query_row([kind, key], |row| {
+            Ok(DocumentVersion(row.get::<_, i64>(0)? as u64))
+        })
+        .optional()
+}
+
+/// Writes a document over the version that is there.
+fn replace(
+    connection: &Connection,
+    kind: &str,
+    key: &str,
+    actual: Option<DocumentVersion>,
+    updated_at: Timestamp,
+    body: &[u8],
+) -> rusqlite::Result<DocumentVersion> {
+    let version = DocumentVersion(actual.map_or(1, |version| version.0 + 1));
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO documents VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .execute(params![kind, key, version.0 as i64, updated_at.as_millis(), body])?;
+    Ok(version)
 }
 
 fn document(row: &Row<'_>) -> rusqlite::Result<Document> {

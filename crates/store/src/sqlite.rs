@@ -1,5 +1,7 @@
 //! How files are opened with SQLite: settings, migrations, read connections, and what its errors mean for us.
 
+use std::fs::{OpenOptions, Permissions};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,6 +15,10 @@ use crate::error::OpenError;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The write-ahead log is cut back to this after it was copied into the file.
 const WAL_KEEP_BYTES: i64 = 16 << 20;
+/// What the owner alone may do with a file …
+const PRIVATE: u32 = 0o600;
+/// … and what others could.
+const OTHERS: u32 = 0o077;
 /// How many prepared statements a connection keeps.
 const STATEMENTS_MAX: usize = 32;
 
@@ -31,9 +37,30 @@ pub(crate) fn open_writer(
     migrations: &[&str],
     synchronous: Synchronous,
 ) -> Result<Connection, OpenError> {
+    keep_private(path);
     let mut connection = Connection::open(path).map_err(database(path, "opened"))?;
     migrate(&mut connection, path, migrations, synchronous)?;
     Ok(connection)
+}
+
+/// Makes a file readable for its owner alone before anything is in it, whatever the directory and the process allow: SQLite makes
+/// its helper files like it. One that is there already, with its helper files, as well. What cannot be done is left to SQLite, which
+/// says why the file cannot be opened; of another owner it stays as that one wants it.
+fn keep_private(path: &Path) {
+    let _ = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(PRIVATE)
+        .open(path);
+    for helper in ["", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(helper);
+        let is_open = std::fs::symlink_metadata(&name)
+            .is_ok_and(|found| found.is_file() && found.permissions().mode() & OTHERS != 0);
+        if is_open {
+            let _ = std::fs::set_permissions(&name, Permissions::from_mode(PRIVATE));
+        }
+    }
 }
 
 /// Opens a file for reading only.

@@ -8,13 +8,15 @@ import { Failure, Loading } from '@/kit/faces';
 import { plural } from '@/kit/format';
 import { OkIcon } from '@/kit/icons';
 import panel from '@/kit/panel.module.css';
+import { Permitted, useFleetPermit } from '@/kit/permit';
 import { Moment } from '@/kit/times';
 import classes from './access.module.css';
 import own from './identity.module.css';
 
 export function Authorities() {
   const queries = useQueryClient();
-  const query = useQuery(authoritiesQuery);
+  const permit = useFleetPermit('enrol');
+  const query = useQuery({ ...authoritiesQuery, enabled: permit.allowed });
   const [asks, setAsks] = useState(false);
   const rotate = useMutation({
     mutationFn: rotateAuthority,
@@ -27,7 +29,8 @@ export function Authorities() {
     <section className={classes.panel} aria-label="Authorities">
       <h2>Authorities</h2>
       <p className="muted">The server’s own. Whoever is to trust the server, a browser or a program, needs the certificate of the authority.</p>
-      {query.isPending && <Loading what="the authorities" />}
+      {!permit.allowed && <p className="muted">{permit.why}</p>}
+      {permit.allowed && query.isPending && <Loading what="the authorities" />}
       {query.isError && query.data === undefined && <Failure error={query.error} what="the authorities" retry={() => void query.refetch()} />}
       {query.data !== undefined && (
         <>
@@ -49,7 +52,7 @@ export function Authorities() {
           </div>
           <div className={classes.buttons}>
             <Button size="xs" variant="default" component="a" href={`data:application/x-pem-file,${encodeURIComponent(query.data.pem)}`} download="muster-ca.pem">Download the certificates (PEM)</Button>
-            <Button size="xs" variant="default" onClick={() => { rotate.reset(); setAsks(true); }}>Exchange the authority …</Button>
+            <Permitted by={permit}><Button size="xs" variant="default" onClick={() => { rotate.reset(); setAsks(true); }}>Exchange the authority …</Button></Permitted>
           </div>
         </>
       )}

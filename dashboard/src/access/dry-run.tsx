@@ -8,7 +8,7 @@ import type { AccessGrant, PutPolicy } from '@/api/types';
 import { machineSearchQuery } from '@/api/queries';
 import { Failure, Loading } from '@/kit/faces';
 import { plural } from '@/kit/format';
-import { CloseIcon, OkIcon } from '@/kit/icons';
+import { CloseIcon, OkIcon, SecondPersonIcon } from '@/kit/icons';
 import panel from '@/kit/panel.module.css';
 import classes from './access.module.css';
 
@@ -19,6 +19,9 @@ interface DryRunProps {
   /** With this rule besides. */
   policy?: PutPolicy;
 }
+
+/** What the server calls a policy that is only tried. */
+const TRIED = 'tried';
 
 export function DryRun({ person, grants, policy }: DryRunProps) {
   const [machine, setMachine] = useState<string | null>(null);
@@ -36,16 +39,17 @@ export function DryRun({ person, grants, policy }: DryRunProps) {
               {query.data.decisions.map((each) => {
                 // The fleet as such may be closed to them, and some machines be open.
                 const some = machine === null && !each.allowed && (each.machines ?? 0) > 0;
+                const second = each.allowed && each.second_person !== undefined;
                 return (
                   <tr key={each.permission}>
                     <th scope="row">{each.permission}</th>
                     <td>
-                      <span className={classes.mark} data-tone={each.allowed ? 'good' : some ? 'warn' : 'off'}>
-                        {each.allowed || some ? <OkIcon size={14} /> : <CloseIcon size={14} />}{each.allowed ? 'yes' : some ? 'some' : 'no'}
+                      <span className={classes.mark} data-tone={second ? 'waits' : each.allowed ? 'good' : some ? 'warn' : 'off'}>
+                        {second ? <SecondPersonIcon size={14} /> : each.allowed || some ? <OkIcon size={14} /> : <CloseIcon size={14} />}{second ? 'with a second person' : each.allowed ? 'yes' : some ? 'some' : 'no'}
                       </span>
                     </td>
                     {machine === null && <td className={classes.count}>{each.machines === undefined ? '' : plural(each.machines, 'machine')}</td>}
-                    <td>{each.rule}</td>
+                    <td>{each.rule}{second && <span className="muted">; {policy !== undefined && each.second_person === TRIED ? 'this policy' : <>the policy <b>{each.second_person}</b></>} asks for a second person</span>}</td>
                   </tr>
                 );
               })}

@@ -5,6 +5,7 @@ import { useState } from 'react';
 import { renderSVG } from 'uqr';
 import { enrolmentsQuery, makeEnrolment } from '@/api/identities';
 import type { EnrolmentMade } from '@/api/types';
+import { Waits, waitsAs } from '@/kit/refused';
 import { Moment } from '@/kit/times';
 import classes from './access.module.css';
 import { cloudInit, enrolCommand, serverAddress } from './enrol';
@@ -44,6 +45,8 @@ export function EnrolForm({ onDone }: { onDone: () => void }) {
     onSuccess: () => void queries.invalidateQueries({ queryKey: enrolmentsQuery.queryKey }),
   });
   if (make.data !== undefined) return <HandOver made={make.data} onDone={onDone} />;
+  const proposal = waitsAs(make.error);
+  if (proposal !== null) return <Waits proposal={proposal} onClose={onDone} />;
   return (
     <form
       className={classes.form}

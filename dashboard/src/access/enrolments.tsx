@@ -5,9 +5,11 @@ import { Link } from '@tanstack/react-router';
 import { enrolmentsQuery, withdrawEnrolment } from '@/api/identities';
 import type { Enrolment } from '@/api/types';
 import { Failure, Loading, StaleNote } from '@/kit/faces';
-import { formatAge, sentence } from '@/kit/format';
+import { formatAge } from '@/kit/format';
 import { CloseIcon, OkIcon, UpdatingIcon } from '@/kit/icons';
 import panel from '@/kit/panel.module.css';
+import { Permitted, useSomePermit } from '@/kit/permit';
+import { Refused } from '@/kit/refused';
 import { Age } from '@/kit/times';
 import { useServerNow } from '@/live/use-live';
 import classes from './access.module.css';
@@ -17,6 +19,7 @@ export function Enrolments() {
   const query = useQuery(enrolmentsQuery);
   const now = useServerNow();
   const withdraw = useMutation({ mutationFn: withdrawEnrolment, onSettled: () => void queries.invalidateQueries({ queryKey: enrolmentsQuery.queryKey }) });
+  const permit = useSomePermit('enrol');
   const items = query.data?.items;
   return (
     <section className={classes.panel} aria-label="Tokens for enrolment">
@@ -24,7 +27,7 @@ export function Enrolments() {
       {query.isPending && <Loading what="the tokens" />}
       {query.isError && items === undefined && <Failure error={query.error} what="the tokens" retry={() => void query.refetch()} />}
       {query.isError && items !== undefined && <StaleNote>They could not be asked for again: {query.error.message}</StaleNote>}
-      {withdraw.isError && <p className={classes.refused} role="alert">{sentence(withdraw.error.message)}</p>}
+      <Refused error={withdraw.error} className={classes.refused} />
       {items?.length === 0 && <p className="muted">None was made in the last 30 days.</p>}
       {items !== undefined && items.length > 0 && (
         <div className={panel.scroll}>
@@ -38,7 +41,7 @@ export function Enrolments() {
                   <td><State enrolment={enrolment} now={now} /></td>
                   <td><Age at={enrolment.created_at} ago />, by {enrolment.created_by}</td>
                   <td className={classes.action}>
-                    {enrolment.state === 'open' && <Button size="xs" variant="default" disabled={withdraw.isPending} aria-label={`Withdraw the token for ${enrolment.name ?? enrolment.kind ?? 'any machine'}`} onClick={() => withdraw.mutate(enrolment.id)}>Withdraw</Button>}
+                    {enrolment.state === 'open' && <Permitted by={permit}><Button size="xs" variant="default" disabled={withdraw.isPending} aria-label={`Withdraw the token for ${enrolment.name ?? enrolment.kind ?? 'any machine'}`} onClick={() => withdraw.mutate(enrolment.id)}>Withdraw</Button></Permitted>}
                   </td>
                 </tr>
               ))}

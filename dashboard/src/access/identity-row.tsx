@@ -5,6 +5,7 @@ import type { MachineCertificate, MachineIdentity } from '@/api/types';
 import { formatAge } from '@/kit/format';
 import { AttentionIcon, CloseIcon, CriticalIcon, OkIcon, RightIcon, UnknownIcon } from '@/kit/icons';
 import panel from '@/kit/panel.module.css';
+import { Permitted, type Permit } from '@/kit/permit';
 import { Age, Moment } from '@/kit/times';
 import classes from './access.module.css';
 import own from './identity.module.css';
@@ -15,6 +16,7 @@ interface IdentityRowProps {
   now: number;
   open: boolean;
   busy: boolean;
+  permit: Permit;
   onToggle: () => void;
   onAccept: () => void;
   onRenew: () => void;
@@ -22,7 +24,7 @@ interface IdentityRowProps {
   onRevoke: () => void;
 }
 
-export function IdentityRow({ identity, now, open, busy, onToggle, onAccept, onRenew, onAgain, onRevoke }: IdentityRowProps) {
+export function IdentityRow({ identity, now, open, busy, permit, onToggle, onAccept, onRenew, onAgain, onRevoke }: IdentityRowProps) {
   const name = identity.name ?? identity.machine_id;
   const { standing } = identity;
   return (
@@ -42,10 +44,10 @@ export function IdentityRow({ identity, now, open, busy, onToggle, onAccept, onR
         <td><Ends identity={identity} now={now} /></td>
         <td className={classes.action}>
           <div className={own.actions}>
-            {standing === 'pending' && <Button size="xs" disabled={busy} aria-label={`Accept ${name}`} onClick={onAccept}>Accept</Button>}
-            {standing === 'accepted' && <Button size="xs" variant="default" disabled={busy || identity.renew_asked} aria-label={`${identity.renew_asked ? 'Will renew' : 'Renew'} ${name}`} onClick={onRenew}>{identity.renew_asked ? 'Will renew' : 'Renew'}</Button>}
-            <Button size="xs" variant="default" disabled={busy} aria-label={`New token for ${name}`} title="Where its key is lost, its certificate has ended, or it is to come back" onClick={onAgain}>New token</Button>
-            {standing !== 'revoked' && <Button size="xs" variant="default" aria-label={`Shut out ${name}`} onClick={onRevoke}>Shut out …</Button>}
+            {standing === 'pending' && <Permitted by={permit}><Button size="xs" disabled={busy} aria-label={`Accept ${name}`} onClick={onAccept}>Accept</Button></Permitted>}
+            {standing === 'accepted' && <Permitted by={permit}><Button size="xs" variant="default" disabled={busy || identity.renew_asked} aria-label={`${identity.renew_asked ? 'Will renew' : 'Renew'} ${name}`} onClick={onRenew}>{identity.renew_asked ? 'Will renew' : 'Renew'}</Button></Permitted>}
+            <Permitted by={permit}><Button size="xs" variant="default" disabled={busy} aria-label={`New token for ${name}`} title="Where its key is lost, its certificate has ended, or it is to come back" onClick={onAgain}>New token</Button></Permitted>
+            {standing !== 'revoked' && <Permitted by={permit}><Button size="xs" variant="default" aria-label={`Shut out ${name}`} onClick={onRevoke}>Shut out …</Button></Permitted>}
           </div>
         </td>
       </tr>

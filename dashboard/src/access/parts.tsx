@@ -2,8 +2,8 @@
 import { Button, CopyButton } from '@mantine/core';
 import type { AccessGrant } from '@/api/types';
 import { ApiError } from '@/api/client';
-import { sentence } from '@/kit/format';
 import { CopyIcon, OkIcon } from '@/kit/icons';
+import { Refused } from '@/kit/refused';
 import classes from './access.module.css';
 
 export function Grants({ grants, none = 'nothing' }: { grants: readonly AccessGrant[]; none?: string }) {
@@ -51,9 +51,5 @@ export function Refusal({ error, told }: { error: Error | null; told?: readonly 
   const fields = error instanceof ApiError ? (error.problem.errors ?? []) : [];
   // What a field says of itself is not said again.
   if (fields.length > 0 && fields.every((each) => told?.some((at) => each.at.startsWith(at)) === true)) return null;
-  return (
-    <p className={classes.refused} role="alert">
-      {sentence(error.message)}
-    </p>
-  );
+  return <Refused error={error} className={classes.refused} />;
 }

@@ -4,6 +4,7 @@ import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { putPassword } from '@/api/access';
 import { OkIcon } from '@/kit/icons';
+import { waitsAs } from '@/kit/refused';
 import classes from './access.module.css';
 import { NewPassword, passwordFault } from './fields';
 import { faultAt, Refusal } from './parts';
@@ -14,12 +15,18 @@ export function PasswordForm({ person, own, hasOne }: { person: string; own: boo
   const [password, setPassword] = useState('');
   const [tried, setTried] = useState(false);
   const asksCurrent = own && hasOne;
+  const forget = () => {
+    setCurrent('');
+    setPassword('');
+    setTried(false);
+  };
   const save = useMutation({
     mutationFn: () => putPassword(person, { password, ...(asksCurrent && { current }) }),
+    onError: (error) => {
+      if (waitsAs(error) !== null) forget();
+    },
     onSuccess: () => {
-      setCurrent('');
-      setPassword('');
-      setTried(false);
+      forget();
       void queries.invalidateQueries({ queryKey: ['people'] });
       void queries.invalidateQueries({ queryKey: ['sessions'] });
     },

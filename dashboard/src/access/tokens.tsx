@@ -9,6 +9,7 @@ import { Empty, Failure, Loading, StaleNote } from '@/kit/faces';
 import { formatAge } from '@/kit/format';
 import { AttentionIcon, PlusIcon } from '@/kit/icons';
 import panel from '@/kit/panel.module.css';
+import { Waits, waitsAs } from '@/kit/refused';
 import { Age, Moment } from '@/kit/times';
 import { useServerNow } from '@/live/use-live';
 import { parseMoment } from '@/time/moment';
@@ -126,6 +127,8 @@ function MakeToken({ self, forOthers, onDone }: { self: string; forOthers: boole
     onSuccess: () => void queries.invalidateQueries({ queryKey: tokensQuery.queryKey }),
   });
   if (make.data !== undefined) return <Made made={make.data} onDone={onDone} />;
+  const proposal = waitsAs(make.error);
+  if (proposal !== null) return <Waits proposal={proposal} onClose={onDone} />;
   if (owner === undefined && !people.isPending) return <Empty title="Nobody needs a token here">Everybody on this computer is let in. Add a person first: a token is always somebody’s.</Empty>;
   const ready = name.trim() !== '' && (!narrowed || (areSound(drafts) && drafts.length > 0));
   return (

@@ -82,10 +82,10 @@ export const checkQuery = (body: CheckAccess) =>
     gcTime: 10_000,
   });
 
-/** What whoever asks may do to a machine. */
-export const mineQuery = (machine: string) =>
+/** What whoever asks may do to a machine, or to the fleet as such. */
+export const mineQuery = (machine?: string) =>
   queryOptions({
-    queryKey: ['mine', machine],
+    queryKey: ['mine', machine ?? null],
     queryFn: ({ signal }) => document<AccessChecked>(api.GET('/api/v1/access/mine', { params: { query: { machine } }, signal })),
     staleTime: 30_000,
   });

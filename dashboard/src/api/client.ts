@@ -6,6 +6,8 @@ import createClient from 'openapi-fetch';
 import type { paths } from './schema';
 import type { Problem } from './types';
 
+const WAITS_FOR_A_SECOND_PERSON = 'MST-A080';
+
 export class ApiError extends Error {
   readonly problem: Problem;
   /** How long the server wants to be left alone, in seconds. */
@@ -16,6 +18,11 @@ export class ApiError extends Error {
     this.name = 'ApiError';
     this.problem = problem;
     this.retryAfterS = retryAfterS;
+  }
+
+  /** The proposal under which it waits for a second person: nothing went wrong, and nothing was done yet. */
+  get proposal(): string | null {
+    return this.problem.code === WAITS_FOR_A_SECOND_PERSON ? (this.problem.proposal ?? null) : null;
   }
 
   /** No answer at all: the server is gone or cannot be reached. */
@@ -85,9 +92,11 @@ export async function answer<T>(call: Promise<Outcome>): Promise<Answer<T>> {
   const { data, error, response } = outcome;
   if (!response.ok) {
     const problem = isProblem(error) ? error : unexpected(response);
-    if (response.status === NOT_SIGNED_IN || response.status === NOT_ALLOWED) doubts.tell(response.status);
     const seconds = Number(response.headers.get('retry-after') ?? Number.NaN);
-    throw new ApiError(problem, Number.isFinite(seconds) ? seconds : null);
+    const refused = new ApiError(problem, Number.isFinite(seconds) ? seconds : null);
+    // What waits says nothing against whoever asked.
+    if ((response.status === NOT_SIGNED_IN || response.status === NOT_ALLOWED) && refused.proposal === null) doubts.tell(response.status);
+    throw refused;
   }
   return { document: data as T, etag: response.headers.get('etag') };
 }

@@ -195,13 +195,13 @@ export interface paths {
         };
         /**
          * List enrolments
-         * @description Those that are over are kept for 30 days.
+         * @description Those of machines to which the caller may give identities. Those that are over are kept for 30 days.
          */
         get: operations["enrolments"];
         put?: never;
         /**
          * Make an enrolment
-         * @description Its token is for one machine, and is said once.
+         * @description Its token is for one machine, and is said once. Whoever may enrol some machines only gives it the labels that make it one of them.
          */
         post: operations["make_enrolment"];
         delete?: never;
@@ -288,8 +288,32 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List identities of machines */
+        /**
+         * List identities of machines
+         * @description Those of machines to which the caller may give identities.
+         */
         get: operations["identities"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/identities/revoked.crl": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Certificates that are good no more
+         * @description For whoever else looks at certificates of machines (CRL, RFC 5280): those that were revoked, or that a newer one took the place of, and
+         *     that have not ended. Public by its nature. In PEM one list for each authority that is trusted, the oldest first; with `authority` that one's in DER.
+         */
+        get: operations["revoked_certificates"];
         put?: never;
         post?: never;
         delete?: never;
@@ -747,7 +771,7 @@ export interface paths {
         get?: never;
         /**
          * Give a person another password
-         * @description One's own with the one so far; anybody's for who administers. All other sessions of theirs end.
+         * @description One's own with the one so far; anybody's for who administers. All sessions of theirs end, also the one that asks.
          */
         put: operations["put_password"];
         post?: never;
@@ -811,6 +835,82 @@ export interface paths {
         post?: never;
         /** Remove a policy */
         delete: operations["remove_policy"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/proposals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List acts that wait, or waited, for a second person
+         * @description One's own, those that one could do oneself, and all for who reads the audit log.
+         */
+        get: operations["list_proposals"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/proposals/{proposal}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show an act that waits, or waited, for a second person */
+        get: operations["show_proposal"];
+        put?: never;
+        post?: never;
+        /** Take back what one proposed */
+        delete: operations["withdraw_proposal"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/proposals/{proposal}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Say yes as the second person: it is carried out
+         * @description As a person who is signed in, not the one who proposed it, and who could do it themselves. The answer tells what came of it: `done`,
+         *     or `failed` with the reason.
+         */
+        post: operations["approve_proposal"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/proposals/{proposal}/refuse": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Say no as the second person */
+        post: operations["refuse_proposal"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1048,6 +1148,8 @@ export interface components {
             permission: components["schemas"]["Permission"];
             /** @description Which rule allows or refuses it, in words. */
             rule: string;
+            /** @description The policy that asks for a second person: what is allowed waits until one approves. */
+            second_person?: string;
         };
         /** @description A role over some machines. */
         AccessGrant: {
@@ -1063,7 +1165,7 @@ export interface components {
         };
         /** @description A rule of one's own. */
         AccessPolicy: {
-            /** @description When it holds: an expression in CEL over `person`, `machine`, `permission` and `now`. */
+            /** @description When it holds: an expression in CEL over `person`, `machine`, `permission`, `action` and `now`. */
             condition: string;
             /** @description What it is for, told to whoever meets it. */
             description: string;
@@ -1150,6 +1252,11 @@ export interface components {
             /** @description The unit of its commands. */
             unit: string;
         };
+        /** @description A second person says yes. */
+        ApproveProposal: {
+            /** @description Why, in at most 500 characters. */
+            reason?: string;
+        };
         /** @description Whether the audit log is whole. */
         AuditChecked: {
             /**
@@ -1170,9 +1277,9 @@ export interface components {
             action: string;
             /** @description When. */
             at: components["schemas"]["Timestamp"];
-            /** @description By what: `session`, `token`, `posture`, `set_up`, `server`; empty: by nothing. */
+            /** @description By what: `session`, `token`, `proposal`, `posture`, `set_up`, `server`; empty: by nothing. */
             by?: string;
-            /** @description Which session or token, by its public name. */
+            /** @description Which session, token or proposal, by its public name. */
             by_id?: string;
             /** @description What changed, or why it could not be done, in words. */
             detail?: string;
@@ -1198,6 +1305,8 @@ export interface components {
             reason?: string;
             /** @description The rule that allowed or refused it. */
             rule?: string;
+            /** @description Who seconded it, where a policy asks for a second person. */
+            second_person?: string;
             /**
              * Format: int32
              * @description The HTTP status that was answered.
@@ -1208,7 +1317,7 @@ export interface components {
         AuditObject: {
             /** @description Which. */
             id: string;
-            /** @description `machine`, `person`, `token`, `session`, `policy`, `enrolment`, `identity`, `fleet`. */
+            /** @description `machine`, `person`, `token`, `session`, `policy`, `proposal`, `enrolment`, `identity`, `fleet`. */
             kind: string;
             /** @description What it was called then. */
             name?: string;
@@ -1217,7 +1326,7 @@ export interface components {
          * @description How an act ended.
          * @enum {string}
          */
-        AuditOutcome: "done" | "refused" | "failed";
+        AuditOutcome: "done" | "refused" | "failed" | "proposed";
         /** @description A page of the audit log. */
         AuditPage: {
             /**
@@ -2474,7 +2583,7 @@ export interface components {
          * @description What a policy does where its expression holds.
          * @enum {string}
          */
-        PolicyEffect: "forbid" | "permit";
+        PolicyEffect: "forbid" | "permit" | "second_person";
         /** @description Battery and supply. */
         Power: {
             /**
@@ -2514,6 +2623,8 @@ export interface components {
             detail: string;
             /** @description Which parts of the request are wrong. */
             errors?: components["schemas"]["ProblemField"][];
+            /** @description The proposal under which the request waits for a second person, with `MST-A080`. */
+            proposal?: string;
             /**
              * Format: int32
              * @description The HTTP status.
@@ -2532,6 +2643,81 @@ export interface components {
             at: string;
             /** @description What is wrong with it, and what is accepted. */
             detail: string;
+        };
+        /** @description An act that a policy lets wait for a second person. */
+        Proposal: {
+            /** @description What: the word of the audit log, `machines.desire`, `people.change` … */
+            action: string;
+            /** @description What the act answered, for whoever proposed it: kept for an hour, and not over a restart. */
+            answer?: string;
+            /** @description The body of the request, with dots for secrets. Only where one proposal is asked for. */
+            body?: string;
+            /** @description By what: `session` or `token`. */
+            by: string;
+            /** @description Since when. */
+            created_at: components["schemas"]["Timestamp"];
+            /** @description When. */
+            decided_at?: components["schemas"]["Timestamp"];
+            /** @description Who decided. */
+            decided_by?: components["schemas"]["PersonName"];
+            /** @description Why, as whoever decided said. */
+            decision_reason?: string;
+            /** @description Why it could not be done, or ended, in words. */
+            detail?: string;
+            /** @description Until when it waits. */
+            expires_at: components["schemas"]["Timestamp"];
+            /** @description From which address. */
+            from: string;
+            /** @description Its name. */
+            id: string;
+            /** @description The version that it was made against, as `If-Match` says it. */
+            if_match?: string;
+            /** @description `*`: only if there is none yet. */
+            if_none_match?: string;
+            /** @description The machine it is done to; absent: it is about the fleet. */
+            machine?: components["schemas"]["MachineId"];
+            /** @description What the machine was called then. */
+            machine_name?: string;
+            /** @description Whether whoever asks can approve or refuse it now. */
+            may_decide: boolean;
+            /** @description The request that is carried out: its method. */
+            method: string;
+            /** @description The request that is carried out: its path, with the query. */
+            path: string;
+            /** @description What it needs. */
+            permission: components["schemas"]["Permission"];
+            /** @description Who proposed it. */
+            person: components["schemas"]["PersonName"];
+            /** @description The policy that asks for a second person. */
+            policy: string;
+            /** @description What that policy is for. */
+            policy_description: string;
+            /** @description Why, as whoever proposed it said; empty: the act takes no reason. */
+            reason?: string;
+            /** @description How far it is. */
+            state: components["schemas"]["ProposalState"];
+            /**
+             * Format: int32
+             * @description The HTTP status of what was done.
+             */
+            status?: number;
+            /** @description Why not, or by which rule. */
+            why: string;
+        };
+        /**
+         * @description How far an act is that waits for a second person.
+         * @enum {string}
+         */
+        ProposalState: "waiting" | "doing" | "done" | "failed" | "refused" | "withdrawn" | "expired";
+        /** @description Acts that wait, or waited, for a second person. */
+        Proposals: {
+            /**
+             * Format: int64
+             * @description How many wait that whoever asks could decide.
+             */
+            for_you: number;
+            /** @description The newest first: at most 1,000. */
+            items: components["schemas"]["Proposal"][];
         };
         /** @description Another password. */
         PutPassword: {
@@ -2622,6 +2808,11 @@ export interface components {
         RecoveryCodes: {
             /** @description The codes. */
             codes: string[];
+        };
+        /** @description A second person says no. */
+        RefuseProposal: {
+            /** @description Why: 1 to 500 characters. */
+            reason: string;
         };
         /** @description The full state a machine reports. The machine owns it; nobody else writes it. */
         ReportedState: {
@@ -3444,7 +3635,7 @@ export interface operations {
                 action?: string;
                 /** @description Only what was done to this machine, person, token …, by its id. */
                 object?: string;
-                /** @description Only what ended like this: `done`, `refused` or `failed`. */
+                /** @description Only what ended like this: `done`, `refused`, `failed` or `proposed`. */
                 outcome?: string;
                 /** @description At this moment or later. */
                 from?: string;
@@ -4282,7 +4473,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There is no such enrolment */
+            /** @description There is no such enrolment within the caller's reach */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4576,6 +4767,75 @@ export interface operations {
             };
         };
     };
+    revoked_certificates: {
+        parameters: {
+            query?: {
+                /** @description The generation of an authority: its list alone, in DER */
+                authority?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The lists */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-pem-file": string;
+                    "application/pkix-crl": number[];
+                };
+            };
+            /** @description A parameter is wrong */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed, or not from there; the problem names the rule */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such authority any more */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There are no identities here */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot do it now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     identity: {
         parameters: {
             query?: never;
@@ -4624,7 +4884,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has not enrolled */
+            /** @description It has not enrolled, or is out of the caller's reach */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4692,7 +4952,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has not enrolled */
+            /** @description It has not enrolled, or is out of the caller's reach */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4769,7 +5029,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has not enrolled */
+            /** @description It has not enrolled, or is out of the caller's reach */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4846,7 +5106,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has not enrolled */
+            /** @description It has not enrolled, or is out of the caller's reach */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -4927,7 +5187,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It has not enrolled */
+            /** @description It has not enrolled, or is out of the caller's reach */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -7615,7 +7875,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description There are too many */
+            /** @description There are too many, or nobody to be the second person */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -7761,6 +8021,388 @@ export interface operations {
             };
             /** @description If-Match is missing */
             428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot do it now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_proposals: {
+        parameters: {
+            query?: {
+                /** @description Only those that are so far; absent: all. */
+                state?: "waiting" | "doing" | "done" | "failed" | "refused" | "withdrawn" | "expired";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The newest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Proposals"];
+                };
+            };
+            /** @description A parameter is wrong */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed, or not from there; the problem names the rule */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_proposal: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its name */
+                proposal: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The whole request, with dots for secrets */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Proposal"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed, or not from there; the problem names the rule */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such proposal, or it is not for whoever asks */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    withdraw_proposal: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its name */
+                proposal: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It will not be done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed, or not from there; the problem names the rule */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such proposal, or it is not for whoever asks */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It does not wait any more */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot do it now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    approve_proposal: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its name */
+                proposal: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApproveProposal"];
+            };
+        };
+        responses: {
+            /** @description It was carried out, or could not be */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Proposal"];
+                };
+            };
+            /** @description The body is not understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed, or not from there; the problem names the rule */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such proposal, or it is not for whoever asks */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It does not wait any more */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The reason is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot do it now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    refuse_proposal: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its name */
+                proposal: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RefuseProposal"];
+            };
+        };
+        responses: {
+            /** @description It will not be done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Proposal"];
+                };
+            };
+            /** @description The body is not understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed, or not from there; the problem names the rule */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such proposal, or it is not for whoever asks */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It does not wait any more */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The reason is wrong */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -7,6 +7,7 @@ import { ApiError } from '@/api/client';
 import { checkCalibration, desiredHistoryQuery, putDesired } from '@/api/desired';
 import type { Desired } from '@/api/types';
 import { formatMoment } from '@/kit/format';
+import { Refused, Waits, waitsAs } from '@/kit/refused';
 import { parseMoment } from '@/time/moment';
 import { useNow } from '@/time/use-moment';
 import { Curve } from './curve';
@@ -73,6 +74,9 @@ export function Editor({ id, row, rollBack, desired, etag, onDone }: EditorProps
     },
   });
   const accepted = check.data?.accepted === true && settled === shown;
+  const conflict = save.error instanceof ApiError && save.error.problem.status === 412;
+  const proposal = waitsAs(save.error);
+  if (proposal !== null) return <Waits proposal={proposal} onClose={onDone} />;
   const local = row.reported?.source === 'local' && (row.reported.version > 0 || row.reported.drift !== undefined);
   return (
     <form
@@ -129,13 +133,9 @@ export function Editor({ id, row, rollBack, desired, etag, onDone }: EditorProps
         maxLength={REASON_MAX_CHARS}
         onChange={(event) => setReason(event.currentTarget.value.replaceAll(/\p{Cc}+/gu, ' '))}
       />
-      {save.error !== null && (
-        <p className={classes.refused} role="alert">
-          {save.error instanceof ApiError && save.error.problem.status === 412
-            ? 'Somebody else changed what is desired meanwhile. Look at it, then apply again to put yours on top.'
-            : save.error.message}
-        </p>
-      )}
+      <Refused error={save.error} className={classes.refused}>
+        {conflict ? 'Somebody else changed what is desired meanwhile. Look at it, then apply again to put yours on top.' : save.error?.message}
+      </Refused>
       <div className={classes.buttons}>
         <Button variant="default" onClick={onDone}>Cancel</Button>
         <Button type="submit" loading={save.isPending} disabled={!accepted || reason.trim() === ''}>{rollBack ? 'Roll back' : 'Apply'}</Button>

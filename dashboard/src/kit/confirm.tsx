@@ -2,7 +2,7 @@
 import { Button, Modal, Textarea } from '@mantine/core';
 import { useState, type ReactNode } from 'react';
 import classes from './confirm.module.css';
-import { sentence } from './format';
+import { Refused, waitsAs, Waits } from './refused';
 
 export const REASON_MAX_CHARS = 500;
 
@@ -13,7 +13,10 @@ interface ConfirmProps {
   /** What the button says. */
   action: string;
   opened: boolean;
-  asksWhy: boolean;
+  asksWhy: boolean | 'if wanted';
+  /** Whether it is nothing to be afraid of. */
+  calm?: boolean;
+  size?: 'md' | 'lg';
   busy: boolean;
   error: Error | null;
   onClose: () => void;
@@ -21,38 +24,41 @@ interface ConfirmProps {
   children: ReactNode;
 }
 
-export function Confirm({ title, action, opened, asksWhy, busy, error, onClose, onConfirm, children }: ConfirmProps) {
+export function Confirm({ title, action, opened, asksWhy, calm = false, size = 'md', busy, error, onClose, onConfirm, children }: ConfirmProps) {
   const [reason, setReason] = useState('');
-  const ready = (!asksWhy || reason.trim() !== '') && !busy;
+  const ready = (asksWhy !== true || reason.trim() !== '') && !busy;
+  const proposal = waitsAs(error);
   return (
-    <Modal opened={opened} onClose={onClose} onExitTransitionEnd={() => setReason('')} title={title} closeButtonProps={{ 'aria-label': 'Close' }} attributes={{ header: { role: 'presentation' } }}>
-      <form
-        className={classes.form}
-        onSubmit={(event) => {
-          event.preventDefault();
-          if (ready) onConfirm(reason.trim());
-        }}
-      >
-        <div>{children}</div>
-        {asksWhy && (
-          <Textarea
-            label="Why"
-            description="Kept in the audit log"
-            required
-            autosize
-            minRows={2}
-            maxLength={REASON_MAX_CHARS}
-            value={reason}
-            data-autofocus
-            onChange={(event) => setReason(oneLine(event.currentTarget.value))}
-          />
-        )}
-        {error !== null && <p className={classes.refused} role="alert">{sentence(error.message)}</p>}
-        <div className={classes.buttons}>
-          <Button variant="default" onClick={onClose}>Cancel</Button>
-          <Button type="submit" className={classes.danger} loading={busy} disabled={!ready}>{action}</Button>
-        </div>
-      </form>
+    <Modal opened={opened} onClose={onClose} onExitTransitionEnd={() => setReason('')} title={title} size={size} closeButtonProps={{ 'aria-label': 'Close' }} attributes={{ header: { role: 'presentation' } }}>
+      {proposal !== null ? <Waits proposal={proposal} onClose={onClose} /> : (
+        <form
+          className={classes.form}
+          onSubmit={(event) => {
+            event.preventDefault();
+            if (ready) onConfirm(reason.trim());
+          }}
+        >
+          <div>{children}</div>
+          {asksWhy !== false && (
+            <Textarea
+              label="Why"
+              description={asksWhy === 'if wanted' ? 'Need not be said; kept in the audit log' : 'Kept in the audit log'}
+              required={asksWhy === true}
+              autosize
+              minRows={2}
+              maxLength={REASON_MAX_CHARS}
+              value={reason}
+              data-autofocus
+              onChange={(event) => setReason(oneLine(event.currentTarget.value))}
+            />
+          )}
+          <Refused error={error} className={classes.refused} />
+          <div className={classes.buttons}>
+            <Button variant="default" onClick={onClose}>Cancel</Button>
+            <Button type="submit" className={calm ? undefined : classes.danger} loading={busy} disabled={!ready}>{action}</Button>
+          </div>
+        </form>
+      )}
     </Modal>
   );
 }

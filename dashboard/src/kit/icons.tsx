@@ -137,6 +137,14 @@ export const PersonIcon = drawn(
     <path d="M2.6 14a5.6 5.6 0 0 1 10.8 0" />
   </>,
 );
+/** Somebody besides the first. */
+export const SecondPersonIcon = drawn(
+  <>
+    <circle cx="5.6" cy="5.6" r="2.5" />
+    <path d="M1.2 13.6a4.5 4.5 0 0 1 8.8 0" />
+    <path d="M10.4 3.2a2.5 2.5 0 0 1 0 4.8M12 9.7a4.5 4.5 0 0 1 2.8 3.9" />
+  </>,
+);
 export const LockIcon = drawn(
   <>
     <rect x="3" y="7" width="10" height="7.2" rx="1.5" />

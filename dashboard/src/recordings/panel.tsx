@@ -9,6 +9,7 @@ import { formatAge, formatBytes, words } from '@/kit/format';
 import { AttentionIcon } from '@/kit/icons';
 import panel from '@/kit/panel.module.css';
 import { Permitted, usePermit, type Permit } from '@/kit/permit';
+import { Refused } from '@/kit/refused';
 import { Moment } from '@/kit/times';
 import { useMoment } from '@/time/use-moment';
 import classes from './recordings.module.css';
@@ -100,7 +101,7 @@ function Mark({ machine }: { machine: Machine }) {
       />
       <Button size="xs" type="submit" loading={mark.isPending} disabled={reason.trim() === ''}>Keep</Button>
       <Button size="xs" variant="default" onClick={() => setOpen(false)}>Cancel</Button>
-      {mark.isError && <span className={classes.bad} role="alert">{mark.error.message}</span>}
+      <Refused error={mark.error} className={classes.bad} />
     </form>
   );
 }
@@ -116,7 +117,7 @@ function Table({ machine, all }: { machine: Machine; all: MachineRecordings }) {
   const removes = usePermit('configure', id);
   return (
     <>
-      {failed !== null && <p className={classes.bad} role="alert">{failed.message}</p>}
+      <Refused error={failed} className={classes.bad} />
       <div className={panel.scroll}>
         <table className={`${panel.table} ${classes.table}`}>
           <thead>

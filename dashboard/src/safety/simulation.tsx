@@ -6,6 +6,7 @@ import { giveFault, type FaultArguments } from '@/api/commands';
 import type { Machine } from '@/api/types';
 import panel from '@/kit/panel.module.css';
 import { Permitted, usePermit } from '@/kit/permit';
+import { Refused } from '@/kit/refused';
 import { useMoment } from '@/time/use-moment';
 import classes from './safety.module.css';
 
@@ -80,7 +81,7 @@ export function SimulationPanel({ machine }: { machine: Machine }) {
         ))}
       </div>
       {away && <p role="status">It is not connected: a fault cannot be given from here. One that has a time ends by itself.</p>}
-      {give.isError && <p className={classes.refused} role="alert">{give.error.message}</p>}
+      <Refused error={give.error} className={classes.refused} />
     </section>
   );
 }

@@ -1,9 +1,10 @@
 /** Name, pages, connection, the server's clock and version. */
 import { ActionIcon, Menu, Tooltip, useMantineColorScheme } from '@mantine/core';
 import { Link } from '@tanstack/react-router';
+import { useForYou } from '@/access/use-for-you';
 import { useMe } from '@/access/use-me';
 import type { FleetSummary } from '@/api/types';
-import { formatAge, formatClock, formatUtc } from '@/kit/format';
+import { formatAge, formatClock, formatUtc, plural } from '@/kit/format';
 import { AutoIcon, KeyboardIcon, LiveIcon, MoonIcon, SunIcon, UnpluggedIcon } from '@/kit/icons';
 import { useConnectionFace, useServerNow } from '@/live/use-live';
 import { useMoment } from '@/time/use-moment';
@@ -12,6 +13,8 @@ import classes from './shell.module.css';
 
 /** A link to what is only now leaves the past. */
 const NOW = { at: undefined };
+
+const WAITING_SHOWN_MAX = 99;
 
 export function Header({ summary, onHelp }: { summary: FleetSummary | undefined; onHelp: () => void }) {
   const me = useMe();
@@ -25,6 +28,7 @@ export function Header({ summary, onHelp }: { summary: FleetSummary | undefined;
         <Link to="/" search={{}} activeOptions={{ exact: true, includeSearch: false }}>Fleet</Link>
         <Link to="/events" search={{}} activeOptions={{ includeSearch: false }}>Events</Link>
         <Link to="/access" search={NOW} activeOptions={{ includeSearch: false }}>Access</Link>
+        <Waiting />
         <a href="/docs.html">API</a>
       </nav>
       <div className={classes.spacer} />
@@ -40,6 +44,14 @@ export function Header({ summary, onHelp }: { summary: FleetSummary | undefined;
       {me !== null && !me.trusts_loopback && <PersonMenu me={me} />}
     </header>
   );
+}
+
+/** What waits for whoever looks. */
+function Waiting() {
+  const count = useForYou();
+  if (count === 0) return null;
+  const says = `${plural(count, 'act waits', 'acts wait')} for your approval`;
+  return <Link to="/access/approvals" search={NOW} className={classes.waiting} aria-label={says} title={says}><span>{count > WAITING_SHOWN_MAX ? `${WAITING_SHOWN_MAX}+` : count}</span></Link>;
 }
 
 function ConnectionPill() {

@@ -93,7 +93,7 @@ test('a machine is shut out with a reason, and gets a token of its own to come b
 test('who may not enrol machines is told so, and the page fits a narrow screen', async ({ page }) => {
   await page.setViewportSize({ width: 390, height: 760 });
   await signIn(page, 'oskar', '/access/machines');
-  await expect(page.getByText(/Needs enrol for the whole fleet, which admin holds; you have operator on label.line=1/)).toBeVisible();
+  await expect(page.getByText(/Needs enrol, which admin holds; you have operator on label.line=1/)).toBeVisible();
   await page.context().clearCookies();
   await page.reload();
   await signIn(page, 'ada', '/access/machines');

@@ -37,6 +37,34 @@ fn a_password_is_not_repeated() {
 }
 
 #[test]
+fn a_token_goes_to_no_other_computer_in_plain_http() {
+    let client = |address: &str, plain_credential: bool| {
+        let options = ClientOptions {
+            credential: Some(crate::Credential::new("mstt_secret".to_owned())),
+            plain_credential,
+            ..ClientOptions::default()
+        };
+        Client::new(address, options)
+    };
+    for address in ["http://fleet.example:7700", "fleet.example:7700", "10.0.0.1:7700"] {
+        let error = client(address, false).expect_err(address);
+        assert_eq!(error.code(), "MST-C010");
+        assert!(!error.to_string().contains("mstt_secret"), "{error}");
+        client(address, true).expect(address);
+    }
+    for address in [
+        "https://fleet.example:7700",
+        "http://127.0.0.1:7700",
+        "localhost:7700",
+        "[::1]:7700",
+    ] {
+        client(address, false).expect(address);
+    }
+    // Without one there is nothing to be read.
+    Client::new("fleet.example:7700", ClientOptions::default()).expect("address");
+}
+
+#[test]
 fn paths_are_joined_and_escaped() {
     let client = Client::new("http://proxy/muster/", ClientOptions::default()).expect("address");
     let query = Parameters::default().with("filter", Some(&"a=b c"));

@@ -293,5 +293,6 @@ pub fn problem(status: u16, code: &str, detail: &str) -> Problem {
         code: code.to_owned(),
         errors: Vec::new(),
         trace_id: None,
+        proposal: None,
     }
 }

@@ -50,9 +50,12 @@ pub struct Record {
     /// By what.
     #[serde(default)]
     pub by: String,
-    /// Which session or token.
+    /// Which session, token or proposal.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub by_id: String,
+    /// Who said yes to it, where a policy asks for a second person.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub second_person: String,
     /// What.
     pub action: String,
     /// To what.

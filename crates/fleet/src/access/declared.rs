@@ -7,7 +7,7 @@ use std::fmt;
 use axum::http::Method;
 use muster_model::access::Permission;
 
-use Needs::{Anybody, Everywhere, Machine, Machines, NotNarrowed, Oneself, Section, SignedIn};
+use Needs::{Anybody, Everywhere, Identity, Machine, Machines, NotNarrowed, Oneself, Section, SignedIn};
 use Permission::{Administer, Audit, Configure, Deploy, Diagnose, Enrol, Read, Stop};
 
 /// What a route needs.
@@ -23,6 +23,8 @@ pub enum Needs {
     Oneself,
     /// This, for the machine that the path names as `{id}`.
     Machine(Permission),
+    /// This, for the machine that the path names as `{id}`, which may have enrolled and not come yet.
+    Identity(Permission),
     /// What the desired section in the path needs, for the machine that the path names.
     Section,
     /// This for at least one machine. The handler selects with the caller which.
@@ -40,7 +42,7 @@ impl fmt::Display for Needs {
             SignedIn => f.write_str("signed_in"),
             NotNarrowed => f.write_str("signed_in, by no narrowed token"),
             Oneself => f.write_str("oneself, or administer of the fleet"),
-            Machine(permission) => write!(f, "{permission} of the machine"),
+            Machine(permission) | Identity(permission) => write!(f, "{permission} of the machine"),
             Section => f.write_str("deploy (workloads, release) or configure of the machine"),
             Machines(permission) => write!(f, "{permission} of some machine"),
             Everywhere(permission) => write!(f, "{permission} of the fleet"),
@@ -300,6 +302,27 @@ pub const ROUTES: &[Route] = &[
         Everywhere(Administer),
         "policies.remove",
     ),
+    // The handler selects what the caller may see, and asks whether they can be the second person.
+    row("GET", "/api/v1/proposals", SignedIn, "proposals.list"),
+    row("GET", "/api/v1/proposals/{proposal}", SignedIn, "proposals.read"),
+    row(
+        "DELETE",
+        "/api/v1/proposals/{proposal}",
+        SignedIn,
+        "proposals.withdraw",
+    ),
+    row(
+        "POST",
+        "/api/v1/proposals/{proposal}/approve",
+        SignedIn,
+        "proposals.approve",
+    ),
+    row(
+        "POST",
+        "/api/v1/proposals/{proposal}/refuse",
+        SignedIn,
+        "proposals.refuse",
+    ),
     row("GET", "/api/v1/access/mine", SignedIn, "access.mine"),
     row(
         "POST",
@@ -310,43 +333,51 @@ pub const ROUTES: &[Route] = &[
     row("GET", "/api/v1/audit", Everywhere(Audit), "audit.read"),
     row("GET", "/api/v1/audit/check", Everywhere(Audit), "audit.check"),
     row("GET", "/api/v1/audit/export", Everywhere(Audit), "audit.export"),
-    row("GET", "/api/v1/enrolments", Everywhere(Enrol), "enrolments.list"),
-    row("POST", "/api/v1/enrolments", Everywhere(Enrol), "enrolments.make"),
+    // The handlers ask which tokens and machines are within the caller's reach.
+    row("GET", "/api/v1/enrolments", Machines(Enrol), "enrolments.list"),
+    row("POST", "/api/v1/enrolments", Machines(Enrol), "enrolments.make"),
     row(
         "DELETE",
         "/api/v1/enrolments/{enrolment}",
-        Everywhere(Enrol),
+        Machines(Enrol),
         "enrolments.withdraw",
     ),
-    row("GET", "/api/v1/identities", Everywhere(Enrol), "identities.list"),
+    row("GET", "/api/v1/identities", Machines(Enrol), "identities.list"),
+    // Public by its nature: whoever checks certificates by it has no session.
+    row(
+        "GET",
+        "/api/v1/identities/revoked.crl",
+        Anybody,
+        "identities.revoked",
+    ),
     row(
         "GET",
         "/api/v1/identities/{id}",
-        Everywhere(Enrol),
+        Identity(Enrol),
         "identities.read",
     ),
     row(
         "POST",
         "/api/v1/identities/{id}/accept",
-        Everywhere(Enrol),
+        Identity(Enrol),
         "identities.accept",
     ),
     row(
         "POST",
         "/api/v1/identities/{id}/revoke",
-        Everywhere(Enrol),
+        Identity(Enrol),
         "identities.revoke",
     ),
     row(
         "POST",
         "/api/v1/identities/{id}/renew",
-        Everywhere(Enrol),
+        Identity(Enrol),
         "identities.renew",
     ),
     row(
         "POST",
         "/api/v1/identities/{id}/enrolment",
-        Everywhere(Enrol),
+        Identity(Enrol),
         "enrolments.make",
     ),
     row(

@@ -9,14 +9,15 @@ use std::net::IpAddr;
 use muster_model::Timestamp;
 use muster_model::access::PersonName;
 
+use super::attempts::place;
 use super::secret::{Hash, NoEntropy, Secret, SecretKind, random};
 
 /// How long a request waits for a person.
 pub const LIFETIME_MS: i64 = 600_000;
-/// Requests that wait at once.
+/// Requests that wait at once. For a further one another goes: see [`Devices::begin`].
 const WAITING_MAX: usize = 500;
-/// Requests from one address that wait at once.
-const WAITING_OF_ADDRESS_MAX: usize = 20;
+/// Requests from one place that wait at once.
+const WAITING_OF_PLACE_MAX: usize = 20;
 /// Letters of a code: none that looks like another, and no vowels, so that no word comes of it.
 const LETTERS: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
 
@@ -36,8 +37,17 @@ pub struct Request {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
     Waiting,
-    Approved(PersonName),
+    Approved(Approval),
     Denied,
+}
+
+/// That somebody said yes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Approval {
+    /// Who.
+    pub by: PersonName,
+    /// Their era then: what ends their sessions, ends this as well.
+    pub era: u64,
 }
 
 /// What a program hears when it asks.
@@ -46,7 +56,7 @@ pub enum Heard {
     /// Nobody said anything yet.
     NotYet,
     /// This person said yes. Told once.
-    Approved(PersonName),
+    Approved(Approval),
     /// Somebody said no.
     Denied,
     /// It asked too late, or never.
@@ -71,7 +81,8 @@ pub struct Devices {
 }
 
 impl Devices {
-    /// A program begins to wait: its secret, and the code for the person.
+    /// A program begins to wait: its secret, and the code for the person. Where there are too many, the oldest goes of the place
+    /// that has most of those that nobody answered: whoever fills it, pushes out their own.
     ///
     /// # Errors
     ///
@@ -83,12 +94,10 @@ impl Devices {
         now: Timestamp,
     ) -> Result<(Secret, String), DeviceError> {
         self.forget(now);
-        let of_address = self
-            .waiting
-            .values()
-            .filter(|request| request.from == from)
-            .count();
-        if self.waiting.len() >= WAITING_MAX || of_address >= WAITING_OF_ADDRESS_MAX {
+        let at = place(from);
+        let of_place = self.waiting.values();
+        let of_place = of_place.filter(|request| place(request.from) == at).count();
+        if of_place >= WAITING_OF_PLACE_MAX || !self.make_room() {
             return Err(DeviceError::TooMany);
         }
         let secret = Secret::new(SecretKind::Device)?;
@@ -123,7 +132,7 @@ impl Devices {
     }
 
     /// A person says yes or no; says whether somebody waits under the code.
-    pub fn answer(&mut self, code: &str, by: Option<PersonName>, now: Timestamp) -> bool {
+    pub fn answer(&mut self, code: &str, by: Option<Approval>, now: Timestamp) -> bool {
         self.forget(now);
         let code = plain(code);
         let mut waiting = self.waiting.values_mut();
@@ -143,15 +152,38 @@ impl Devices {
         match self.waiting.get(hash).map(|request| request.state.clone()) {
             None => Heard::Unknown,
             Some(State::Waiting) => Heard::NotYet,
-            Some(State::Approved(name)) => {
+            Some(State::Approved(approval)) => {
                 self.waiting.remove(hash);
-                Heard::Approved(name)
+                Heard::Approved(approval)
             }
             Some(State::Denied) => {
                 self.waiting.remove(hash);
                 Heard::Denied
             }
         }
+    }
+
+    /// Whether there is room for one more.
+    fn make_room(&mut self) -> bool {
+        if self.waiting.len() < WAITING_MAX {
+            return true;
+        }
+        let unanswered = || {
+            let all = self.waiting.iter();
+            all.filter(|(_, request)| request.state == State::Waiting)
+        };
+        let mut counts: BTreeMap<IpAddr, usize> = BTreeMap::new();
+        for (_, request) in unanswered() {
+            *counts.entry(place(request.from)).or_default() += 1;
+        }
+        let Some((most, _)) = counts.into_iter().max_by_key(|(_, count)| *count) else {
+            return false;
+        };
+        let oldest = unanswered()
+            .filter(|(_, request)| place(request.from) == most)
+            .min_by_key(|(_, request)| request.started_at)
+            .map(|(hash, _)| *hash);
+        oldest.is_some_and(|hash| self.waiting.remove(&hash).is_some())
     }
 
     fn forget(&mut self, now: Timestamp) {
@@ -194,7 +226,10 @@ mod tests {
 
     #[test]
     fn a_program_is_let_in_once_by_whoever_types_its_code() {
-        let ada: PersonName = "ada".parse().unwrap();
+        let ada = Approval {
+            by: "ada".parse().unwrap(),
+            era: 7,
+        };
         let mut devices = Devices::default();
         let (secret, code) = devices.begin(HERE, "muster\n/1", at(0)).unwrap();
         assert_eq!((code.len(), code.as_bytes()[4]), (9, b'-'), "{code}");
@@ -221,12 +256,38 @@ mod tests {
     fn who_waits_is_bounded_and_forgotten() {
         let mut devices = Devices::default();
         let (secret, code) = devices.begin(HERE, "", at(0)).unwrap();
-        for _ in 1..WAITING_OF_ADDRESS_MAX {
+        for _ in 1..WAITING_OF_PLACE_MAX {
             devices.begin(HERE, "", at(0)).unwrap();
         }
         assert_eq!(devices.begin(HERE, "", at(1)).unwrap_err(), DeviceError::TooMany);
         assert!(devices.find(&code, at(LIFETIME_MS)).is_none());
         assert_eq!(devices.hear(&secret.hash(), at(LIFETIME_MS)), Heard::Unknown);
         assert!(devices.begin(HERE, "", at(LIFETIME_MS)).is_ok());
+    }
+
+    #[test]
+    fn whoever_fills_it_pushes_out_their_own() {
+        let mut devices = Devices::default();
+        let (theirs, _) = devices.begin(HERE, "", at(0)).unwrap();
+        let flood = |place: usize| IpAddr::from([10, 0, 0, place as u8]);
+        for index in 1..WAITING_MAX {
+            devices
+                .begin(flood(index / WAITING_OF_PLACE_MAX), "", at(2))
+                .unwrap();
+        }
+        assert_eq!(devices.waiting.len(), WAITING_MAX);
+        let (late, _) = devices.begin(IpAddr::from([127, 0, 0, 2]), "", at(3)).unwrap();
+        assert_eq!(devices.waiting.len(), WAITING_MAX);
+        for secret in [theirs, late] {
+            assert_eq!(devices.hear(&secret.hash(), at(4)), Heard::NotYet);
+        }
+        // One network is one place.
+        let mut devices = Devices::default();
+        for last in 0..WAITING_OF_PLACE_MAX as u16 {
+            let from = IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, last]);
+            devices.begin(from, "", at(0)).unwrap();
+        }
+        let from = IpAddr::from([0x2001, 0xdb8, 0, 0, 1, 0, 0, 0]);
+        assert_eq!(devices.begin(from, "", at(0)).unwrap_err(), DeviceError::TooMany);
     }
 }

@@ -9,14 +9,16 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use muster_model::Timestamp;
 use muster_model::access::{Permission, PersonName};
+use muster_protocol::api::access::PolicyEffect;
 use muster_store::{Document, DocumentError, DocumentVersion, Documents, Precondition};
 use parking_lot::RwLock;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{Mutex, watch};
 
-use super::caller::Person;
+use super::caller::{Act, Person, decide};
 use super::policy::{Compiled, PolicyError};
+use super::proposals::Proposals;
 use super::records::{PersonRecord, PolicyRecord, Session, SessionRecord, Token, TokenRecord};
 use super::secret::{Hash, hex, unhex};
 use super::{SESSION_IDLE_MS, SESSIONS_OF_ONE_MAX};
@@ -40,6 +42,12 @@ pub enum DirectoryError {
     /// Without this one nobody could change anything any more.
     #[error("this is the last admin over everything that can sign in: make another first")]
     LastAdmin,
+    /// With one less nobody could say yes to what this one proposes.
+    #[error(
+        "to administer takes a second person by a policy: fewer than two who can sign in could do it then, and nobody could ever \
+         change that back"
+    )]
+    SecondAdmin,
     /// The store.
     #[error(transparent)]
     Store(DocumentError),
@@ -97,25 +105,90 @@ struct State {
     tokens: HashMap<Hash, Arc<Token>>,
     policies: BTreeMap<String, Arc<Kept<PolicyRecord>>>,
     compiled: Arc<[Compiled]>,
+    /// The provider at which people can sign in.
+    issuer: Option<String>,
 }
 
 impl State {
     fn has_admin_without(&self, left_out: Option<&PersonName>) -> bool {
         self.people
             .iter()
-            .any(|(name, person)| Some(name) != left_out && is_admin(&person.value))
+            .any(|(name, person)| Some(name) != left_out && self.is_admin(&person.value))
+    }
+
+    /// Whether somebody could change everything: who comes from a provider that is not asked any more, cannot sign in.
+    fn is_admin(&self, person: &PersonRecord) -> bool {
+        let vouched = person.provider.as_ref();
+        let is_vouched = vouched.is_some_and(|vouched| Some(&vouched.issuer) == self.issuer.as_ref());
+        let may = |grant: &muster_model::access::Grant| grant.allows_everywhere(Permission::Administer);
+        !person.disabled && (person.password.is_some() || is_vouched) && person.grants.iter().any(may)
+    }
+
+    /// Whether somebody could administer everything by these policies, if need be with a second person.
+    fn could(&self, name: &PersonName, record: &PersonRecord, policies: &[Compiled], now: Timestamp) -> bool {
+        let act = Act {
+            action: "policies.remove",
+            changes: true,
+        };
+        let mut person = Person::new(name.clone(), record.grants.clone(), 0);
+        person.second_factor = record.second_factor.is_some();
+        self.is_admin(record)
+            && decide(&person, None, policies, Permission::Administer, None, act, now).could()
+    }
+
+    /// How many could, if one of them is somebody else, or none any more.
+    fn able(
+        &self,
+        changed: Option<(&PersonName, Option<&PersonRecord>)>,
+        policies: &[Compiled],
+        now: Timestamp,
+    ) -> usize {
+        let could = |(name, kept): (&PersonName, &Arc<Kept<PersonRecord>>)| {
+            let record = match changed {
+                Some((who, instead)) if who == name => instead,
+                _ => Some(&kept.value),
+            };
+            record.is_some_and(|record| self.could(name, record, policies, now))
+        };
+        self.people.iter().filter(|one| could(*one)).count()
+    }
+
+    /// Whether too few are left who could ever change anything back, when somebody is somebody else or gone: where a policy asks for a
+    /// second person, one is too few.
+    fn must_stay(
+        &self,
+        name: &PersonName,
+        instead: Option<&PersonRecord>,
+        now: Timestamp,
+    ) -> Result<(), DirectoryError> {
+        let was = self
+            .people
+            .get(name)
+            .is_some_and(|kept| self.is_admin(&kept.value));
+        let stays = instead.is_some_and(|record| self.is_admin(record));
+        if was && !stays && !self.has_admin_without(Some(name)) {
+            return Err(DirectoryError::LastAdmin);
+        }
+        let before = self.able(None, &self.compiled, now);
+        let after = self.able(Some((name, instead)), &self.compiled, now);
+        if after < before && after < 2 && takes_two(&self.compiled) {
+            return Err(DirectoryError::SecondAdmin);
+        }
+        Ok(())
     }
 }
 
-fn is_admin(person: &PersonRecord) -> bool {
-    let can_sign_in = person.password.is_some() || person.provider.is_some();
-    let may = |grant: &muster_model::access::Grant| grant.allows_everywhere(Permission::Administer);
-    !person.disabled && can_sign_in && person.grants.iter().any(may)
+/// Whether to administer takes a second person by these policies.
+fn takes_two(policies: &[Compiled]) -> bool {
+    policies
+        .iter()
+        .any(|policy| policy.effect == PolicyEffect::SecondPerson && policy.is_about(Permission::Administer))
 }
 
 /// People, sessions, tokens and policies.
 pub struct Directory {
     documents: Arc<dyn Documents>,
+    proposals: Proposals,
     state: RwLock<State>,
     changing: Mutex<()>,
     changed: watch::Sender<u64>,
@@ -152,11 +225,17 @@ impl Directory {
         }
         state.compiled = compile(&state.policies)?;
         Ok(Self {
+            proposals: Proposals::open(documents.clone())?,
             documents,
             state: RwLock::new(state),
             changing: Mutex::default(),
             changed: watch::Sender::new(0),
         })
+    }
+
+    /// At which provider people can sign in besides.
+    pub fn believe(&self, issuer: Option<&str>) {
+        self.state.write().issuer = issuer.map(ToOwned::to_owned);
     }
 
     /// Changes whenever somebody may have to be asked again who they are.
@@ -171,6 +250,11 @@ impl Directory {
     /// Whether anybody can change people.
     pub fn has_admin(&self) -> bool {
         self.state.read().has_admin_without(None)
+    }
+
+    /// What waits for a second person.
+    pub fn proposals(&self) -> &Proposals {
+        &self.proposals
     }
 
     /// Everybody, by name.
@@ -220,13 +304,7 @@ impl Directory {
         now: Timestamp,
     ) -> Result<u64, DirectoryError> {
         let _changing = self.changing.lock().await;
-        {
-            let state = self.state.read();
-            let had_admin = state.has_admin_without(None);
-            if had_admin && !is_admin(&record) && !state.has_admin_without(Some(name)) {
-                return Err(DirectoryError::LastAdmin);
-            }
-        }
+        self.state.read().must_stay(name, Some(&record), now)?;
         self.keep_person(name, precondition, record, now).await
     }
 
@@ -276,16 +354,10 @@ impl Directory {
         &self,
         name: &PersonName,
         precondition: Precondition,
+        now: Timestamp,
     ) -> Result<bool, DirectoryError> {
         let _changing = self.changing.lock().await;
-        {
-            let state = self.state.read();
-            let is_last = state.people.get(name).is_some_and(|kept| is_admin(&kept.value))
-                && !state.has_admin_without(Some(name));
-            if is_last {
-                return Err(DirectoryError::LastAdmin);
-            }
-        }
+        self.state.read().must_stay(name, None, now)?;
         let there = self
             .delete(PEOPLE, name.as_str().to_owned(), precondition)
             .await?;
@@ -441,7 +513,7 @@ impl Directory {
     ///
     /// # Errors
     ///
-    /// [`DirectoryError::Conflict`], the store.
+    /// [`DirectoryError::Conflict`], [`DirectoryError::SecondAdmin`], the store.
     pub async fn put_policy(
         &self,
         name: &str,
@@ -450,6 +522,20 @@ impl Directory {
         now: Timestamp,
     ) -> Result<u64, DirectoryError> {
         let _changing = self.changing.lock().await;
+        {
+            let state = self.state.read();
+            let record = Kept {
+                value: record.clone(),
+                version: 0,
+                updated_at: now,
+            };
+            let mut then = state.policies.clone();
+            then.insert(name.to_owned(), Arc::new(record));
+            let then = compile(&then)?;
+            if takes_two(&then) && state.able(None, &then, now) < 2 {
+                return Err(DirectoryError::SecondAdmin);
+            }
+        }
         let version = self.write(POLICIES, name, precondition, now, &record).await?;
         let kept = Kept {
             value: record,
@@ -517,6 +603,7 @@ impl Directory {
                 session.used.was_kept(at);
             }
         }
+        self.proposals.tidy(now).await?;
         for token in tokens {
             if token.used.is_news() {
                 let (record, at) = (token.to_record(), token.used.at());
@@ -544,16 +631,7 @@ impl Directory {
         now: Timestamp,
         value: &T,
     ) -> Result<u64, DirectoryError> {
-        let body = serde_json::to_vec(value).map_err(|source| DirectoryError::Document {
-            kind,
-            key: key.to_owned(),
-            source,
-        })?;
-        let (documents, key) = (self.documents.clone(), key.to_owned());
-        let put = move || documents.put(kind, &key, precondition, now, &body);
-        let written = tokio::task::spawn_blocking(put).await;
-        let version = written.map_err(|_| DirectoryError::Stopping)??;
-        Ok(version.0)
+        write(&self.documents, kind, key, precondition, now, value).await
     }
 
     async fn delete(
@@ -562,10 +640,41 @@ impl Directory {
         key: String,
         precondition: Precondition,
     ) -> Result<bool, DirectoryError> {
-        let documents = self.documents.clone();
-        let deleted = tokio::task::spawn_blocking(move || documents.delete(kind, &key, precondition)).await;
-        Ok(deleted.map_err(|_| DirectoryError::Stopping)??)
+        delete(&self.documents, kind, key, precondition).await
     }
+}
+
+/// Writes a document; its new version.
+pub(super) async fn write<T: Serialize>(
+    documents: &Arc<dyn Documents>,
+    kind: &'static str,
+    key: &str,
+    precondition: Precondition,
+    now: Timestamp,
+    value: &T,
+) -> Result<u64, DirectoryError> {
+    let body = serde_json::to_vec(value).map_err(|source| DirectoryError::Document {
+        kind,
+        key: key.to_owned(),
+        source,
+    })?;
+    let (documents, key) = (documents.clone(), key.to_owned());
+    let put = move || documents.put(kind, &key, precondition, now, &body);
+    let written = tokio::task::spawn_blocking(put).await;
+    let version = written.map_err(|_| DirectoryError::Stopping)??;
+    Ok(version.0)
+}
+
+/// Removes a document; whether it was there.
+pub(super) async fn delete(
+    documents: &Arc<dyn Documents>,
+    kind: &'static str,
+    key: String,
+    precondition: Precondition,
+) -> Result<bool, DirectoryError> {
+    let documents = documents.clone();
+    let deleted = tokio::task::spawn_blocking(move || documents.delete(kind, &key, precondition)).await;
+    Ok(deleted.map_err(|_| DirectoryError::Stopping)??)
 }
 
 fn owned<'a, T: 'a>(all: impl Iterator<Item = &'a Arc<T>>, hash: impl Fn(&T) -> Option<Hash>) -> Vec<Hash> {
@@ -582,7 +691,8 @@ fn compile(policies: &BTreeMap<String, Arc<Kept<PolicyRecord>>>) -> Result<Arc<[
     compiled.collect::<Result<Vec<_>, _>>().map(Into::into)
 }
 
-fn kept<T>(document: &Document, value: T) -> Kept<T> {
+/// What a document holds.
+pub(super) fn kept<T>(document: &Document, value: T) -> Kept<T> {
     Kept {
         value,
         version: document.version.0,
@@ -590,7 +700,8 @@ fn kept<T>(document: &Document, value: T) -> Kept<T> {
     }
 }
 
-fn read<T: DeserializeOwned>(
+/// All documents of a kind. Blocks.
+pub(super) fn read<T: DeserializeOwned>(
     documents: &dyn Documents,
     kind: &'static str,
 ) -> Result<Vec<(Document, T)>, DirectoryError> {

@@ -12,14 +12,17 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use muster_model::access::Permission;
 use muster_protocol::api::access::AuditOutcome;
+use tokio::sync::oneshot;
 
 use super::audit::Record;
 use super::caller::{By, Caller};
 use super::declared::{self, Needs, Route};
+use super::proposing::{self, Seconded};
 use super::{Access, AccessMode, Peer};
 use crate::api::error::{self, ApiError, Refused};
 use crate::api::params::machine_id;
 use crate::gateway::{GatewayState, origin};
+use crate::identity::reach;
 
 /// Longest detail in the audit log, in characters.
 const DETAIL_MAX_CHARS: usize = 1_000;
@@ -42,7 +45,16 @@ pub async fn guard(State(state): State<GatewayState>, mut request: Request, next
         .map(|path| path.as_str().to_owned());
     let from = Peer::of(request.extensions());
     let access = &state.access;
-    if let Err(error) = origin::check(request.headers(), request.uri(), access.mode()) {
+    // What was proposed and is carried out now is sent by the server itself; nobody else can put that into a request.
+    let seconded = request.extensions_mut().remove::<Seconded>();
+    if seconded.is_none()
+        && let Err(error) = origin::check(
+            request.headers(),
+            request.uri(),
+            access.mode(),
+            access.is_encrypted(),
+        )
+    {
         metrics::counter!("muster_foreign_requests_total").increment(1);
         return error.into_response();
     }
@@ -71,13 +83,47 @@ pub async fn guard(State(state): State<GatewayState>, mut request: Request, next
         };
     }
     // Who comes with what is not valid any more is nobody: whether that is enough, the route says.
-    let caller = access
-        .who(request.headers(), from)
-        .unwrap_or_else(|_| Caller::nobody(from));
-    let checked = check(&state, route, &caller, &mut request).await;
+    let caller = match seconded {
+        Some(Seconded(caller)) => caller,
+        None => access
+            .who(request.headers(), from)
+            .unwrap_or_else(|_| Caller::nobody(from)),
+    };
     // What only looks is asked for by POST where it takes a document.
     let changes = changes(&method) && !route.action.ends_with(".check") || route.changes_by_get();
-    let response = match checked {
+    caller.begin(route.action, changes);
+    if !changes {
+        return decided(state, route, caller, false, request, next).await;
+    }
+    // To the end, also when whoever asked goes away: hyper drops what it answers to nobody, and what is half done would be on the disk
+    // and not in memory, or done and not written down.
+    let (tell, told) = oneshot::channel();
+    let tasks = state.tasks.clone();
+    tasks.spawn_small(async move {
+        // Nobody waits any more where that fails.
+        let _ = tell.send(decided(state, route, caller, true, request, next).await);
+    });
+    told.await
+        .unwrap_or_else(|_| ApiError::stopping().into_response())
+}
+
+/// Decides, has it done, and writes it down.
+async fn decided(
+    state: GatewayState,
+    route: &'static Route,
+    caller: Caller,
+    changes: bool,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let access = &state.access;
+    let mut checked = check(&state, route, &caller, &mut request).await;
+    let asked = proposing::keep(&caller, changes, &checked, &mut request).await;
+    let asked = asked.unwrap_or_else(|error| {
+        checked = Err(error);
+        None
+    });
+    let mut response = match checked {
         Ok(()) if changes && access.audit().has_failed() && route.action != "machines.stop" => {
             ApiError::not_persisted(
                 "the audit log takes nothing any more: nothing but a stop is done without it",
@@ -90,6 +136,9 @@ pub async fn guard(State(state): State<GatewayState>, mut request: Request, next
         }
         Err(error) => error.into_response(),
     };
+    if let Some(asked) = asked {
+        response = proposing::propose(access, route.action, &caller, asked, response).await;
+    }
     let refused = matches!(
         response.status(),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
@@ -138,7 +187,8 @@ async fn check(
     request: &mut Request,
 ) -> Result<(), ApiError> {
     // Also where nobody has to be signed in: signing somebody in under a foreign name is an attack as well.
-    let by_cookie = !matches!(caller.by(), By::Token { .. }) && !has_authorization(request.headers());
+    let by_page = !matches!(caller.by(), By::Token { .. } | By::Proposal { .. });
+    let by_cookie = by_page && !has_authorization(request.headers());
     if by_cookie && changes(request.method()) && state.access.mode() == AccessMode::SignIn {
         origin::must_be_ours(request.headers(), caller.is_signed_in())?;
     }
@@ -160,23 +210,19 @@ async fn check(
             return caller.may_everywhere(Permission::Administer, now);
         }
         Needs::Everywhere(permission) => return caller.may_everywhere(permission, now),
-        Needs::Machines(permission) => {
-            if caller.may_anywhere(permission) {
-                return Ok(());
-            }
-            return caller.may_everywhere(permission, now);
-        }
-        Needs::Machine(permission) => permission,
+        Needs::Machines(permission) => return caller.may_somewhere(permission),
+        Needs::Machine(permission) | Needs::Identity(permission) => permission,
         Needs::Section => declared::of_section(&of_path(request, "section").await),
     };
     // What is no id is refused by the handler, which says what is accepted.
     let Ok(id) = machine_id(&of_path(request, "id").await) else {
         return Ok(());
     };
-    let view = state
-        .fleet
-        .view(id)
-        .ok_or_else(|| ApiError::no_such_machine(id))?;
+    let view = match route.needs {
+        Needs::Identity(_) => reach::machine(state, id),
+        _ => state.fleet.view(id),
+    };
+    let view = view.ok_or_else(|| ApiError::no_such_machine(id))?;
     if changes(request.method()) || permission != Permission::Read {
         caller.note_machine(
             id,
@@ -228,7 +274,7 @@ async fn written_down(access: &Access, route: &Route, caller: &Caller, response:
     let said = response
         .extensions()
         .get::<Refused>()
-        .map(|refused| refused.0.clone());
+        .map(|refused| refused.detail.clone());
     let said = said.filter(|_| outcome != AuditOutcome::Done);
     let detail = said.map_or(notes.detail, |said| said.to_string());
     let named = notes.person.map(|name| name.to_string());
@@ -236,6 +282,7 @@ async fn written_down(access: &Access, route: &Route, caller: &Caller, response:
         person: named.unwrap_or_else(|| caller.name().to_owned()),
         by: caller.by().as_str().to_owned(),
         by_id: caller.by().id().to_owned(),
+        second_person: caller.second().map_or("", Caller::name).to_owned(),
         action: route.action.to_owned(),
         objects: notes.objects,
         objects_in_all: notes.objects_in_all,

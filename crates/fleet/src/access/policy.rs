@@ -1,4 +1,4 @@
-//! Rules of one's own: expressions in CEL that forbid or permit.
+//! Rules of one's own: expressions in CEL that forbid, permit, or ask for a second person.
 //!
 //! Small on purpose: no loops (`all`, `exists`, `map`, `filter`), so that how long one takes is bounded by how long it is; and little
 //! nesting, so that none can exhaust the stack. What somebody may *see* is decided by grants alone: a rule is not evaluated
@@ -23,7 +23,7 @@ const DEPTH_MAX: usize = 40;
 /// Stack for reading one: the parser calls itself for each level, also of what is refused afterwards.
 const STACK_BYTES: usize = 64 << 20;
 /// What an expression can speak of.
-const VARIABLES: &[&str] = &["person", "machine", "permission", "now"];
+const VARIABLES: &[&str] = &["person", "machine", "permission", "action", "now"];
 
 /// Why a text is no rule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,6 +52,9 @@ pub enum PolicyError {
     /// What may be seen is not for rules.
     #[error("read is decided by grants alone: a rule can forbid or permit what is done, not what is seen")]
     Read,
+    /// A stop does not wait for anybody.
+    #[error("a stop never waits for a second person")]
+    Stop,
     /// It cannot be computed, or is neither true nor false.
     #[error("tried on a person and a machine it does not come out as true or false: {0}")]
     NotBool(String),
@@ -77,6 +80,8 @@ pub struct Facts<'a> {
     pub permission: Permission,
     /// To which machine; none: to the fleet as such.
     pub machine: Option<&'a MachineView>,
+    /// What it is called in the audit log; empty where that is not known.
+    pub action: &'a str,
     /// When.
     pub now: Timestamp,
 }
@@ -120,6 +125,9 @@ impl Compiled {
         if record.permissions.contains(&Permission::Read) {
             return Err(PolicyError::Read);
         }
+        if record.effect == PolicyEffect::SecondPerson && record.permissions.contains(&Permission::Stop) {
+            return Err(PolicyError::Stop);
+        }
         let program = parse(&record.condition)?;
         Ok(Self {
             name: name.into(),
@@ -143,18 +151,20 @@ impl Compiled {
 
     /// Whether it is about a permission.
     pub fn is_about(&self, permission: Permission) -> bool {
+        let never = permission == Permission::Stop && self.effect == PolicyEffect::SecondPerson;
         permission != Permission::Read
+            && !never
             && (self.permissions.is_empty() || self.permissions.contains(&permission))
     }
 
-    /// Whether it holds. What cannot be computed forbids, and does not permit.
+    /// Whether it holds. What cannot be computed forbids, does not permit, and asks for a second person.
     pub fn holds(&self, facts: &Facts<'_>) -> bool {
         match self.evaluate(facts) {
             Ok(holds) => holds,
             Err(error) => {
                 metrics::counter!("muster_policies_not_computed_total").increment(1);
                 tracing::warn!(policy = %self.name, %error, "a policy could not be computed");
-                self.effect == PolicyEffect::Forbid
+                self.effect != PolicyEffect::Permit
             }
         }
     }
@@ -182,6 +192,7 @@ impl Compiled {
         });
         context.add_variable_from_value("machine", cel::to_value(machine).map_err(said)?);
         context.add_variable_from_value("permission", Value::from(facts.permission.as_str()));
+        context.add_variable_from_value("action", Value::from(facts.action));
         let unix_s = facts.now.as_millis().div_euclid(1_000);
         let now = NowFacts {
             hour: unix_s.div_euclid(3_600).rem_euclid(24),

@@ -223,6 +223,11 @@ impl Provider {
         })
     }
 
+    /// By which name it vouches.
+    pub fn issuer(&self) -> &str {
+        &self.settings.issuer
+    }
+
     /// What people call it.
     pub fn name(&self) -> &str {
         &self.settings.name
@@ -259,7 +264,7 @@ impl Provider {
             nonce,
             verifier,
             next: local_path(next).to_owned(),
-            from,
+            from: super::attempts::place(from),
             until_ms: now_ms + PENDING_FOR_MS,
         };
         self.pending.lock().keep(state, waiting, now_ms);

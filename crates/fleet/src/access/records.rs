@@ -8,6 +8,7 @@ use muster_model::access::{Grant, Permission, PersonName};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
+use super::caller::in_words;
 use super::secret::Hash;
 
 /// How much a note of use may be behind: it is for people, and each would cost a write.
@@ -35,9 +36,33 @@ pub struct PersonRecord {
     pub provider: Option<Vouched>,
     /// Since when.
     pub created_at: Timestamp,
-    /// Grows whenever all their sessions are to end: a new password.
+    /// Grows whenever all their sessions are to end: a new password, or that they are disabled.
     #[serde(default)]
     pub era: u64,
+}
+
+impl PersonRecord {
+    /// What a change of a person comes to, in words; empty: nothing.
+    pub fn what_changed(&self, before: Option<&Self>) -> String {
+        let Some(before) = before else {
+            return format!("new: {}", in_words(&self.grants));
+        };
+        let mut changes = Vec::new();
+        if before.grants != self.grants {
+            let (before, after) = (in_words(&before.grants), in_words(&self.grants));
+            changes.push(format!("{before} → {after}"));
+        }
+        if before.disabled != self.disabled {
+            changes.push(if self.disabled { "disabled" } else { "enabled" }.to_owned());
+        }
+        if before.password != self.password {
+            changes.push("another password".to_owned());
+        }
+        if before.display_name != self.display_name {
+            changes.push(format!("shown as {:?}", self.display_name));
+        }
+        changes.join("; ")
+    }
 }
 
 /// Somebody whom a provider vouches for.

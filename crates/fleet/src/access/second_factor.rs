@@ -18,6 +18,8 @@ use super::secret::{NoEntropy, hex, random};
 const ISSUER: &str = "Muster";
 /// Seconds of a step.
 const STEP_S: u64 = 30;
+/// Digits of a code.
+const CODE_DIGITS: usize = 6;
 /// How a secret is written.
 const RFC4648: Alphabet = Alphabet::Rfc4648 { padding: false };
 /// Codes for the day the authenticator is lost.
@@ -70,15 +72,23 @@ pub fn recovery_codes() -> Result<(Vec<String>, Vec<String>), NoEntropy> {
     Ok((codes, kept))
 }
 
+/// Whether a code is as short as those of an authenticator. Recovery codes are not.
+pub fn can_be_guessed(code: &str) -> bool {
+    let digits = digits(code);
+    digits.len() == CODE_DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn digits(code: &str) -> String {
+    let digits = code.chars();
+    digits.filter(|character| !character.is_whitespace()).collect()
+}
+
 /// Whether a code is right and was not used before: the factor as it is to be kept then.
 pub fn spend(factor: &SecondFactor, code: &str, name: &PersonName, now: Timestamp) -> Option<SecondFactor> {
     let code = code.trim();
     let mut spent = factor.clone();
-    let digits: String = code
-        .chars()
-        .filter(|character| !character.is_whitespace())
-        .collect();
-    if digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+    if can_be_guessed(code) {
+        let digits = digits(code);
         let totp = of_bytes(unbase32(&factor.secret)?, name)?;
         let time_s = u64::try_from(now.as_millis() / 1_000).ok()?;
         // One step to either side: clocks differ.

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use muster_model::access::{Grant, PersonName};
 use muster_store::{DocumentVersion, Precondition};
 
+use super::attempts::{CodeTry, Try};
 use super::directory::DirectoryError;
 use super::records::{PersonRecord, SessionRecord};
 use super::secret::{NoEntropy, Secret, SecretKind, hex, random};
@@ -44,6 +45,14 @@ pub enum SignInError {
     Stopping,
 }
 
+impl SignInError {
+    fn wait(wait_ms: u64) -> Self {
+        Self::Wait {
+            wait_s: wait_ms.div_ceil(1_000),
+        }
+    }
+}
+
 /// A session that was begun.
 #[derive(Debug)]
 pub struct Begun {
@@ -69,15 +78,7 @@ impl Access {
         from: IpAddr,
         agent: &str,
     ) -> Result<Begun, SignInError> {
-        let mono_ms = self.clock.mono_ms();
-        let wait_ms = self.attempts.lock().wait_ms(name, from, mono_ms);
-        if wait_ms > 0 {
-            return Err(SignInError::Wait {
-                wait_s: wait_ms.div_ceil(1_000),
-            });
-        }
-        // Counted before it is known, and taken back: of a thousand tries at once not all are free.
-        self.attempts.lock().failed(name, from, mono_ms);
+        let tried = self.begin_try(name, from)?;
         let parsed: Option<PersonName> = name.parse().ok();
         let kept = parsed.as_ref().and_then(|name| self.directory.person(name));
         let hash = kept.as_ref().and_then(|kept| kept.value.password.clone());
@@ -90,10 +91,14 @@ impl Access {
         }
         if let Some(factor) = &kept.value.second_factor {
             let Some(code) = code.filter(|code| !code.trim().is_empty()) else {
-                // Somebody who knows the password and has not been asked for more has not failed.
-                self.attempts.lock().succeeded(name.as_str(), from);
+                // Somebody who knows the password and has not been asked for more has not failed; nor have they succeeded.
+                self.attempts.lock().take_back(tried);
                 return Err(SignInError::CodeNeeded);
             };
+            // Recovery codes are too long to be guessed: whoever knows the password keeps nobody out who has one.
+            let of_codes = second_factor::can_be_guessed(code)
+                .then(|| self.begin_code(&name))
+                .transpose()?;
             let Some(spent) = second_factor::spend(factor, code, &name, self.now()) else {
                 return Err(SignInError::CodeWrong);
             };
@@ -112,12 +117,16 @@ impl Access {
                 Err(DirectoryError::Conflict { .. }) => return Err(SignInError::CodeWrong),
                 Err(error) => return Err(error.into()),
             }
+            if let Some(of_codes) = of_codes {
+                self.attempts.lock().code_succeeded(&of_codes);
+            }
         }
-        self.attempts.lock().succeeded(name.as_str(), from);
-        self.begin(name, from, agent, None).await
+        self.attempts.lock().succeeded(tried);
+        self.begin(name, kept.value.era, from, agent, None).await
     }
 
-    /// Begins a session for somebody who proved who they are.
+    /// Begins a session for somebody who proved who they are in this era of theirs. It is worth nothing in another: a password may
+    /// be changed while the one so far is looked at.
     ///
     /// # Errors
     ///
@@ -125,15 +134,11 @@ impl Access {
     pub async fn begin(
         &self,
         name: PersonName,
+        era: u64,
         from: IpAddr,
         agent: &str,
         provider_session: Option<String>,
     ) -> Result<Begun, SignInError> {
-        let era = self
-            .directory
-            .person(&name)
-            .map(|kept| kept.value.era)
-            .unwrap_or_default();
         let secret = Secret::new(SecretKind::Session)?;
         let now = self.now();
         let expires_at = now.plus_millis(SESSION_LIFETIME_MS);
@@ -170,19 +175,16 @@ impl Access {
         from: IpAddr,
         agent: &str,
     ) -> Result<Begun, SignInError> {
-        let mono_ms = self.clock.mono_ms();
-        let wait_ms = self.attempts.lock().wait_ms("", from, mono_ms);
-        if wait_ms > 0 {
-            return Err(SignInError::Wait {
-                wait_s: wait_ms.div_ceil(1_000),
-            });
-        }
+        let tried = self.begin_try("", from)?;
         let hashed = self.hash(password).await?;
         if !self.take_set_up(token) {
-            self.attempts.lock().failed("", from, mono_ms);
             return Err(SignInError::Wrong);
         }
+        self.attempts.lock().succeeded(tried);
         let now = self.now();
+        // What was begun by whoever was there before, is over.
+        let before = self.directory.person(&name);
+        let era = before.map_or(0, |kept| kept.value.era + 1);
         let record = PersonRecord {
             display_name: String::new(),
             grants: vec![Grant::admin()],
@@ -191,13 +193,13 @@ impl Access {
             second_factor: None,
             provider: None,
             created_at: now,
-            era: 0,
+            era,
         };
         // Somebody who is there already, but is no admin any more, becomes one again.
         self.directory
             .put_person(&name, Precondition::Any, record, now)
             .await?;
-        self.begin(name, from, agent, None).await
+        self.begin(name, era, from, agent, None).await
     }
 
     /// What is kept of a password. Few at a time.
@@ -238,19 +240,25 @@ impl Access {
         kept: Option<String>,
         from: IpAddr,
     ) -> Result<(), SignInError> {
-        let mono_ms = self.clock.mono_ms();
-        let wait_ms = self.attempts.lock().wait_ms(name, from, mono_ms);
-        if wait_ms > 0 {
-            return Err(SignInError::Wait {
-                wait_s: wait_ms.div_ceil(1_000),
-            });
-        }
-        self.attempts.lock().failed(name, from, mono_ms);
+        let tried = self.begin_try(name, from)?;
         if !self.verify(password, kept).await? {
             return Err(SignInError::Wrong);
         }
-        self.attempts.lock().succeeded(name, from);
+        self.attempts.lock().succeeded(tried);
         Ok(())
+    }
+
+    fn begin_try(&self, name: &str, from: IpAddr) -> Result<Try, SignInError> {
+        let tried = self.attempts.lock().begin(name, from, self.clock.mono_ms());
+        tried.map_err(SignInError::wait)
+    }
+
+    fn begin_code(&self, name: &PersonName) -> Result<CodeTry, SignInError> {
+        let tried = self
+            .attempts
+            .lock()
+            .begin_code(name.as_str(), self.clock.mono_ms());
+        tried.map_err(SignInError::wait)
     }
 
     /// Keeps what was offered until a code of it comes: in memory, one for a person.

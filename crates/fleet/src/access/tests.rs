@@ -1,5 +1,5 @@
 use super::*;
-use crate::access::caller::decide;
+use crate::access::caller::{Act, decide};
 use crate::access::password::{PasswordError, check, hash, is};
 use muster_model::access::Permission;
 
@@ -147,7 +147,9 @@ fn of_a_token_its_own_and_its_owners_grants_must_both_allow() {
     let operator = Person::new("ada".parse().unwrap(), vec![grant("operator", "*")], 1);
     let narrowed = [grant("admin", "label.site=munich")];
     let now = Timestamp::EPOCH;
-    let of = |permission, narrowed| decide(&operator, narrowed, &[], permission, None, now).allowed;
+    let of = |permission, narrowed| {
+        decide(&operator, narrowed, &[], permission, None, Act::SOME_CHANGE, now).allowed
+    };
     assert!(of(Permission::Stop, None));
     assert!(
         !of(Permission::Stop, Some(&narrowed)),
@@ -166,6 +168,7 @@ fn of_a_token_its_own_and_its_owners_grants_must_both_allow() {
             &[],
             Permission::Stop,
             Some(&machine),
+            Act::SOME_CHANGE,
             now
         )
         .allowed
@@ -199,6 +202,7 @@ fn deciding_is_quick() {
                 &[],
                 Permission::Stop,
                 Some(&machine),
+                Act::SOME_CHANGE,
                 Timestamp::EPOCH
             )
             .allowed
@@ -209,4 +213,38 @@ fn deciding_is_quick() {
         "{:?} for a thousand",
         before.elapsed()
     );
+}
+
+#[tokio::test]
+async fn an_admin_of_a_provider_that_is_not_asked_any_more_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let held = muster_store::DataDirectory::open(folder.path()).unwrap();
+    let documents = Arc::new(muster_store::SqliteDocuments::open(&held).unwrap());
+    let directory = Directory::open(documents).unwrap();
+    let record = records::PersonRecord {
+        display_name: String::new(),
+        grants: vec![Grant::admin()],
+        disabled: false,
+        password: None,
+        second_factor: None,
+        provider: Some(records::Vouched {
+            issuer: "https://id.example".to_owned(),
+            subject: "1".to_owned(),
+        }),
+        created_at: Timestamp::EPOCH,
+        era: 0,
+    };
+    let (ada, new) = ("ada".parse().unwrap(), muster_store::Precondition::Absent);
+    directory
+        .put_vouched(&ada, new, record, Timestamp::EPOCH)
+        .await
+        .unwrap();
+    for (issuer, is_there) in [
+        (None, false),
+        (Some("https://id.example"), true),
+        (Some("https://other.example"), false),
+    ] {
+        directory.believe(issuer);
+        assert_eq!(directory.has_admin(), is_there, "{issuer:?}");
+    }
 }

@@ -33,7 +33,7 @@ pub struct AuditParams {
     action: Option<String>,
     /// Only what was done to this machine, person, token …, by its id.
     object: Option<String>,
-    /// Only what ended like this: `done`, `refused` or `failed`.
+    /// Only what ended like this: `done`, `refused`, `failed` or `proposed`.
     #[param(value_type = Option<String>)]
     outcome: Option<AuditOutcome>,
     /// At this moment or later.
@@ -242,7 +242,7 @@ pub async fn export(
         let first = first.max(LogPosition(last.0.saturating_sub(EXPORT_MAX as u64 - 1)));
         let mut text = String::new();
         if format == Format::Csv {
-            text.push_str("position,at,person,by,action,objects,reason,from,outcome,status,rule,detail\r\n");
+            text.push_str("position,at,person,by,action,objects,reason,from,outcome,status,rule,detail,second_person\r\n");
         }
         let mut next = Some(first).filter(|first| *first <= last && last > LogPosition::ZERO);
         while let Some(from) = next {
@@ -282,11 +282,6 @@ fn write_entry(text: &mut String, format: Format, entry: AuditEntry) {
                 .iter()
                 .map(|object| format!("{} {} {}", object.kind, object.id, object.name))
                 .collect();
-            let outcome = match entry.outcome {
-                AuditOutcome::Done => "done",
-                AuditOutcome::Refused => "refused",
-                AuditOutcome::Failed => "failed",
-            };
             let cells = [
                 &entry.person,
                 &entry.by,
@@ -294,10 +289,11 @@ fn write_entry(text: &mut String, format: Format, entry: AuditEntry) {
                 &objects.join("; "),
                 &entry.reason,
                 &entry.from,
-                outcome,
+                entry.outcome.as_str(),
                 &entry.status.to_string(),
                 &entry.rule,
                 &entry.detail,
+                &entry.second_person,
             ];
             let cells: Vec<String> = cells.iter().map(|cell| quoted(cell)).collect();
             // Writing into a String does not fail.
@@ -328,6 +324,7 @@ fn shown(entry: Entry) -> AuditEntry {
         person: record.person,
         by: record.by,
         by_id: record.by_id,
+        second_person: record.second_person,
         action: record.action,
         objects: objects.collect(),
         objects_in_all: record.objects_in_all,

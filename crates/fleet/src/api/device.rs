@@ -8,11 +8,11 @@ use muster_protocol::api::Problem;
 use muster_protocol::api::access::{DeviceAsks, DeviceRequest, DeviceStarted, SignedIn};
 
 use super::error::ApiError;
-use super::params::{Body, WordPath};
+use super::params::{SmallBody, WordPath};
 use super::session::{agent, refusal, signed_in};
 use crate::access::AccessMode;
-use crate::access::caller::Caller;
-use crate::access::device::{Heard, LIFETIME_MS};
+use crate::access::caller::{By, Caller};
+use crate::access::device::{Approval, Heard, LIFETIME_MS};
 use crate::access::secret::{SecretKind, hash_of};
 use crate::gateway::GatewayState;
 
@@ -65,26 +65,29 @@ pub async fn session(
     State(state): State<GatewayState>,
     caller: Caller,
     headers: HeaderMap,
-    Body(body): Body<DeviceAsks>,
+    SmallBody(body): SmallBody<DeviceAsks>,
 ) -> Result<Response, ApiError> {
     let unknown = || ApiError::no_such("request to be signed in", "with that code");
     let hash = hash_of(&body.device_code, SecretKind::Device).ok_or_else(unknown)?;
     let heard = state.access.devices().hear(&hash, state.access.now());
-    let name = match heard {
+    let approval = match heard {
         Heard::NotYet => {
             caller.note_nothing();
             return Err(ApiError::nobody_said_yes_yet());
         }
         Heard::Denied => return Err(ApiError::somebody_said_no()),
         Heard::Unknown => return Err(unknown()),
-        Heard::Approved(name) => name,
+        Heard::Approved(approval) => approval,
     };
+    let Approval { by: name, era } = approval;
     caller.note_person(&name);
-    // Who said yes may have been disabled since.
-    state.access.directory().active(&name).ok_or_else(unknown)?;
+    // Who said yes may have been disabled since, or have changed the password to be rid of what others were let into.
+    let kept = state.access.directory().person(&name);
+    kept.filter(|kept| !kept.value.disabled && kept.value.era == era)
+        .ok_or_else(unknown)?;
     let begun = state
         .access
-        .begin(name, caller.from(), agent(&headers), None)
+        .begin(name, era, caller.from(), agent(&headers), None)
         .await
         .map_err(refusal)?;
     Ok(signed_in(&state.access, &begun, true))
@@ -121,13 +124,20 @@ pub async fn approve(
     caller: Caller,
     WordPath(code): WordPath,
 ) -> Result<StatusCode, ApiError> {
-    if !caller.is_person() {
+    let By::Session { hash, .. } = caller.by() else {
         // A token would become a session that outlives it.
         let detail =
             "only a person with a session can sign a program in: programs with a token need no session";
         return Err(ApiError::as_things_stand(detail));
-    }
-    answer(&state, &caller, &code, true)
+    };
+    // The era of the session, and not the one of now: it may have ended while this was asked.
+    let session = state.access.directory().session(hash, state.access.now());
+    let session = session.ok_or_else(ApiError::not_signed_in)?;
+    let approval = Approval {
+        by: session.person.clone(),
+        era: session.era,
+    };
+    answer(&state, &caller, &code, Some(approval))
 }
 
 /// Turn the program away that waits under a code
@@ -141,16 +151,20 @@ pub async fn deny(
     caller: Caller,
     WordPath(code): WordPath,
 ) -> Result<StatusCode, ApiError> {
-    answer(&state, &caller, &code, false)
+    answer(&state, &caller, &code, None)
 }
 
-fn answer(state: &GatewayState, caller: &Caller, code: &str, yes: bool) -> Result<StatusCode, ApiError> {
+fn answer(
+    state: &GatewayState,
+    caller: &Caller,
+    code: &str,
+    yes: Option<Approval>,
+) -> Result<StatusCode, ApiError> {
     let now = state.access.now();
     let found = state.access.devices().find(code, now);
     let request = found.ok_or_else(|| ApiError::no_such("program that waits under the code", code))?;
     caller.note_detail(format!("{} at {}", request.agent, request.from));
-    let name = yes.then(|| caller.person().name.clone());
-    if !state.access.devices().answer(code, name, now) {
+    if !state.access.devices().answer(code, yes, now) {
         return Err(ApiError::no_such("program that waits under the code", code));
     }
     Ok(StatusCode::NO_CONTENT)

@@ -5,6 +5,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use muster_model::Timestamp;
+use muster_model::access::Permission;
 use muster_protocol::api::{
     DISPLAY_NAME_MAX_CHARS, ENROLMENT_LIFETIME_MAX_S, Enrolment, EnrolmentMade, EnrolmentPage,
     IDENTITIES_PAGE_MAX, KIND_MAX_CHARS, NewEnrolment, Problem,
@@ -17,7 +18,7 @@ use super::profile::check_labels;
 use crate::access::caller::Caller;
 use crate::gateway::{Gateway, GatewayState};
 use crate::identity::register::{self, Profile};
-use crate::identity::{Identity, Refused, Wanted};
+use crate::identity::{Identity, Refused, Wanted, reach};
 use crate::state::Stopping;
 
 /// Shortest life of a token.
@@ -57,7 +58,7 @@ pub(super) fn shown(enrolment: &register::Enrolment, now: Timestamp) -> Enrolmen
 
 /// Make an enrolment
 ///
-/// Its token is for one machine, and is said once.
+/// Its token is for one machine, and is said once. Whoever may enrol some machines only gives it the labels that make it one of them.
 #[utoipa::path(post, path = "/api/v1/enrolments", operation_id = "make_enrolment", tag = "identities", request_body = NewEnrolment, responses(
     (status = 201, description = "The enrolment, with its token", body = EnrolmentMade),
     (status = 400, description = "The body is not understood", body = Problem, content_type = "application/problem+json"),
@@ -75,8 +76,9 @@ pub async fn make(
     let wanted = wanted(body, &caller)?;
     let identity = identities(&state)?;
     let now = identity.now();
+    caller.may_announce(&reach::announced(None, &wanted.profile, &state), now)?;
     let (enrolment, token) = changed(identity, |identity| identity.invite(wanted, None)).await?;
-    caller.note_object("enrolment", enrolment.id.to_string(), "");
+    caller.note_object("enrolment", enrolment.id.to_string(), enrolment.called());
     let made = EnrolmentMade {
         enrolment: shown(&enrolment, now),
         token: token.to_string(),
@@ -86,15 +88,22 @@ pub async fn make(
 
 /// List enrolments
 ///
-/// Those that are over are kept for 30 days.
+/// Those of machines to which the caller may give identities. Those that are over are kept for 30 days.
 #[utoipa::path(get, path = "/api/v1/enrolments", operation_id = "enrolments", tag = "identities", responses(
     (status = 200, description = "The newest first, at most a thousand", body = EnrolmentPage),
     (status = 409, description = "There are no identities here", body = Problem, content_type = "application/problem+json"),
 ))]
-pub async fn list(State(state): State<GatewayState>) -> Result<Json<EnrolmentPage>, ApiError> {
+pub async fn list(
+    State(state): State<GatewayState>,
+    caller: Caller,
+) -> Result<Json<EnrolmentPage>, ApiError> {
     let identity = identities(&state)?;
     let now = identity.now();
-    let enrolments = identity.register().enrolments();
+    let eyes = caller.eyes_for(Permission::Enrol);
+    let mut enrolments = identity.register().enrolments();
+    if !eyes.see_all() {
+        enrolments.retain(|enrolment| eyes.see(&reach::of_enrolment(&state, enrolment)));
+    }
     let items = enrolments.iter().take(IDENTITIES_PAGE_MAX as usize);
     Ok(Json(EnrolmentPage {
         items: items.map(|enrolment| shown(enrolment, now)).collect(),
@@ -107,7 +116,7 @@ pub async fn list(State(state): State<GatewayState>) -> Result<Json<EnrolmentPag
 #[utoipa::path(delete, path = "/api/v1/enrolments/{enrolment}", operation_id = "withdraw_enrolment", tag = "identities",
     params(("enrolment" = String, Path, description = "The enrolment", format = Uuid)), responses(
     (status = 204, description = "It is withdrawn"),
-    (status = 404, description = "There is no such enrolment", body = Problem, content_type = "application/problem+json"),
+    (status = 404, description = "There is no such enrolment within the caller's reach", body = Problem, content_type = "application/problem+json"),
     (status = 409, description = "There are no identities here", body = Problem, content_type = "application/problem+json"),
     (status = 503, description = "The store cannot do it now", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -117,11 +126,24 @@ pub async fn withdraw(
     path: Result<Path<String>, PathRejection>,
 ) -> Result<StatusCode, ApiError> {
     let id = path.map(|Path(id)| id).unwrap_or_default();
-    caller.note_object("enrolment", &id, "");
     let identity = identities(&state)?;
-    let Ok(uuid) = Uuid::try_parse(&id) else {
+    let found = Uuid::try_parse(&id).ok();
+    let found = found.and_then(|uuid| identity.register().enrolment(uuid));
+    caller.note_object(
+        "enrolment",
+        &id,
+        found.as_ref().map(|found| found.called()).unwrap_or_default(),
+    );
+    let enrolment = found.ok_or_else(|| ApiError::no_such_enrolment(&id))?;
+    let machine = reach::of_enrolment(&state, &enrolment);
+    let now = identity.now();
+    let allowed = caller.decide(Permission::Enrol, Some(&machine), now).could();
+    if !allowed && !caller.eyes_for(Permission::Enrol).see(&machine) {
+        // As if it did not exist.
         return Err(ApiError::no_such_enrolment(&id));
-    };
+    }
+    caller.may_announce(&machine, now)?;
+    let uuid = enrolment.id;
     changed(identity, move |identity| identity.withdraw(uuid)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use muster_protocol::api::{Problem, ProblemField};
 use muster_store::{LogError, RecordingsError, TelemetryError};
 
+use crate::access::caller::PolicyNamed;
 use crate::state::Stopping;
 use crate::state::recovery::FoldError;
 use crate::state::searches::SearchError;
@@ -21,6 +22,9 @@ pub struct ApiError(Box<Problem>);
 
 /// How much of what a client wrote into its query string is said back to it, in characters.
 const QUOTE_MAX_CHARS: usize = 2_000;
+
+/// The code of what takes a second person.
+const SECOND_PERSON: &str = "MST-A080";
 
 /// What is said of a parameter: it quotes what the client wrote, which may be as long as an address can be.
 fn quoted(text: &str) -> String {
@@ -37,6 +41,7 @@ impl ApiError {
             code: code.to_owned(),
             errors: Vec::new(),
             trace_id: None,
+            proposal: None,
         }))
     }
 
@@ -305,6 +310,51 @@ impl ApiError {
         Self::new(StatusCode::FORBIDDEN, "MST-A045", "Not allowed", rule)
     }
 
+    /// They may, with a second person.
+    pub fn takes_a_second_person(policy: &PolicyNamed) -> Self {
+        let detail = format!(
+            "the policy {} asks for a second person: {}",
+            policy.name, policy.description
+        );
+        Self::new(
+            StatusCode::FORBIDDEN,
+            SECOND_PERSON,
+            "It takes a second person",
+            detail,
+        )
+    }
+
+    /// As [`takes_a_second_person`](Self::takes_a_second_person), and it waits for one.
+    pub fn waits_for_a_second_person(policy: &PolicyNamed, proposal: &str) -> Self {
+        let mut error = Self::takes_a_second_person(policy);
+        error.0.title = "It waits for a second person".to_owned();
+        error.0.detail.push_str(&format!(
+            "; it waits as the proposal {proposal} until somebody else approves it"
+        ));
+        error.0.proposal = Some(proposal.to_owned());
+        error
+    }
+
+    /// It is decided already, or was never theirs to decide.
+    pub fn not_waiting(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "MST-A081",
+            "It does not wait any more",
+            detail,
+        )
+    }
+
+    /// It takes a second person, and cannot wait for one.
+    pub fn cannot_wait(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "MST-A082",
+            "It cannot wait for a second person",
+            detail,
+        )
+    }
+
     /// Without this one nobody could change anything any more.
     pub fn last_admin(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, "MST-A046", "It is the last admin", detail)
@@ -459,7 +509,10 @@ impl IntoResponse for ApiError {
         let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         // A problem is words: it can always be written.
         let body = serde_json::to_vec(&self.0).unwrap_or_default();
-        let refused = axum::Extension(Refused(self.0.detail.as_str().into()));
+        let refused = axum::Extension(Refused {
+            detail: self.0.detail.as_str().into(),
+            takes_a_second_person: self.0.code == SECOND_PERSON,
+        });
         let kind = [(header::CONTENT_TYPE, "application/problem+json")];
         let mut response = (status, refused, kind, body).into_response();
         if status == StatusCode::UNAUTHORIZED {
@@ -472,7 +525,12 @@ impl IntoResponse for ApiError {
 
 /// Why a request was not carried out, in words, for whoever writes it down: a part of the answer that is not sent.
 #[derive(Clone, Debug)]
-pub struct Refused(pub std::sync::Arc<str>);
+pub struct Refused {
+    /// In words.
+    pub detail: std::sync::Arc<str>,
+    /// Whether a second person would change that.
+    pub takes_a_second_person: bool,
+}
 
 /// A path of the API that does not exist.
 pub async fn no_such_path(uri: Uri) -> ApiError {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use muster_model::access::Permission;
 use muster_model::entry::IdentityFact;
 use muster_model::{MachineId, Timestamp};
 use muster_protocol::api::{
@@ -20,7 +22,7 @@ use super::params::{Body, MachinePath, Params};
 use crate::access::caller::Caller;
 use crate::gateway::GatewayState;
 use crate::identity::register::{Profile, Record, Standing};
-use crate::identity::{Identity, Refused, Wanted, noted, upkeep};
+use crate::identity::{Identity, Refused, Wanted, noted, reach, upkeep};
 
 /// Items of a page where nothing is said.
 const PAGE_DEFAULT: u32 = 100;
@@ -73,6 +75,8 @@ fn shown(identity: &Identity, record: &Record, now: Timestamp) -> MachineIdentit
 }
 
 /// List identities of machines
+///
+/// Those of machines to which the caller may give identities.
 #[utoipa::path(get, path = "/api/v1/identities", operation_id = "identities", tag = "identities",
     params(
         ("limit" = Option<u32>, Query, description = "At most so many: 1 to 1,000, 100 by default", minimum = 1, maximum = 1000),
@@ -84,6 +88,7 @@ fn shown(identity: &Identity, record: &Record, now: Timestamp) -> MachineIdentit
 ))]
 pub async fn list(
     State(state): State<GatewayState>,
+    caller: Caller,
     Params(query): Params<PageQuery>,
 ) -> Result<Json<MachineIdentityPage>, ApiError> {
     let identity = identities(&state)?;
@@ -98,17 +103,60 @@ pub async fn list(
         .transpose()
         .map_err(|_| ApiError::bad_parameter("cursor", "it is none that was given out"))?;
     let now = identity.now();
-    let records = identity.register().after(after, limit as usize);
-    let is_full = records.len() == limit as usize;
-    let last = records.last().map(|record| record.machine.to_string());
+    let eyes = caller.eyes_for(Permission::Enrol);
+    let mut records = identity.register().records();
+    if !eyes.see_all() {
+        records.retain(|record| eyes.see(&reach::of_record(&state, record)));
+    }
+    let total = records.len() as u64;
+    let begin = after.map_or(0, |after| {
+        records.partition_point(|record| record.machine <= after)
+    });
+    let page: Vec<_> = records.iter().skip(begin).take(limit as usize).collect();
+    let is_full = page.len() == limit as usize;
+    let last = page.last().map(|record| record.machine.to_string());
     Ok(Json(MachineIdentityPage {
-        items: records
-            .iter()
-            .map(|record| shown(&identity, record, now))
-            .collect(),
-        total: identity.register().len() as u64,
+        items: page.iter().map(|record| shown(&identity, record, now)).collect(),
+        total,
         next_cursor: last.filter(|_| is_full),
     }))
+}
+
+/// Which authority's list.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RevokedQuery {
+    authority: Option<u32>,
+}
+
+/// Certificates that are good no more
+///
+/// For whoever else looks at certificates of machines (CRL, RFC 5280): those that were revoked, or that a newer one took the place of, and
+/// that have not ended. Public by its nature. In PEM one list for each authority that is trusted, the oldest first; with `authority` that one's in DER.
+#[utoipa::path(get, path = "/api/v1/identities/revoked.crl", operation_id = "revoked_certificates", tag = "identities",
+    params(("authority" = Option<u32>, Query, description = "The generation of an authority: its list alone, in DER", minimum = 0)), responses(
+    (status = 200, description = "The lists", content(
+        (String = "application/x-pem-file"),
+        (Vec<u8> = "application/pkix-crl"),
+    )),
+    (status = 400, description = "A parameter is wrong", body = Problem, content_type = "application/problem+json"),
+    (status = 404, description = "There is no such authority any more", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "There are no identities here", body = Problem, content_type = "application/problem+json"),
+    (status = 503, description = "The store cannot do it now", body = Problem, content_type = "application/problem+json"),
+))]
+pub async fn revoked(
+    State(state): State<GatewayState>,
+    Params(query): Params<RevokedQuery>,
+) -> Result<Response, ApiError> {
+    let lists = changed(identities(&state)?, Identity::revoked).await?;
+    let typed = |kind| [(header::CONTENT_TYPE, HeaderValue::from_static(kind))];
+    let Some(authority) = query.authority else {
+        let pem: String = lists.iter().map(|list| list.pem()).collect();
+        return Ok((typed("application/x-pem-file"), pem).into_response());
+    };
+    let list = lists.iter().find(|list| list.authority == authority);
+    let list = list.ok_or_else(|| ApiError::no_such_authority(authority))?;
+    Ok((typed("application/pkix-crl"), list.der().to_vec()).into_response())
 }
 
 /// Show the identity of a machine
@@ -116,7 +164,7 @@ pub async fn list(
     params(("id" = String, Path, description = "The machine", format = Uuid)), responses(
     (status = 200, description = "Its identity", body = MachineIdentity),
     (status = 400, description = "The id is not understood", body = Problem, content_type = "application/problem+json"),
-    (status = 404, description = "It has not enrolled", body = Problem, content_type = "application/problem+json"),
+    (status = 404, description = "It has not enrolled, or is out of the caller's reach", body = Problem, content_type = "application/problem+json"),
     (status = 409, description = "There are no identities here", body = Problem, content_type = "application/problem+json"),
 ))]
 pub async fn show(
@@ -133,7 +181,7 @@ pub async fn show(
     params(("id" = String, Path, description = "The machine", format = Uuid)), responses(
     (status = 200, description = "It is part of the fleet", body = MachineIdentity),
     (status = 400, description = "The id is not understood", body = Problem, content_type = "application/problem+json"),
-    (status = 404, description = "It has not enrolled", body = Problem, content_type = "application/problem+json"),
+    (status = 404, description = "It has not enrolled, or is out of the caller's reach", body = Problem, content_type = "application/problem+json"),
     (status = 409, description = "It was shut out, or there are no identities here", body = Problem, content_type = "application/problem+json"),
     (status = 503, description = "The store cannot do it now", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -142,7 +190,6 @@ pub async fn accept(
     caller: Caller,
     MachinePath(id): MachinePath,
 ) -> Result<Json<MachineIdentity>, ApiError> {
-    caller.note_machine(id, "");
     let record = changed(identities(&state)?, move |identity| identity.accept(id)).await?;
     told(
         &state,
@@ -160,7 +207,7 @@ pub async fn accept(
     params(("id" = String, Path, description = "The machine", format = Uuid)), responses(
     (status = 200, description = "It is shut out", body = MachineIdentity),
     (status = 400, description = "The id or the body is not understood", body = Problem, content_type = "application/problem+json"),
-    (status = 404, description = "It has not enrolled", body = Problem, content_type = "application/problem+json"),
+    (status = 404, description = "It has not enrolled, or is out of the caller's reach", body = Problem, content_type = "application/problem+json"),
     (status = 409, description = "There are no identities here", body = Problem, content_type = "application/problem+json"),
     (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
     (status = 415, description = "The body is not JSON", body = Problem, content_type = "application/problem+json"),
@@ -176,11 +223,11 @@ pub async fn revoke(
     let identity = identities(&state)?;
     let reason = body.reason.trim().to_owned();
     let length = reason.chars().count();
-    if length == 0 || length > IDENTITY_REASON_MAX_CHARS {
-        let detail = format!("say why, in 1 to {IDENTITY_REASON_MAX_CHARS} characters");
+    if length == 0 || length > IDENTITY_REASON_MAX_CHARS || reason.chars().any(char::is_control) {
+        let detail =
+            format!("say why, in 1 to {IDENTITY_REASON_MAX_CHARS} characters without control characters");
         return Err(ApiError::bad_body("reason", detail));
     }
-    caller.note_machine(id, "");
     caller.note_reason(&reason);
     let detail = format!("by {}: {reason}", caller.name());
     let record = changed(identity.clone(), move |identity| identity.revoke(id, reason)).await?;
@@ -195,17 +242,15 @@ pub async fn revoke(
     params(("id" = String, Path, description = "The machine", format = Uuid)), responses(
     (status = 202, description = "It is told the next time it asks", body = MachineIdentity),
     (status = 400, description = "The id is not understood", body = Problem, content_type = "application/problem+json"),
-    (status = 404, description = "It has not enrolled", body = Problem, content_type = "application/problem+json"),
+    (status = 404, description = "It has not enrolled, or is out of the caller's reach", body = Problem, content_type = "application/problem+json"),
     (status = 409, description = "There are no identities here", body = Problem, content_type = "application/problem+json"),
     (status = 503, description = "The store cannot do it now", body = Problem, content_type = "application/problem+json"),
 ))]
 pub async fn renew(
     State(state): State<GatewayState>,
-    caller: Caller,
     MachinePath(id): MachinePath,
 ) -> Result<(StatusCode, Json<MachineIdentity>), ApiError> {
     let identity = identities(&state)?;
-    caller.note_machine(id, "");
     let record = changed(identity.clone(), move |identity| identity.ask_to_renew(id)).await?;
     let document = Json(shown(&identity, &record, identity.now()));
     Ok((StatusCode::ACCEPTED, document))
@@ -218,7 +263,7 @@ pub async fn renew(
     params(("id" = String, Path, description = "The machine", format = Uuid)), responses(
     (status = 201, description = "The enrolment, with its token", body = EnrolmentMade),
     (status = 400, description = "The id is not understood", body = Problem, content_type = "application/problem+json"),
-    (status = 404, description = "It has not enrolled", body = Problem, content_type = "application/problem+json"),
+    (status = 404, description = "It has not enrolled, or is out of the caller's reach", body = Problem, content_type = "application/problem+json"),
     (status = 409, description = "There are no identities here, or too many enrolments", body = Problem, content_type = "application/problem+json"),
     (status = 503, description = "The store cannot do it now", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -235,8 +280,8 @@ pub async fn enrol_again(
         policy: EnrolmentPolicy::Accept,
         created_by: caller.name().to_owned(),
     };
-    caller.note_machine(id, "");
     let (enrolment, token) = changed(identity, move |identity| identity.invite(wanted, Some(id))).await?;
+    caller.note_object("enrolment", enrolment.id.to_string(), enrolment.called());
     let made = EnrolmentMade {
         enrolment: enrolment_shown(&enrolment, now),
         token: token.to_string(),

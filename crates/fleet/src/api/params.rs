@@ -17,6 +17,8 @@ const BODY_WITHIN: Duration = Duration::from_secs(10);
 
 /// The longest body.
 const BODY_MAX_BYTES: usize = 2 << 20;
+/// The longest body of whoever need not say who they are: there may be many, and each could stop half-way.
+const STRANGERS_BODY_MAX_BYTES: usize = 16 << 10;
 /// Of a body that is too long so much is read before its sender is cut off.
 const THROWN_AWAY_MAX_BYTES: usize = 32 << 20;
 
@@ -79,6 +81,17 @@ impl<S: Send + Sync> FromRequestParts<S> for WordPath {
     }
 }
 
+/// A short JSON body: for routes that need nobody.
+pub struct SmallBody<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for SmallBody<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        json(request, state, STRANGERS_BODY_MAX_BYTES).await.map(Self)
+    }
+}
+
 /// A JSON body.
 pub struct Body<T>(pub T);
 
@@ -86,31 +99,46 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let (parts, body) = request.into_parts();
-        let Ok(read) = tokio::time::timeout(BODY_WITHIN, whole(body)).await else {
-            let detail = format!("it did not come within {} s", BODY_WITHIN.as_secs());
-            return Err(ApiError::unreadable_body(StatusCode::REQUEST_TIMEOUT, detail));
-        };
-        let request = Request::from_parts(parts, read?.into());
-        match Json::<T>::from_request(request, state).await {
-            Ok(Json(body)) => Ok(Self(body)),
-            Err(rejection) => {
-                let status = rejection.status();
-                let detail = match &rejection {
-                    JsonRejection::MissingJsonContentType(_) => {
-                        "send Content-Type: application/json".to_owned()
-                    }
-                    _ => rejection.body_text(),
-                };
-                Err(ApiError::unreadable_body(status, detail))
-            }
+        json(request, state, BODY_MAX_BYTES).await.map(Self)
+    }
+}
+
+async fn json<S: Send + Sync, T: DeserializeOwned>(
+    request: Request,
+    state: &S,
+    max_bytes: usize,
+) -> Result<T, ApiError> {
+    let (parts, body) = request.into_parts();
+    let request = Request::from_parts(parts, read_at_most(body, max_bytes).await?.into());
+    match Json::<T>::from_request(request, state).await {
+        Ok(Json(body)) => Ok(body),
+        Err(rejection) => {
+            let status = rejection.status();
+            let detail = match &rejection {
+                JsonRejection::MissingJsonContentType(_) => "send Content-Type: application/json".to_owned(),
+                _ => rejection.body_text(),
+            };
+            Err(ApiError::unreadable_body(status, detail))
         }
     }
 }
 
+/// Reads a body to its end, in bounded time.
+pub async fn read(body: axum::body::Body) -> Result<Vec<u8>, ApiError> {
+    read_at_most(body, BODY_MAX_BYTES).await
+}
+
+async fn read_at_most(body: axum::body::Body, max_bytes: usize) -> Result<Vec<u8>, ApiError> {
+    let Ok(read) = tokio::time::timeout(BODY_WITHIN, whole(body, max_bytes)).await else {
+        let detail = format!("it did not come within {} s", BODY_WITHIN.as_secs());
+        return Err(ApiError::unreadable_body(StatusCode::REQUEST_TIMEOUT, detail));
+    };
+    read
+}
+
 /// Reads a body to its end. One that is too long is read and thrown away: who is still sending when the connection closes
 /// would see it broken, and not the answer.
-async fn whole(body: axum::body::Body) -> Result<Vec<u8>, ApiError> {
+async fn whole(body: axum::body::Body, max_bytes: usize) -> Result<Vec<u8>, ApiError> {
     let mut parts = body.into_data_stream();
     let (mut whole, mut length) = (Vec::new(), 0);
     while let Some(part) = parts.next().await {
@@ -119,7 +147,7 @@ async fn whole(body: axum::body::Body) -> Result<Vec<u8>, ApiError> {
             ApiError::unreadable_body(StatusCode::BAD_REQUEST, detail)
         })?;
         length += part.len();
-        if length <= BODY_MAX_BYTES {
+        if length <= max_bytes {
             whole.extend_from_slice(&part);
         } else {
             whole = Vec::new();
@@ -128,9 +156,9 @@ async fn whole(body: axum::body::Body) -> Result<Vec<u8>, ApiError> {
             break;
         }
     }
-    if length <= BODY_MAX_BYTES {
+    if length <= max_bytes {
         return Ok(whole);
     }
-    let detail = format!("it is longer than {BODY_MAX_BYTES} bytes");
+    let detail = format!("it is longer than {max_bytes} bytes");
     Err(ApiError::unreadable_body(StatusCode::PAYLOAD_TOO_LARGE, detail))
 }

@@ -136,6 +136,10 @@ pub async fn put(
         password = Some(access.hash(given).await.map_err(refusal)?);
         era += 1;
     }
+    if body.disabled && had.is_some_and(|had| !had.disabled) {
+        // Or the sessions of before would be back when they are enabled again.
+        era += 1;
+    }
     let now = access.now();
     let record = PersonRecord {
         display_name,
@@ -147,10 +151,24 @@ pub async fn put(
         created_at: had.map_or(now, |had| had.created_at),
         era,
     };
-    caller.note_detail(what_changed(had, &record));
+    caller.note_detail(record.what_changed(had));
     directory.put_person(&name, precondition, record, now).await?;
+    if body.disabled {
+        revoke_tokens_of(&state, &name).await?;
+    }
     let kept = directory.person(&name).ok_or_else(ApiError::stopping)?;
     Ok(tagged(kept.version, Json(person(&state, &name, &kept))))
+}
+
+/// Revokes the tokens of somebody who is disabled: those of before must not be back when they are enabled again. What the store does
+/// not take is worth nothing while they are disabled, and is tried again when they are disabled once more.
+async fn revoke_tokens_of(state: &GatewayState, name: &PersonName) -> Result<(), ApiError> {
+    let directory = state.access.directory();
+    let tokens = directory.tokens();
+    for token in tokens.iter().filter(|token| token.owner == *name) {
+        directory.revoke_token(&token.hash).await?;
+    }
+    Ok(())
 }
 
 /// Remove a person, with their sessions and tokens
@@ -177,7 +195,11 @@ pub async fn remove(
     caller.note_reason(&checked_reason(&params.reason)?);
     let precondition = precondition(&headers)?;
     let directory = state.access.directory();
-    if directory.person(&name).is_none() || !directory.remove_person(&name, precondition).await? {
+    if directory.person(&name).is_none()
+        || !directory
+            .remove_person(&name, precondition, state.access.now())
+            .await?
+    {
         return Err(ApiError::no_such("person", name.as_str()));
     }
     Ok(StatusCode::NO_CONTENT)
@@ -185,7 +207,7 @@ pub async fn remove(
 
 /// Give a person another password
 ///
-/// One's own with the one so far; anybody's for who administers. All other sessions of theirs end.
+/// One's own with the one so far; anybody's for who administers. All sessions of theirs end, also the one that asks.
 #[utoipa::path(put, path = "/api/v1/people/{name}/password", operation_id = "put_password", tag = "access", request_body = PutPassword,
     params(("name" = String, Path, description = "The name to sign in by")), responses(
     (status = 204, description = "In force; their sessions are over"),
@@ -377,32 +399,6 @@ fn person(state: &GatewayState, name: &PersonName, kept: &Kept<PersonRecord>) ->
     }
 }
 
-/// What a change of a person comes to, in words.
-fn what_changed(before: Option<&PersonRecord>, after: &PersonRecord) -> String {
-    use crate::access::caller::in_words;
-    let Some(before) = before else {
-        return format!("new: {}", in_words(&after.grants));
-    };
-    let mut changes = Vec::new();
-    if before.grants != after.grants {
-        changes.push(format!(
-            "{} → {}",
-            in_words(&before.grants),
-            in_words(&after.grants)
-        ));
-    }
-    if before.disabled != after.disabled {
-        changes.push(if after.disabled { "disabled" } else { "enabled" }.to_owned());
-    }
-    if before.password != after.password {
-        changes.push("another password".to_owned());
-    }
-    if before.display_name != after.display_name {
-        changes.push(format!("shown as {:?}", after.display_name));
-    }
-    changes.join("; ")
-}
-
 /// Grants of a body.
 pub(super) fn checked_grants(at: &str, grants: &[AccessGrant]) -> Result<Vec<Grant>, ApiError> {
     if grants.len() > GRANTS_MAX {
@@ -447,7 +443,7 @@ impl From<DirectoryError> for ApiError {
             DirectoryError::Conflict {
                 actual: Some(version),
             } => Self::conflict(&format!("{{\"version\":{version}}}")),
-            DirectoryError::LastAdmin => Self::last_admin(error.to_string()),
+            DirectoryError::LastAdmin | DirectoryError::SecondAdmin => Self::last_admin(error.to_string()),
             DirectoryError::Stopping => Self::stopping(),
             DirectoryError::Store(_) | DirectoryError::Document { .. } | DirectoryError::Policy { .. } => {
                 let chain = muster_runtime::errors::chain(&error);

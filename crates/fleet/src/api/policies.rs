@@ -8,20 +8,20 @@ use axum::response::Response;
 use muster_model::access::{Permission, Role};
 use muster_protocol::api::Problem;
 use muster_protocol::api::access::{
-    AccessChecked, AccessDecision, AccessPolicies, AccessPolicy, CheckAccess, PutPolicy, RoleDescription,
-    Roles,
+    AccessChecked, AccessDecision, AccessPolicies, AccessPolicy, CheckAccess, PolicyEffect, PutPolicy,
+    RoleDescription, Roles,
 };
 
 use super::error::ApiError;
 use super::params::{Body, Params};
 use super::people::{ReasonParams, checked_grants, precondition, tagged};
-use super::session::person_name;
+use super::session::{decided, person_name};
 use super::stop::checked_reason;
-use crate::access::POLICIES_MAX;
-use crate::access::caller::{Caller, Person, decide};
+use crate::access::caller::{Act, Caller, Person, decide};
 use crate::access::directory::Kept;
-use crate::access::policy::{Compiled, Facts};
+use crate::access::policy::{Compiled, Facts, PolicyError};
 use crate::access::records::PolicyRecord;
+use crate::access::{AccessMode, POLICIES_MAX};
 use crate::gateway::GatewayState;
 
 /// Longest name of a policy, in characters.
@@ -106,7 +106,7 @@ pub async fn show(
     (status = 200, description = "The policy as it is now, in force", body = AccessPolicy),
     (status = 400, description = "The request is not understood", body = Problem, content_type = "application/problem+json"),
     (status = 404, description = "There can be none of that name", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "There are too many", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "There are too many, or nobody to be the second person", body = Problem, content_type = "application/problem+json"),
     (status = 412, description = "Somebody else changed it", body = Problem, content_type = "application/problem+json"),
     (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
     (status = 415, description = "The body is not JSON", body = Problem, content_type = "application/problem+json"),
@@ -138,8 +138,21 @@ pub async fn put(
         all.extend(Compiled::new(&other.0, &other.1.value).ok());
     }
     all.push(compiled);
-    let still = decide(caller.person(), None, &all, Permission::Administer, None, now);
-    if !still.allowed {
+    let act = Act {
+        action: "policies.remove",
+        changes: true,
+    };
+    let still = decide(
+        caller.person(),
+        None,
+        &all,
+        Permission::Administer,
+        None,
+        act,
+        now,
+    );
+    must_have_a_second_person(&state, &record)?;
+    if !still.could() {
         let detail = format!("with it you could not change it back: {}", still.rule);
         return Err(ApiError::bad_body("condition", detail));
     }
@@ -225,21 +238,32 @@ pub async fn check(
     let now = state.access.now();
     let mut decisions = Vec::new();
     for permission in Permission::ALL {
-        let of = |view| decide(&person, None, &policies, *permission, view, now);
+        let act = Act::SOME_CHANGE;
+        let of = |view| decide(&person, None, &policies, *permission, view, act, now);
         let decision = of(machine.map(|view| &**view));
         // In how many places a scope holds is what one wants to know before giving it.
-        let reached = || views.iter().filter(|view| of(Some(view)).allowed).count() as u64;
+        let reached = || views.iter().filter(|view| of(Some(view)).could()).count() as u64;
         decisions.push(AccessDecision {
-            permission: *permission,
-            allowed: decision.allowed,
-            rule: decision.rule,
             machines: machine.is_none().then(reached),
+            ..decided(decision, *permission)
         });
     }
     Ok(Json(AccessChecked {
         person: name.to_string(),
         decisions,
     }))
+}
+
+/// A policy that asks for a second person, where there is none, would end everything that it is about.
+fn must_have_a_second_person(state: &GatewayState, record: &PolicyRecord) -> Result<(), ApiError> {
+    if record.effect != PolicyEffect::SecondPerson {
+        return Ok(());
+    }
+    if state.access.mode() == AccessMode::TrustLoopback {
+        let detail = "nobody signs in here: everybody on this computer is one person, and there is no second";
+        return Err(ApiError::as_things_stand(detail));
+    }
+    Ok(())
 }
 
 /// The policy of a body, compiled and tried.
@@ -263,7 +287,7 @@ async fn compiled(
         condition: body.condition.trim().to_owned(),
         description,
     };
-    let permission = body.permissions.first().copied().unwrap_or(Permission::Stop);
+    let permission = body.permissions.first().copied().unwrap_or(Permission::Operate);
     let machine = state.fleet.views().into_iter().next();
     let (tried, person, name, now) = (
         record.clone(),
@@ -276,12 +300,19 @@ async fn compiled(
             person: &person,
             permission,
             machine: machine.as_deref(),
+            action: "",
             now,
         };
         Compiled::tried(&name, &tried, &facts)
     });
     let compiled = work.await.map_err(|_| ApiError::stopping())?;
-    let compiled = compiled.map_err(|error| ApiError::bad_body("condition", error.to_string()))?;
+    let compiled = compiled.map_err(|error| {
+        let at = match error {
+            PolicyError::Read | PolicyError::Stop => "permissions",
+            _ => "condition",
+        };
+        ApiError::bad_body(at, error.to_string())
+    })?;
     Ok((record, compiled))
 }
 

@@ -209,9 +209,10 @@ fn must_stay_in_reach(
     let mut profile = (*then.profile).clone();
     profile.labels.clone_from(labels);
     then.profile = Arc::new(profile);
-    let decision = caller.decide(Permission::Configure, Some(&then), state.access.now());
-    if decision.allowed {
-        return Ok(());
+    let now = state.access.now();
+    let decision = caller.decide(Permission::Configure, Some(&then), now);
+    if decision.could() {
+        return caller.may(Permission::Configure, &then, now);
     }
     let detail = format!(
         "with these labels it would be out of your reach: {}",

@@ -48,7 +48,7 @@ pub async fn begin(
         }
         Err(error) => {
             tracing::warn!(code = error.code(), %error, from = %caller.from(), "nobody can sign in at the provider");
-            see_problem(&error)
+            see_problem(&error, "")
         }
     })
 }
@@ -69,7 +69,8 @@ pub async fn finish(
 ) -> Result<Response, ApiError> {
     let provider = state.access.provider().ok_or_else(ApiError::no_provider)?;
     let returned = Returned::of(query.map(|Query(pairs)| pairs).unwrap_or_default());
-    let mut response = match entered(&state, provider, &caller, &headers, returned).await {
+    let mut changed = String::new();
+    let mut response = match entered(&state, provider, &caller, &headers, returned, &mut changed).await {
         Ok((begun, next)) => {
             caller.note_person(&begun.name);
             caller.note_outcome(AuditOutcome::Done);
@@ -88,7 +89,7 @@ pub async fn finish(
                 }
                 _ => AuditOutcome::Refused,
             });
-            see_problem(&error)
+            see_problem(&error, &changed)
         }
     };
     set_cookie(&mut response, &state.access.provider_cookie(None));
@@ -101,13 +102,22 @@ async fn entered(
     caller: &Caller,
     headers: &HeaderMap,
     returned: Returned,
+    changed: &mut String,
 ) -> Result<(Begun, String), ProviderError> {
     let word = state.access.provider_word(headers);
     let (who, next) = provider.finish(returned, word).await?;
     let (from, agent) = (caller.from(), agent(headers));
-    let begun = state.access.enter(provider, &who, from, agent).await?;
-    caller.note_detail(format!("{} vouches for {}", provider.name(), who.subject));
+    let begun = state.access.enter(provider, &who, from, agent, changed).await?;
+    let vouches = format!("{} vouches for {}", provider.name(), who.subject);
+    caller.note_detail(and(vouches, changed));
     Ok((begun, next))
+}
+
+fn and(said: String, changed: &str) -> String {
+    match changed {
+        "" => said,
+        changed => format!("{said}; {changed}"),
+    }
 }
 
 /// Sends a browser elsewhere.
@@ -118,7 +128,11 @@ fn see(address: &str) -> Response {
     }
 }
 
-fn see_problem(error: &ProviderError) -> Response {
-    let said = axum::Extension(Refused(format!("{}: {error}", error.code()).into()));
+/// To the page that says why nobody was signed in, and to the audit log what the attempt changed all the same.
+fn see_problem(error: &ProviderError, changed: &str) -> Response {
+    let said = axum::Extension(Refused {
+        detail: and(format!("{}: {error}", error.code()), changed).into(),
+        takes_a_second_person: false,
+    });
     (said, see(&format!("/sign-in?problem={}", error.problem()))).into_response()
 }

@@ -12,8 +12,8 @@ use muster_protocol::api::access::{AccessChecked, AccessDecision, AccessGrant, M
 use serde::Deserialize;
 
 use super::error::ApiError;
-use super::params::{Body, Params};
-use crate::access::caller::{By, Caller};
+use super::params::{Params, SmallBody};
+use crate::access::caller::{Act, By, Caller, Decision};
 use crate::access::signing_in::{Begun, SignInError};
 use crate::access::{Access, AccessMode, password};
 use crate::gateway::GatewayState;
@@ -82,19 +82,31 @@ pub async fn mine(
     });
     let view = view.transpose()?;
     let now = state.access.now();
+    let act = Act {
+        changes: *caller.by() != By::Posture,
+        ..Act::SOME_CHANGE
+    };
     let decisions = Permission::ALL.iter().map(|permission| {
-        let decision = caller.decide(*permission, view.as_deref(), now);
-        AccessDecision {
-            permission: *permission,
-            allowed: decision.allowed,
-            rule: decision.rule,
-            machines: None,
-        }
+        decided(
+            caller.decide_act(*permission, view.as_deref(), act, now),
+            *permission,
+        )
     });
     Ok(Json(AccessChecked {
         person: caller.name().to_owned(),
         decisions: decisions.collect(),
     }))
+}
+
+/// What is told of a decision.
+pub(super) fn decided(decision: Decision, permission: Permission) -> AccessDecision {
+    AccessDecision {
+        permission,
+        allowed: decision.could(),
+        rule: decision.rule,
+        second_person: decision.second_person.map(|policy| policy.name.to_string()),
+        machines: None,
+    }
 }
 
 /// Sign in
@@ -112,7 +124,7 @@ pub async fn sign_in(
     State(state): State<GatewayState>,
     caller: Caller,
     headers: HeaderMap,
-    Body(body): Body<SignIn>,
+    SmallBody(body): SmallBody<SignIn>,
 ) -> Result<Response, ApiError> {
     if let Ok(name) = body.name.parse::<PersonName>() {
         caller.note_person(&name);
@@ -181,7 +193,7 @@ pub async fn set_up(
     State(state): State<GatewayState>,
     caller: Caller,
     headers: HeaderMap,
-    Body(body): Body<SetUp>,
+    SmallBody(body): SmallBody<SetUp>,
 ) -> Result<Response, ApiError> {
     if !state.access.needs_set_up() {
         return Err(ApiError::no_set_up());

@@ -84,6 +84,9 @@ pub async fn end_session(
         .find(|session| session.id == id && mine(&session.person));
     let session = found.ok_or_else(|| ApiError::no_such("session", &id))?;
     caller.note_object("session", id, session.person.as_str());
+    if session.person != caller.person().name {
+        caller.may_everywhere(Permission::Administer, state.access.now())?;
+    }
     directory.end_session(&session.hash).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -153,7 +156,18 @@ pub async fn make(
         }
         return Err(ApiError::no_such("person", owner.as_str()));
     }
-    let lifetime_s = body.expires_in_s.unwrap_or(TOKEN_LIFETIME_DEFAULT_S);
+    let now = access.now();
+    // What made it is over by then: whoever found a token for an hour has an hour.
+    let left_s = match caller.by() {
+        By::Token { expires_at, .. } => Some((expires_at.millis_since(now) / 1_000).max(0).cast_unsigned()),
+        _ => None,
+    };
+    let usual_s = TOKEN_LIFETIME_DEFAULT_S.min(left_s.unwrap_or(u64::MAX));
+    let lifetime_s = body.expires_in_s.unwrap_or(usual_s);
+    if let Some(left_s) = left_s.filter(|left_s| lifetime_s > *left_s) {
+        let detail = format!("{lifetime_s}: a token makes none that outlives it, and it ends in {left_s} s");
+        return Err(ApiError::bad_body("expires_in_s", detail));
+    }
     if !(TOKEN_LIFETIME_MIN_S..=TOKEN_LIFETIME_MAX_S).contains(&lifetime_s) {
         let detail =
             format!("{lifetime_s}: {TOKEN_LIFETIME_MIN_S} to {TOKEN_LIFETIME_MAX_S} seconds are accepted");
@@ -176,7 +190,6 @@ pub async fn make(
     }
     let no_entropy = |error: crate::access::secret::NoEntropy| ApiError::not_persisted(&error.to_string());
     let secret = Secret::new(SecretKind::Token).map_err(no_entropy)?;
-    let now = access.now();
     let record = TokenRecord {
         id: hex(&random::<8>().map_err(no_entropy)?),
         name,
@@ -221,6 +234,9 @@ pub async fn revoke(
     let found = tokens.iter().find(|token| token.id == id && mine(&token.owner));
     let token = found.ok_or_else(|| ApiError::no_such("token", &id))?;
     caller.note_object("token", id, token.record.name.clone());
+    if token.owner != caller.person().name {
+        caller.may_everywhere(Permission::Administer, state.access.now())?;
+    }
     directory.revoke_token(&token.hash).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -228,7 +244,7 @@ pub async fn revoke(
 fn administers(state: &GatewayState, caller: &Caller) -> bool {
     caller
         .decide(Permission::Administer, None, state.access.now())
-        .allowed
+        .could()
 }
 
 fn shown_session(session: &Arc<Session>, caller: &Caller) -> AccessSession {

@@ -4,6 +4,7 @@
 //! control before anything is read: a client that stalls costs a little memory for a short while, and blocks nobody.
 
 use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,16 +14,16 @@ use axum::body::Body;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use muster_protocol::api::SPEAKS_HTTPS;
 use muster_runtime::{Shutdown, Tasks};
 use rustls::ServerConfig;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 use tower::ServiceExt;
 
 use super::listener::Listener;
 use super::reading::Reading;
+use super::tls::TlsStream;
 use crate::access;
 use crate::identity::Identity;
 use crate::identity::connected::Peer;
@@ -34,6 +35,9 @@ const HEAD_WITHIN: Duration = Duration::from_secs(10);
 const HEAD_MAX_BYTES: usize = 16 * 1024;
 /// How long a handshake may take.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
+/// Of what is asked in plain HTTP where TLS is spoken so much is read, and for so long, after the answer.
+const PLAIN_READ_MAX_BYTES: u64 = 64 * 1024;
+const PLAIN_READ_WITHIN: Duration = Duration::from_secs(1);
 /// Pause after a failed accept: it is out of file descriptors, and those do not come back at once.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(50);
 
@@ -89,13 +93,13 @@ pub async fn run<L: Listener>(
         match threshold.clone() {
             Threshold::Plain => tasks.spawn_small(serve(stream, visit)),
             Threshold::People(door) => tasks.spawn_small(async move {
-                if let Some(stream) = Box::pin(greet(stream, door.config(), peer)).await {
+                if let Some(stream) = Box::pin(greet::<L>(stream, door.config(), peer)).await {
                     Box::pin(serve(stream, visit)).await;
                 }
             }),
             Threshold::Machines(identity) => tasks.spawn_small(async move {
                 let config = identity.machines().config();
-                if let Some(stream) = Box::pin(greet(stream, config, peer)).await
+                if let Some(stream) = Box::pin(greet::<L>(stream, config, peer)).await
                     && let Some(machine) = recognise(&stream, &identity)
                 {
                     if identity.is_new(&machine) {
@@ -110,11 +114,20 @@ pub async fn run<L: Listener>(
 }
 
 /// Shakes hands, within its time.
-async fn greet<S>(stream: S, config: Arc<ServerConfig>, from: SocketAddr) -> Option<TlsStream<S>>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let shaking = TlsAcceptor::from(config).accept(stream);
+async fn greet<L: Listener>(
+    mut stream: L::Stream,
+    config: Arc<ServerConfig>,
+    from: SocketAddr,
+) -> Option<TlsStream<L::Stream>> {
+    let shaking = async {
+        let first = L::first_byte(&stream).await;
+        if first.is_some_and(|first| first.is_ascii_uppercase()) {
+            // No record of TLS begins so, and every method of HTTP does.
+            say_https(&mut stream).await?;
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "it speaks plain HTTP"));
+        }
+        TlsStream::accept(stream, config).await
+    };
     let failure = match tokio::time::timeout(HANDSHAKE_WITHIN, shaking).await {
         Ok(Ok(stream)) => return Some(stream),
         Ok(Err(error)) => error.to_string(),
@@ -125,9 +138,25 @@ where
     None
 }
 
+/// Tells whoever speaks plain HTTP what is spoken here.
+async fn say_https(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> {
+    let text = format!("{SPEAKS_HTTPS}: write https:// in front of it.\n");
+    let length = text.len();
+    let answer = format!(
+        "HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{text}"
+    );
+    stream.write_all(answer.as_bytes()).await?;
+    stream.shutdown().await?;
+    // What is not read would end the connection before the answer is there.
+    let (mut rest, mut nowhere) = (stream.take(PLAIN_READ_MAX_BYTES), tokio::io::sink());
+    let reading = tokio::io::copy(&mut rest, &mut nowhere);
+    let _ = tokio::time::timeout(PLAIN_READ_WITHIN, reading).await;
+    Ok(())
+}
+
 /// Which machine it is whose handshake was good. It may have been taken out since.
 fn recognise<S>(stream: &TlsStream<S>, identity: &Identity) -> Option<Peer> {
-    let certificates = stream.get_ref().1.peer_certificates()?;
+    let certificates = stream.peer_certificates()?;
     identity.peer(certificates.first()?)
 }
 

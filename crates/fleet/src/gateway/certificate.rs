@@ -2,16 +2,17 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::Extensions;
+use axum::http::{Extensions, header};
+use axum::response::{IntoResponse, Response};
 use muster_model::MachineId;
 use muster_model::entry::IdentityFact;
-use muster_protocol::enrol::{CertificateStatus, Issued, Renew};
+use muster_protocol::enrol::{CertificateStatus, Renew};
 
 use super::GatewayState;
 use crate::api::error::ApiError;
 use crate::api::params::{Body, MachinePath};
 use crate::identity::connected::{Peer, why};
-use crate::identity::{Identity, noted};
+use crate::identity::{Identity, Refused, noted};
 
 /// Whether the machine that the path names is the one that asks, by a certificate that is in force. Where machines need no
 /// certificate, everyone is whom they say.
@@ -60,11 +61,18 @@ pub async fn renew(
     MachinePath(machine): MachinePath,
     extensions: Extensions,
     Body(asked): Body<Renew>,
-) -> Result<Json<Issued>, ApiError> {
+) -> Result<Response, ApiError> {
     let (identity, peer) = must_be(&state, &extensions, machine)?.ok_or_else(ApiError::no_identities)?;
     let renewing = tokio::task::spawn_blocking(move || identity.renew(&peer, &asked.csr)).await;
-    let issued = renewing.map_err(|_| crate::state::Stopping)??;
+    let issued = match renewing.map_err(|_| crate::state::Stopping)? {
+        Err(Refused::TooSoon(wait_s)) => {
+            metrics::counter!("muster_certificates_refused_total").increment(1);
+            let error = ApiError::from(Refused::TooSoon(wait_s));
+            return Ok(([(header::RETRY_AFTER, wait_s.to_string())], error).into_response());
+        }
+        renewed => renewed?,
+    };
     let detail = format!("it ends at {}", issued.not_after);
     noted::note(&state, machine, IdentityFact::Renewed, detail).await;
-    Ok(Json(issued))
+    Ok(Json(issued).into_response())
 }

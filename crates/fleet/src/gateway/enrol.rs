@@ -7,14 +7,14 @@ use muster_protocol::enrol::{Enrol, Issued, Token};
 use super::GatewayState;
 use crate::access::caller::Caller;
 use crate::api::error::ApiError;
-use crate::api::params::Body;
-use crate::identity::Refused;
+use crate::api::params::SmallBody;
+use crate::identity::{Refused, reach};
 
 /// Enrols a machine.
 pub async fn enrol(
     State(state): State<GatewayState>,
     caller: Caller,
-    Body(asked): Body<Enrol>,
+    SmallBody(asked): SmallBody<Enrol>,
 ) -> Result<Json<Issued>, ApiError> {
     let identity = state.identity.clone().ok_or_else(ApiError::no_identities)?;
     let from = caller.from();
@@ -32,8 +32,14 @@ pub async fn enrol(
     if let Err(Refused::Token) = &enrolled {
         identity.guesses().count(from, mono_ms);
     }
-    let issued = enrolled?;
-    caller.note_machine(issued.machine_id, issued.name.clone().unwrap_or_default());
+    let (enrolment, issued) = enrolled?;
+    let machine = reach::machine(&state, issued.machine_id);
+    caller.note_machine(
+        issued.machine_id,
+        machine.map(|view| view.name()).unwrap_or_default(),
+    );
+    // By which token: so that who made it can be found.
+    caller.note_object("enrolment", enrolment.id.to_string(), enrolment.called());
     tracing::info!(machine = %issued.machine_id, %from, pending = issued.pending, "a machine enrolled");
     Ok(Json(issued))
 }

@@ -16,6 +16,12 @@ pub trait Listener: Send + Sync + 'static {
     /// The next connection, and who made it.
     fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
 
+    /// The first byte that comes on a connection, which stays there to be read; none where that cannot be said.
+    fn first_byte(stream: &Self::Stream) -> impl Future<Output = Option<u8>> + Send {
+        let _ = stream;
+        std::future::ready(None)
+    }
+
     /// Where it listens.
     fn local_addr(&self) -> io::Result<SocketAddr>;
 }
@@ -78,6 +84,11 @@ impl Listener for TcpListeners {
             tracing::debug!(%error, %peer, "a connection without TCP_NODELAY");
         }
         Ok((stream, peer))
+    }
+
+    async fn first_byte(stream: &TcpStream) -> Option<u8> {
+        let mut byte = [0];
+        matches!(stream.peek(&mut byte).await, Ok(1)).then_some(byte[0])
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {

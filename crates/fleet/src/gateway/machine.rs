@@ -16,12 +16,13 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use muster_protocol::link::SUBPROTOCOL;
 use tokio::net::TcpStream;
-use tokio_rustls::server::TlsStream;
+use tokio::runtime::Handle;
 use tokio_tungstenite::tungstenite;
 
 use super::GatewayState;
 use super::accept::Room;
 use super::reading::Reading;
+use super::tls::TlsStream;
 use super::wire::Wire;
 use crate::api::error::ApiError;
 use crate::identity::connected::Peer;
@@ -53,7 +54,8 @@ pub async fn upgrade(State(state): State<GatewayState>, mut request: Request) ->
     );
     let room = request.extensions().get::<Room>().cloned();
     let upgraded = hyper::upgrade::on(&mut request);
-    state.tasks.clone().spawn_small(async move {
+    // Where it was taken in: another thread would only be one more to wake.
+    state.tasks.on(Handle::current()).spawn_small(async move {
         match upgraded.await {
             Ok(upgraded) => speak(upgraded, room, peer, state),
             Err(error) => tracing::debug!(%error, "a connection ended before it was a WebSocket"),
@@ -95,13 +97,17 @@ fn speak(upgraded: Upgraded, room: Option<Room>, peer: Option<Box<Peer>>, state:
             Err(error) => tracing::warn!(%error, "a machine's connection cannot be moved"),
         },
         Err(upgraded) => match upgraded.downcast::<TokioIo<Reading<TlsStream<TcpStream>>>>() {
-            // It was taken in on the machines' threads, and stays there.
-            Ok(parts) => tasks.spawn_small(async move {
-                let _room = room;
-                let stream = parts.io.into_inner().into_inner();
-                let mut wire = Box::new(Wire::new(stream, &parts.read_buf, longest));
-                session::run(&mut wire, &state, peer).await;
-            }),
+            // Hands were shaken at the door; what machines say is for their own threads.
+            Ok(parts) => match parts.io.into_inner().into_inner().move_to(TcpStream::into_std) {
+                Ok(stream) => tasks.spawn_small(async move {
+                    let _room = room;
+                    match move_secure_here(stream, parts.read_buf, longest) {
+                        Ok(mut wire) => session::run(&mut wire, &state, peer).await,
+                        Err(error) => tracing::warn!(%error, "a machine's connection cannot be waited on"),
+                    }
+                }),
+                Err(error) => tracing::warn!(%error, "a machine's connection cannot be moved"),
+            },
             // No stream of the system: the network is simulated, and the stream stays where it is.
             Err(upgraded) => tasks.spawn_small(async move {
                 let _room = room;
@@ -112,13 +118,24 @@ fn speak(upgraded: Upgraded, room: Option<Room>, peer: Option<Box<Peer>>, state:
     }
 }
 
-/// From here on this thread's runtime waits for the stream.
+/// From here on this thread's runtime waits for the stream. What was read by HTTP is given back here: it holds the whole buffer
+/// that it was read into.
 fn move_here(
     stream: std::net::TcpStream,
     read: Bytes,
     message_max_bytes: usize,
 ) -> std::io::Result<Wire<TcpStream>> {
     Ok(Wire::new(TcpStream::from_std(stream)?, &read, message_max_bytes))
+}
+
+/// The same for one that is encrypted.
+fn move_secure_here(
+    stream: TlsStream<std::net::TcpStream>,
+    read: Bytes,
+    message_max_bytes: usize,
+) -> std::io::Result<Wire<TlsStream<TcpStream>>> {
+    let stream = stream.move_to(TcpStream::from_std)?;
+    Ok(Wire::new(stream, &read, message_max_bytes))
 }
 
 fn offers(headers: &HeaderMap, subprotocol: &str) -> bool {

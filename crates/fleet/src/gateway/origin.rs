@@ -13,7 +13,7 @@ use crate::api::error::ApiError;
 /// # Errors
 ///
 /// It comes from elsewhere.
-pub fn check(headers: &HeaderMap, uri: &Uri, mode: AccessMode) -> Result<(), ApiError> {
+pub fn check(headers: &HeaderMap, uri: &Uri, mode: AccessMode, encrypted: bool) -> Result<(), ApiError> {
     let host = host(headers, uri);
     if mode == AccessMode::TrustLoopback && !is_loopback(host) {
         let detail =
@@ -22,7 +22,7 @@ pub fn check(headers: &HeaderMap, uri: &Uri, mode: AccessMode) -> Result<(), Api
     }
     match text(headers, header::ORIGIN) {
         None => Ok(()),
-        Some(origin) if is_ours(origin, host) => Ok(()),
+        Some(origin) if is_ours(origin, host, encrypted) => Ok(()),
         Some(origin) => Err(ApiError::forbidden(
             "MST-A014",
             format!("pages of {origin} are not let in here"),
@@ -57,10 +57,11 @@ fn host<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> &'a str {
         .unwrap_or("")
 }
 
-fn is_ours(origin: &str, host: &str) -> bool {
-    origin
-        .split_once("://")
-        .is_some_and(|(_, authority)| authority == host)
+/// Of a port that is encrypted no page in the clear is ours: whoever sits in between writes those.
+/// Of a port that is encrypted no page in the clear is ours: whoever sits in between writes those.
+fn is_ours(origin: &str, host: &str, encrypted: bool) -> bool {
+    let parts = origin.split_once("://");
+    parts.is_some_and(|(scheme, authority)| authority == host && (!encrypted || scheme == "https"))
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -98,6 +99,14 @@ mod tests {
     }
 
     #[test]
+    fn an_encrypted_port_takes_nothing_from_pages_in_the_clear() {
+        assert!(is_ours("https://fleet:7700", "fleet:7700", true));
+        assert!(!is_ours("http://fleet:7700", "fleet:7700", true));
+        assert!(is_ours("http://fleet:7700", "fleet:7700", false));
+        assert!(!is_ours("null", "fleet:7700", false));
+    }
+
+    #[test]
     fn only_this_computer_and_its_own_pages() {
         let allowed = |host: &str, origin: Option<&str>| {
             let mut headers = HeaderMap::new();
@@ -105,7 +114,13 @@ mod tests {
             if let Some(origin) = origin {
                 headers.insert(header::ORIGIN, origin.parse().expect("a header"));
             }
-            check(&headers, &Uri::from_static("/ws"), AccessMode::TrustLoopback).is_ok()
+            check(
+                &headers,
+                &Uri::from_static("/ws"),
+                AccessMode::TrustLoopback,
+                false,
+            )
+            .is_ok()
         };
         for host in [
             "localhost:7700",

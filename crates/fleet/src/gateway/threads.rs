@@ -16,12 +16,22 @@ pub struct MachineThreads(Option<Runtime>);
 impl MachineThreads {
     /// So many threads; none for zero: then everything runs where the caller does.
     pub fn start(count: usize) -> io::Result<Self> {
+        Self::named("machines", count)
+    }
+
+    /// Threads for whoever is not let in yet. Ten thousand handshakes at once are seconds of work, and whoever is in session must
+    /// not stand in line behind them: the operating system gives both their turns.
+    pub fn at_the_door(count: usize) -> io::Result<Self> {
+        Self::named("door", count)
+    }
+
+    fn named(name: &str, count: usize) -> io::Result<Self> {
         if count == 0 {
             return Ok(Self(None));
         }
         let runtime = Builder::new_multi_thread()
             .worker_threads(count)
-            .thread_name("machines")
+            .thread_name(name)
             .on_thread_start(|| step_back(BEHIND))
             .enable_all()
             .build()?;

@@ -13,9 +13,9 @@ use std::time::Duration;
 use muster_model::{MachineId, Timestamp};
 use muster_protocol::enrol::{CSR_MAX_BYTES, Fingerprint, MACHINE_URI_PREFIX};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType,
-    SerialNumber,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertificateSigningRequestParams,
+    DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    PKCS_ECDSA_P256_SHA256, RevocationReason, RevokedCertParams, SanType, SerialNumber,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -23,6 +23,7 @@ use sha2::{Digest, Sha256};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::IdentityError;
+use super::revoked::Withdrawn;
 
 /// How long an authority lives: ten years.
 const AUTHORITY_LIFETIME_S: u64 = 3_652 * 86_400;
@@ -283,6 +284,35 @@ impl Authority {
         Ok((leaf, PrivatePkcs8KeyDer::from(key.serialize_der()).into()))
     }
 
+    /// A list of certificates that are good no more.
+    pub fn revoked(
+        &self,
+        certificates: &[Withdrawn],
+        number: u64,
+        made_at: Timestamp,
+        ends_at: Timestamp,
+    ) -> Result<Vec<u8>, IdentityError> {
+        let begin = rcgen::date_time_ymd(1970, 1, 1);
+        let named = |withdrawn: &Withdrawn| RevokedCertParams {
+            serial_number: withdrawn.serial_number(),
+            revocation_time: begin + since_1970(withdrawn.at),
+            // What a person meant by shutting a machine out is not one of the reasons there are. Source: RFC 5280, 5.3.1.
+            reason_code: (!withdrawn.revoked).then_some(RevocationReason::Superseded),
+            invalidity_date: None,
+        };
+        let params = CertificateRevocationListParams {
+            this_update: begin + since_1970(made_at),
+            next_update: begin + since_1970(ends_at),
+            crl_number: SerialNumber::from(number),
+            issuing_distribution_point: None,
+            revoked_certs: certificates.iter().map(named).collect(),
+            // As the authority's own certificate was made.
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list = params.signed_by(&self.issuer).map_err(IdentityError::Crypto)?;
+        Ok(list.der().to_vec())
+    }
+
     fn sign(
         &self,
         mut params: CertificateParams,
@@ -330,14 +360,16 @@ fn leaf(name: &str, purpose: ExtendedKeyUsagePurpose) -> CertificateParams {
     params
 }
 
+/// In whole seconds, as certificates say it.
+fn since_1970(at: Timestamp) -> Duration {
+    Duration::from_secs(u64::try_from(at.as_millis() / 1_000).unwrap_or(0))
+}
+
 /// From a little before `from` until `until`.
 fn date(params: &mut CertificateParams, from: Timestamp, until: Timestamp) {
-    let moment = |at: Timestamp| {
-        let seconds = u64::try_from(at.as_millis() / 1_000).unwrap_or(0);
-        rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds)
-    };
-    params.not_before = moment(from.plus_millis(-BACKDATED_MS));
-    params.not_after = moment(until);
+    let begin = rcgen::date_time_ymd(1970, 1, 1);
+    params.not_before = begin + since_1970(from.plus_millis(-BACKDATED_MS));
+    params.not_after = begin + since_1970(until);
 }
 
 fn after(from: Timestamp, lifetime_s: u64) -> Timestamp {

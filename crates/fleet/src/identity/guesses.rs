@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use muster_protocol::link::TokenBucket;
 use parking_lot::Mutex;
 
+use crate::access::attempts::place;
+
 /// Wrong tokens that one address may send at once …
 const AT_ONCE: u32 = 10;
 /// … and then one in so many seconds: the bucket counts in whole ones a second, so it is asked on a slower clock.
@@ -54,6 +56,7 @@ impl Guesses {
 impl Seen {
     /// The bucket of an address: its own while there is room.
     fn key(&mut self, from: IpAddr, mono_ms: u64) -> Option<IpAddr> {
+        let from = place(from);
         if self.buckets.len() < ADDRESSES_MAX || self.buckets.contains_key(&Some(from)) {
             return Some(from);
         }
@@ -84,6 +87,17 @@ mod tests {
         assert!(guesses.may_try(other, 1_000));
         assert!(!guesses.may_try(one, 10_000));
         assert!(guesses.may_try(one, 1_000 + 1_000 * SECONDS_EACH));
+    }
+
+    #[test]
+    fn the_addresses_of_one_network_share_their_tries() {
+        let guesses = Guesses::default();
+        let from = |last: u16| IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, last]);
+        for last in 0..AT_ONCE as u16 {
+            guesses.count(from(last), 1_000);
+        }
+        assert!(!guesses.may_try(from(99), 1_000));
+        assert!(guesses.may_try(IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, 1]), 1_000));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use muster_model::{MachineId, Timestamp};
 use muster_protocol::api::{EnrolmentPolicy, EnrolmentState};
@@ -13,6 +14,8 @@ use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::revoked::Withdrawn;
+
 /// Kinds of documents.
 const IDENTITY: &str = "identity";
 const ENROLMENT: &str = "enrolment";
@@ -20,6 +23,8 @@ const ENROLMENT: &str = "enrolment";
 const PAGE: usize = 1_000;
 /// Certificates that are kept of one machine.
 pub const CERTIFICATES_KEPT: usize = 4;
+/// Certificates of one machine that the list of revoked ones names besides those that are kept.
+pub const WITHDRAWN_KEPT: usize = 256;
 /// Enrolments that are kept at once, used ones too.
 pub const ENROLMENTS_MAX: usize = 20_000;
 /// Enrolments that are over are kept so long, for whoever asks what became of them.
@@ -57,6 +62,9 @@ pub struct Certificate {
     pub first_used_at: Option<Timestamp>,
     /// When a newer one was used for the first time.
     pub superseded_at: Option<Timestamp>,
+    /// When the machine was shut out while it had this one.
+    #[serde(default)]
+    pub revoked_at: Option<Timestamp>,
 }
 
 /// What is known of a machine's identity.
@@ -74,6 +82,9 @@ pub struct Record {
     pub enrolled_at: Timestamp,
     /// The oldest first.
     pub certificates: Vec<Certificate>,
+    /// What is known no more and has not ended, the oldest first.
+    #[serde(default)]
+    pub withdrawn: Vec<Withdrawn>,
     /// Whether its profile was put into the fleet's log.
     pub joined: bool,
     /// Whether it is told to renew the next time it asks.
@@ -127,6 +138,21 @@ pub struct Used {
     pub key: Fingerprint,
 }
 
+impl Certificate {
+    /// What the list of revoked certificates says of it, if it is good no more. `out`: since when the machine is shut out.
+    pub fn withdrawn(&self, out: Option<Timestamp>) -> Option<Withdrawn> {
+        let revoked = self.revoked_at.or(out);
+        Some(Withdrawn {
+            serial: self.serial.clone(),
+            authority: self.authority,
+            not_after: self.not_after,
+            at: revoked.or(self.superseded_at)?,
+            revoked: revoked.is_some(),
+            used: self.first_used_at.is_some(),
+        })
+    }
+}
+
 impl Record {
     /// The certificate of this fingerprint.
     pub fn certificate(&self, fingerprint: Fingerprint) -> Option<&Certificate> {
@@ -146,14 +172,36 @@ impl Record {
     /// Adds one, and lets go of others beyond those that are kept: of what is over first, then of what was never used. A machine that
     /// asks again and again and cannot keep what it gets must not lose the one that it comes by.
     pub fn add(&mut self, certificate: Certificate) {
+        let now = certificate.issued_at;
         while self.certificates.len() >= CERTIFICATES_KEPT {
             let over = |certificate: &Certificate| certificate.superseded_at.is_some();
             let unused = |certificate: &Certificate| certificate.first_used_at.is_none();
             let place = self.certificates.iter().position(over);
             let place = place.or_else(|| self.certificates.iter().position(unused));
-            self.certificates.remove(place.unwrap_or(0));
+            let mut gone = self.certificates.remove(place.unwrap_or(0));
+            gone.superseded_at.get_or_insert(now);
+            self.withdrawn.extend(gone.withdrawn(None));
         }
         self.certificates.push(certificate);
+        self.withdrawn.retain(|withdrawn| withdrawn.counts(now));
+        while self.withdrawn.len() > WITHDRAWN_KEPT {
+            // What nobody ever used is missed least, what was revoked most.
+            let unused = self.withdrawn.iter().position(|withdrawn| !withdrawn.used);
+            let superseded = || self.withdrawn.iter().position(|withdrawn| !withdrawn.revoked);
+            self.withdrawn.remove(unused.or_else(superseded).unwrap_or(0));
+            metrics::counter!("muster_withdrawn_certificates_forgotten_total").increment(1);
+        }
+    }
+
+    /// The machine is shut out: so is every certificate that it has.
+    pub fn revoke(&mut self, reason: String, now: Timestamp) {
+        (self.standing, self.standing_since) = (Standing::Revoked { reason }, now);
+        for certificate in &mut self.certificates {
+            certificate.revoked_at.get_or_insert(now);
+        }
+        for withdrawn in &mut self.withdrawn {
+            withdrawn.revoked = true;
+        }
     }
 
     /// A certificate is used: it is noted the first time, and those before it are over.
@@ -173,6 +221,12 @@ impl Record {
 }
 
 impl Enrolment {
+    /// What it is called in the audit log: what the machine will be shown as, or its kind.
+    pub fn called(&self) -> String {
+        let Profile { kind, name, .. } = &self.profile;
+        name.clone().or_else(|| kind.clone()).unwrap_or_default()
+    }
+
     /// How it stands.
     pub fn state(&self, now: Timestamp) -> EnrolmentState {
         match &self.used {
@@ -192,6 +246,7 @@ impl Enrolment {
 pub struct Register {
     documents: Arc<dyn Documents>,
     maps: RwLock<Maps>,
+    changes: AtomicU64,
 }
 
 #[derive(Default)]
@@ -232,6 +287,7 @@ impl Register {
         Ok(Self {
             documents,
             maps: RwLock::new(maps),
+            changes: AtomicU64::new(0),
         })
     }
 
@@ -247,13 +303,14 @@ impl Register {
         maps.records.get(machine).cloned()
     }
 
-    /// Identities after this machine, by id, at most so many.
-    pub fn after(&self, machine: Option<MachineId>, most: usize) -> Vec<Arc<Record>> {
-        use std::ops::Bound::{Excluded, Unbounded};
-        let from = machine.map_or(Unbounded, Excluded);
-        let maps = self.maps.read();
-        let records = maps.records.range((from, Unbounded)).take(most);
-        records.map(|(_, record)| record.clone()).collect()
+    /// Identities, by machine.
+    pub fn records(&self) -> Vec<Arc<Record>> {
+        self.maps.read().records.values().cloned().collect()
+    }
+
+    /// How often identities have changed since the start.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
     }
 
     /// How many identities there are.
@@ -306,6 +363,7 @@ impl Register {
         )?;
         let record = Arc::new(record);
         self.maps.write().put(record.clone());
+        self.changes.fetch_add(1, Ordering::Release);
         Ok(record)
     }
 
@@ -391,6 +449,7 @@ mod tests {
             not_after: at(1_000),
             first_used_at: None,
             superseded_at: None,
+            revoked_at: None,
         }
     }
 
@@ -402,6 +461,7 @@ mod tests {
             standing_since: at(0),
             enrolled_at: at(0),
             certificates: Vec::new(),
+            withdrawn: Vec::new(),
             joined: true,
             renew_asked: false,
             cloned_at: None,
@@ -427,6 +487,43 @@ mod tests {
         assert_eq!(numbers(&record), [1, 47, 48, 49]);
         record.used(Fingerprint([49; 32]), at(60));
         assert_eq!(numbers(&record), [49]);
+    }
+
+    #[test]
+    fn what_is_known_no_more_is_still_named_as_revoked_until_it_has_ended() {
+        let mut record = record();
+        record.add(certificate(1));
+        record.used(Fingerprint([1; 32]), at(1));
+        record.revoke("stolen".to_owned(), at(2));
+        // It is let in again by a token, and renews often: what it had when it was shut out is pushed out.
+        record.standing = Standing::Accepted;
+        for number in 2..=255 {
+            record.add(certificate(number));
+            record.used(Fingerprint([number; 32]), at(i64::from(number)));
+        }
+        let of = |serial: &str| {
+            record
+                .withdrawn
+                .iter()
+                .find(|withdrawn| withdrawn.serial == serial)
+        };
+        assert!(of("1").unwrap().revoked && of("1").unwrap().at == at(2));
+        assert!(!of("2").unwrap().revoked && of("2").unwrap().at == at(3));
+        assert_eq!(record.withdrawn.len() + record.certificates.len(), 255);
+        // Many that were never used push out none that was revoked.
+        for _ in 0..2 * WITHDRAWN_KEPT {
+            record.add(certificate(0));
+        }
+        assert_eq!(record.withdrawn.len(), WITHDRAWN_KEPT);
+        assert!(record.withdrawn.iter().any(|withdrawn| withdrawn.serial == "1"));
+        // When all have ended, and a list that does not name them has taken the place of all before, they are forgotten.
+        let late = at(1_000).plus_millis(crate::identity::revoked::LIST_LIFETIME_MS);
+        record.add(Certificate {
+            issued_at: late,
+            not_after: late,
+            ..certificate(3)
+        });
+        assert_eq!(record.withdrawn, []);
     }
 
     #[test]

@@ -95,7 +95,7 @@ impl Identity {
     fn look_after(&self) -> Result<(), IdentityError> {
         let now = self.now();
         let _one = self.0.changing.lock();
-        let retired = self.retire(now)?;
+        let retired = self.retire(now);
         let due = now >= self.0.shown.lock().renew_at;
         let own = &self.0.options.own;
         let written = own.as_ref().is_some_and(|own| {
@@ -103,11 +103,18 @@ impl Identity {
             // Files that are being replaced may be away for a moment.
             written.is_some() && written != self.0.shown.lock().written
         });
-        if retired || due || written {
+        let has_retired = matches!(retired, Ok(true));
+        // A file that cannot be removed does not keep certificates from being renewed.
+        if has_retired || due || written {
             self.open_doors(now)?;
-            tracing::info!(retired, due, written, "certificates of the server are new");
+            tracing::info!(
+                retired = has_retired,
+                due,
+                written,
+                "certificates of the server were looked after"
+            );
         }
-        Ok(())
+        retired.map(|_| ())
     }
 
     /// Takes authorities out of force that issued nothing which is.

@@ -2,9 +2,14 @@
 
 mod attacks;
 mod audit;
+mod ending;
+mod guessing;
+mod hanging_up;
 mod kit;
 mod matrix;
 mod people;
 mod provider;
+mod seconding;
 mod seeing;
 mod signing_in;
+mod strangers;

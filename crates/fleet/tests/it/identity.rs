@@ -2,4 +2,9 @@
 
 mod kit;
 mod lives;
+mod own;
 mod refused;
+mod renewing;
+mod revocation;
+mod scopes;
+mod uploads;

@@ -13,7 +13,7 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::time_provider::TimeProvider;
-use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme};
 use sha2::{Digest, Sha256};
 
 use super::provider;
@@ -70,6 +70,41 @@ fn begins(error: &Error) -> Option<UnixTime> {
     }
 }
 
+/// Why a certificate that has ended may be good all the same.
+#[derive(thiserror::Error)]
+#[error(
+    "the server's certificate ended at {ended}, and this machine's clock shows {shows}: if the clock is ahead, set it; else the \
+     server has not renewed its certificate (MST-M067)"
+)]
+struct Ended {
+    ended: Timestamp,
+    shows: Timestamp,
+}
+
+/// As it is told: rustls shows people what others say by `Debug`.
+impl std::fmt::Debug for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// Says what the clock shows where a certificate is refused because it has ended: rustls says it in seconds since 1970.
+fn with_clock(error: Error) -> Error {
+    let at = |time: UnixTime| {
+        Timestamp::from_millis(i64::try_from(time.as_secs().saturating_mul(1_000)).unwrap_or(i64::MAX))
+    };
+    match error {
+        Error::InvalidCertificate(CertificateError::ExpiredContext { time, not_after }) => {
+            let ended = Ended {
+                ended: at(not_after),
+                shows: at(time),
+            };
+            CertificateError::Other(OtherError(Arc::new(ended))).into()
+        }
+        error => error,
+    }
+}
+
 impl ServerCertVerifier for KnownServer {
     fn verify_server_cert(
         &self,
@@ -87,7 +122,7 @@ impl ServerCertVerifier for KnownServer {
         let looked = look(if known_wrong { self.floor } else { now });
         match &looked {
             Err(error) if known_wrong => begins(error).map_or(looked, look),
-            _ => looked,
+            _ => looked.map_err(with_clock),
         }
     }
 
@@ -146,6 +181,7 @@ impl ServerCertVerifier for NamedServer {
             Err(error) => begins(error).map_or(looked, look),
             Ok(_) => looked,
         }
+        .map_err(with_clock)
     }
 
     fn verify_tls12_signature(

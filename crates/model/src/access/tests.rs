@@ -93,6 +93,53 @@ fn a_scope_looks_at_nothing_that_a_machine_says_of_itself() {
 }
 
 #[test]
+fn a_machine_that_is_announced_is_reached_by_its_labels_and_by_no_id() {
+    let announced = |labels: &[(&str, &str)]| {
+        let labels = labels
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        MachineView::announced(None, Some("car"), None, &labels.collect(), Timestamp::EPOCH)
+    };
+    let (munich, bare) = (announced(&[("site", "munich")]), announced(&[]));
+    assert_eq!(munich.kind(), "car");
+    for (scope, view, lacking) in [
+        ("*", &bare, vec![]),
+        ("label.site=munich", &munich, vec![]),
+        ("label.site=munich|berlin", &munich, vec![]),
+        ("label.site=munich", &bare, vec!["label.site=munich"]),
+        (
+            "label.site=Berlin|Ulm label.team~red",
+            &munich,
+            vec!["label.site=berlin|ulm", "label.team~red"],
+        ),
+        (
+            "label.site=\"near Ulm\"",
+            &munich,
+            vec!["label.site=\"near ulm\""],
+        ),
+        // All of them are part of the id that stands for none.
+        ("id~0", &munich, vec!["an id, which the server chooses later"]),
+        (
+            "id=00000000-0000-0000-0000-000000000000 label.site=munich",
+            &munich,
+            vec!["an id, which the server chooses later"],
+        ),
+        (
+            "label.site=ulm id~7",
+            &munich,
+            vec!["label.site=ulm", "an id, which the server chooses later"],
+        ),
+    ] {
+        let scope: Scope = scope.parse().expect(scope);
+        assert_eq!(scope.reaches(view), lacking.is_empty(), "{scope}");
+        assert_eq!(scope.lacking(view), lacking, "{scope}");
+    }
+    let known = machine(&[("site", "munich")]);
+    let by_id: Scope = "id~7 label.site=ulm".parse().expect("a scope");
+    assert_eq!(by_id.lacking(&known), ["label.site=ulm"]);
+}
+
+#[test]
 fn names_of_people_are_plain() {
     for good in ["ada", "ada.l@example.org", "0", "a-b_c"] {
         assert_eq!(good.parse::<PersonName>().expect(good).as_str(), good);

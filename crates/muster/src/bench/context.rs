@@ -1,16 +1,18 @@
 //! What every scenario works with: the plan, the servers, the progress, and the report that figures go into.
 
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use muster_runtime::Shutdown;
 
+use super::enrolled::Enrolled;
 use super::error::{BenchError, Result};
 use super::host::{self, CoreWatch, Cores};
 use super::load::{Load, Maker, Sent};
 use super::options::Plan;
 use super::process::Program;
-use super::progress::Progress;
+use super::progress::{Progress, thousands};
 use super::report::Report;
 use super::servers::{Subject, Target};
 
@@ -34,6 +36,7 @@ pub(super) struct Context {
     directory: tempfile::TempDir,
     started: u32,
     source: u8,
+    enrolled: Option<Rc<Enrolled>>,
 }
 
 impl Context {
@@ -57,6 +60,7 @@ impl Context {
             directory,
             started: 0,
             source: 0,
+            enrolled: None,
         })
     }
 
@@ -81,12 +85,50 @@ impl Context {
         subjects
     }
 
+    /// The same over TLS with certificates of machines. A client of nats' own port says nothing before it was spoken to in plain
+    /// text: what is measured there would be another thing.
+    pub(super) fn secured_subjects(&self) -> Vec<Subject> {
+        let mut subjects = self.subjects();
+        subjects.retain(|subject| *subject != Subject::NatsTcp);
+        subjects
+    }
+
+    /// A fleet with certificates: the machines of the plan and one more. It is made once.
+    pub(super) fn enrolled(&mut self) -> Result<Rc<Enrolled>> {
+        if let Some(enrolled) = &self.enrolled {
+            return Ok(enrolled.clone());
+        }
+        let (count, directory) = (self.plan.machines + 1, self.fresh_directory("enrolled")?);
+        self.progress
+            .step(&format!("{} machines enrol", thousands(count as u64)));
+        let (progress, stop) = (&mut self.progress, &self.stop);
+        let made = Enrolled::make(directory, count, &mut |index| {
+            progress.go_on(|| {
+                format!(
+                    "{} of {} have enrolled",
+                    thousands(index as u64),
+                    thousands(count as u64)
+                )
+            });
+            if stop.is_requested() {
+                Err(BenchError::Stopped)
+            } else {
+                Ok(())
+            }
+        })?;
+        Ok(self.enrolled.insert(Rc::new(made)).clone())
+    }
+
     /// A load on a server; nobody is connected yet.
     pub(super) fn load(&mut self, target: &Target, acknowledged: bool) -> Result<Load> {
         // Ports of connections that just ended are not free at once: the next load comes from other addresses.
         self.source = self.source.wrapping_add(SOURCES_PER_LOAD);
         let make = target.speakers(acknowledged);
-        Load::new(target.address, self.source, make, self.stop.clone())
+        let load = Load::new(target.address, self.source, make, self.stop.clone())?;
+        Ok(match target.securer() {
+            Some(secure) => load.secured(secure),
+            None => load,
+        })
     }
 
     /// The same, where every connection from this one on listens to all the others.
@@ -158,6 +200,8 @@ pub(super) struct Watched {
     pub(super) generator: f64,
     /// How busy others kept the server's core.
     pub(super) others: f64,
+    /// How long was watched.
+    pub(super) seconds: f64,
 }
 
 impl Watch {
@@ -169,16 +213,22 @@ impl Watch {
         } else {
             (self.server_core.load() * (1.0 - cpu_s / used_s)).max(0.0)
         };
+        let seconds = self.began.elapsed().as_secs_f64().max(1e-6);
         Ok(Watched {
             cpu_s,
-            generator: (host::thread_cpu_s() - self.generator_at_start_s)
-                / self.began.elapsed().as_secs_f64().max(1e-6),
+            generator: (host::thread_cpu_s() - self.generator_at_start_s) / seconds,
             others,
+            seconds,
         })
     }
 }
 
 impl Watched {
+    /// How much of a core the server used.
+    pub(super) fn server(&self) -> f64 {
+        self.cpu_s / self.seconds
+    }
+
     /// What kept the figure from being the server's own; none where nothing did.
     pub(super) fn limit(&self, asked: Option<(f64, &Sent)>) -> Option<String> {
         let mut limits = Vec::new();

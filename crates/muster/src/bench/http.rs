@@ -2,9 +2,14 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
+
+use super::enrolled::Enrolled;
 use super::error::{BenchError, Result};
+use super::load::loopback;
 
 /// How long an answer may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
@@ -12,7 +17,30 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// One kept connection.
 pub(super) struct Http {
     address: SocketAddr,
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Box<dyn Stream>>,
+    /// Who asks, where that matters.
+    authorization: String,
+}
+
+/// A connection, encrypted or not.
+pub(super) trait Stream: Read + Write + Send {}
+
+impl<S: Read + Write + Send> Stream for S {}
+
+/// A connection whose reads end after a while; encrypted, if something is said how.
+pub(super) fn connect(
+    address: SocketAddr,
+    read_within: Duration,
+    secured_by: Option<Arc<ClientConfig>>,
+) -> std::io::Result<Box<dyn Stream>> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(read_within))?;
+    let Some(config) = secured_by else {
+        return Ok(Box::new(stream));
+    };
+    let connection = ClientConnection::new(config, loopback()).map_err(std::io::Error::other)?;
+    Ok(Box::new(StreamOwned::new(connection, stream)))
 }
 
 /// An answer.
@@ -26,23 +54,31 @@ pub(super) struct Answer {
 
 impl Http {
     pub(super) fn connect(address: SocketAddr) -> Result<Self> {
-        let failed = "the API cannot be reached";
-        let stream = TcpStream::connect(address).map_err(BenchError::system(failed))?;
-        stream.set_nodelay(true).map_err(BenchError::system(failed))?;
-        stream
-            .set_read_timeout(Some(ANSWER_WITHIN))
-            .map_err(BenchError::system(failed))?;
+        Self::connect_by(address, None)
+    }
+
+    /// An admin of a server with certificates.
+    pub(super) fn sign_in(address: SocketAddr, enrolled: &Enrolled) -> Result<Self> {
+        let mut http = Self::connect_by(address, Some(enrolled.person()))?;
+        http.authorization = format!("Authorization: Bearer {}\r\n", enrolled.admin());
+        Ok(http)
+    }
+
+    fn connect_by(address: SocketAddr, secured_by: Option<Arc<ClientConfig>>) -> Result<Self> {
+        let stream = connect(address, ANSWER_WITHIN, secured_by)
+            .map_err(BenchError::system("the API cannot be reached"))?;
         Ok(Self {
             address,
             stream: BufReader::new(stream),
+            authorization: String::new(),
         })
     }
 
     /// Asks and reads the whole answer.
     pub(super) fn get(&mut self, path: &str) -> Result<Answer> {
         let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: {}\r\nAccept: application/json\r\n\r\n",
-            self.address
+            "GET {path} HTTP/1.1\r\nHost: {}\r\n{}Accept: application/json\r\n\r\n",
+            self.address, self.authorization
         );
         let began = Instant::now();
         self.exchange(request.as_bytes())
@@ -57,8 +93,9 @@ impl Http {
     /// Says something in JSON and reads the whole answer.
     pub(super) fn post(&mut self, path: &str, body: &str) -> Result<Answer> {
         let request = format!(
-            "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            "POST {path} HTTP/1.1\r\nHost: {}\r\n{}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             self.address,
+            self.authorization,
             body.len()
         );
         let began = Instant::now();

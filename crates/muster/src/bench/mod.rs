@@ -6,6 +6,7 @@
 
 mod baseline;
 mod context;
+mod enrolled;
 mod error;
 mod host;
 mod http;

@@ -11,6 +11,8 @@ use super::run;
 pub(super) enum Scenario {
     /// Machines that are connected and idle: how soon they are in session, and the memory that each takes
     Connections,
+    /// The same, each machine with a certificate of its own
+    ConnectionsTls,
     /// Every machine sends ten measurements a second, one a write: processor time of each message
     FleetIngest,
     /// Few connections send all that is taken, 64 messages a write: messages for each second of a core
@@ -19,6 +21,8 @@ pub(super) enum Scenario {
     DurableEvents,
     /// All machines connect at the same moment: time until all are in session, and the most memory held
     Storm,
+    /// The server is killed, and all machines connect at the same moment, each with a certificate of its own, while people stop one of them
+    StormTls,
     /// A heartbeat of any machine while the fleet sends five messages a second of each: how soon it is answered
     Heartbeat,
     /// A remote stop of one machine while the fleet sends five messages a second of each: how soon it is there
@@ -44,10 +48,12 @@ impl Scenario {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Connections => "connections",
+            Self::ConnectionsTls => "connections-tls",
             Self::FleetIngest => "fleet-ingest",
             Self::Pipelined => "pipelined",
             Self::DurableEvents => "durable-events",
             Self::Storm => "storm",
+            Self::StormTls => "storm-tls",
             Self::Api => "api",
             Self::Authorisation => "authorisation",
             Self::Heartbeat => "heartbeat",
@@ -72,10 +78,12 @@ impl Scenario {
     pub(super) const fn methods(self) -> &'static [&'static str] {
         match self {
             Self::Connections => &[run::connections::JOIN_METHOD, run::connections::MEMORY_METHOD],
+            Self::ConnectionsTls => &[run::connections::TLS_JOIN_METHOD, run::connections::MEMORY_METHOD],
             Self::FleetIngest => &[run::ingest::METHOD],
             Self::Pipelined => &[run::pipelined::METHOD],
             Self::DurableEvents => &[run::durable::METHOD],
             Self::Storm => &[run::storm::METHOD],
+            Self::StormTls => &[run::storm_tls::METHOD, run::storm_tls::STOP_METHOD],
             Self::Api => &[run::api::METHOD],
             Self::Authorisation => &[run::authorisation::METHOD],
             Self::Heartbeat => &[run::heartbeat::METHOD],
@@ -83,7 +91,7 @@ impl Scenario {
             Self::FanOut => &[run::fanout::METHOD],
             Self::Restart => &[run::restart::METHOD],
             Self::Recovery => &[run::recovery::METHOD],
-            Self::Agent => &[run::agent::METHOD],
+            Self::Agent => &[run::agent::METHOD, run::agent::TLS_METHOD],
             Self::Storage => &[run::storage::METHOD],
         }
     }
@@ -92,10 +100,12 @@ impl Scenario {
     pub(super) fn run(self, context: &mut Context) -> Result<()> {
         match self {
             Self::Connections => run::connections::run(context),
+            Self::ConnectionsTls => run::connections::run_secured(context),
             Self::FleetIngest => run::ingest::run(context),
             Self::Pipelined => run::pipelined::run(context),
             Self::DurableEvents => run::durable::run(context),
             Self::Storm => run::storm::run(context),
+            Self::StormTls => run::storm_tls::run(context),
             Self::Api => run::api::run(context),
             Self::Authorisation => run::authorisation::run(context),
             Self::Heartbeat => run::heartbeat::run(context),

@@ -3,13 +3,15 @@
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::context::Context;
+use super::enrolled::Enrolled;
 use super::error::{BenchError, Result};
 use super::host;
 use super::http::Http;
-use super::load::Maker;
+use super::load::{Maker, Securer};
 use super::options::Broker;
 use super::process::{Program, free_address};
 use super::wire::{Live, Mqtt, Muster, Nats, Speaker, WebSocket};
@@ -56,26 +58,45 @@ impl Subject {
     }
 }
 
+/// Where a server is: for machines, for questions about its health, and for people.
+type Addresses = (SocketAddr, SocketAddr, SocketAddr);
+
 /// How a server is started.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Setup {
     /// Flags of `muster serve` besides addresses and data.
     pub(super) flags: Vec<&'static str>,
     /// The data directory of a server that was started before.
     pub(super) data: Option<PathBuf>,
     /// The addresses of a server that was started before.
-    pub(super) addresses: Option<(SocketAddr, SocketAddr)>,
+    pub(super) addresses: Option<Addresses>,
     /// Whether what is sent is to be acknowledged.
     pub(super) acknowledged: bool,
+    /// Whom the server lets in, each by its certificate; none: everything is plain.
+    pub(super) enrolled: Option<Rc<Enrolled>>,
+}
+
+impl Setup {
+    /// A server that lets in these, by their certificates.
+    pub(super) fn secured(enrolled: &Rc<Enrolled>) -> Self {
+        Self {
+            enrolled: Some(enrolled.clone()),
+            ..Self::default()
+        }
+    }
 }
 
 /// A server that runs.
 pub(super) struct Target {
     pub(super) subject: Subject,
     pub(super) program: Program,
+    /// Where machines connect.
     pub(super) address: SocketAddr,
     /// Where Muster tells of its health.
     pub(super) admin: SocketAddr,
+    /// Where people connect to Muster: where machines do, unless those have certificates.
+    pub(super) people: SocketAddr,
+    enrolled: Option<Rc<Enrolled>>,
     /// What it keeps.
     pub(super) directory: PathBuf,
 }
@@ -92,17 +113,27 @@ impl Target {
     pub(super) fn spawn(context: &mut Context, subject: Subject, setup: &Setup) -> Result<Self> {
         let directory = match &setup.data {
             Some(data) => data.clone(),
-            None => context.fresh_directory(subject.program())?,
+            None => {
+                let directory = context.fresh_directory(subject.program())?;
+                if let (Subject::Muster, Some(enrolled)) = (subject, &setup.enrolled) {
+                    enrolled.copy_to(&directory)?;
+                }
+                directory
+            }
         };
-        let (address, admin) = match setup.addresses {
-            Some(addresses) => addresses,
-            None => (free_address()?, free_address()?),
+        let (address, admin, people) = match (setup.addresses, &setup.enrolled) {
+            (Some(addresses), _) => addresses,
+            (None, Some(_)) => (free_address()?, free_address()?, free_address()?),
+            (None, None) => {
+                let address = free_address()?;
+                (address, free_address()?, address)
+            }
         };
         let core = context.cores.server;
         let (executable, arguments) = match subject {
-            Subject::Muster => muster(&directory, address, admin, setup)?,
+            Subject::Muster => muster(&directory, (address, admin, people), setup)?,
             Subject::MosquittoTcp | Subject::MosquittoWebSocket => {
-                mosquitto(&directory, address, admin, subject)?
+                mosquitto(&directory, address, admin, subject, setup)?
             }
             Subject::NatsTcp | Subject::NatsWebSocket => nats(&directory, address, admin, subject, setup)?,
         };
@@ -112,6 +143,8 @@ impl Target {
             program,
             address,
             admin,
+            people,
+            enrolled: setup.enrolled.clone(),
             directory,
         })
     }
@@ -120,7 +153,16 @@ impl Target {
     pub(super) fn speakers(&self, acknowledged: bool) -> Maker {
         let host = self.address.to_string();
         match self.subject {
-            Subject::Muster => Box::new(move |index| Box::new(Muster::connect(index, host.clone()))),
+            Subject::Muster => {
+                let enrolled = self.enrolled.clone();
+                Box::new(move |index| match &enrolled {
+                    None => Box::new(Muster::connect(index, host.clone())),
+                    Some(enrolled) => {
+                        let machine = enrolled.id(index).to_string();
+                        Box::new(Muster::connect_as(machine, host.clone()))
+                    }
+                })
+            }
             Subject::MosquittoTcp => Box::new(|index| Box::new(Mqtt::new(index))),
             Subject::MosquittoWebSocket => Box::new(move |index| {
                 Box::new(WebSocket::binary(
@@ -139,6 +181,20 @@ impl Target {
                     None,
                 ))
             }),
+        }
+    }
+
+    /// How its clients encrypt what they say; none where nothing is encrypted.
+    pub(super) fn securer(&self) -> Option<Securer> {
+        let enrolled = self.enrolled.clone()?;
+        Some(Box::new(move |index| enrolled.machine(index)))
+    }
+
+    /// A client of the API: an admin, who is signed in where people are.
+    pub(super) fn http(&self) -> Result<Http> {
+        match &self.enrolled {
+            Some(enrolled) => Http::sign_in(self.people, enrolled),
+            None => Http::connect(self.people),
         }
     }
 
@@ -181,8 +237,9 @@ impl Target {
         Setup {
             flags: flags.to_vec(),
             data: Some(self.directory.clone()),
-            addresses: Some((self.address, self.admin)),
+            addresses: Some((self.address, self.admin, self.people)),
             acknowledged: false,
+            enrolled: self.enrolled.clone(),
         }
     }
 
@@ -195,21 +252,29 @@ impl Target {
 
 type Line = (PathBuf, Vec<OsString>);
 
-fn muster(directory: &Path, address: SocketAddr, admin: SocketAddr, setup: &Setup) -> Result<Line> {
+fn muster(directory: &Path, (address, admin, people): Addresses, setup: &Setup) -> Result<Line> {
     let own = std::env::current_exe().map_err(BenchError::system("this executable cannot be found"))?;
-    let mut arguments: Vec<OsString> = ["serve", "--trust-loopback", "--log-level", "error", "--listen"]
-        .map(Into::into)
-        .to_vec();
-    arguments.push(address.to_string().into());
-    arguments.push("--admin-listen".into());
-    arguments.push(admin.to_string().into());
+    let mut arguments: Vec<OsString> = ["serve", "--log-level", "error"].map(Into::into).to_vec();
+    match setup.enrolled {
+        None => arguments.push("--trust-loopback".into()),
+        Some(_) => arguments.extend(["--machines-listen".into(), address.to_string().into()]),
+    }
+    for (flag, address) in [("--listen", people), ("--admin-listen", admin)] {
+        arguments.extend([flag.into(), address.to_string().into()]);
+    }
     arguments.push("--data".into());
     arguments.push(directory.join("data").into());
     arguments.extend(setup.flags.iter().map(Into::into));
     Ok((own, arguments))
 }
 
-fn mosquitto(directory: &Path, address: SocketAddr, other: SocketAddr, subject: Subject) -> Result<Line> {
+fn mosquitto(
+    directory: &Path,
+    address: SocketAddr,
+    other: SocketAddr,
+    subject: Subject,
+    setup: &Setup,
+) -> Result<Line> {
     let (plain, web) = match subject {
         Subject::MosquittoWebSocket => (other.port(), address.port()),
         _ => (address.port(), other.port()),
@@ -221,9 +286,24 @@ fn mosquitto(directory: &Path, address: SocketAddr, other: SocketAddr, subject: 
         ""
     };
     // Version 2.0.11 does not start with a WebSocket listener alone, and without `socket_domain` that one is open to all.
+    // What follows a listener is about that listener.
+    let secured = match &setup.enrolled {
+        None => String::new(),
+        Some(enrolled) => {
+            let files = enrolled.broker(directory)?;
+            let (authority, certificate, key) = (
+                files.authority.display(),
+                files.certificate.display(),
+                files.key.display(),
+            );
+            format!(
+                "cafile {authority}\ncertfile {certificate}\nkeyfile {key}\nrequire_certificate true\ntls_version tlsv1.3\n"
+            )
+        }
+    };
     let configuration = format!(
-        "{user}listener {plain} 127.0.0.1\nprotocol mqtt\n\
-         listener {web} 127.0.0.1\nsocket_domain ipv4\nprotocol websockets\n\
+        "{user}listener {plain} 127.0.0.1\nprotocol mqtt\n{secured}\
+         listener {web} 127.0.0.1\nsocket_domain ipv4\nprotocol websockets\n{secured}\
          allow_anonymous true\npersistence false\nlog_dest stderr\nlog_type error\n\
          max_connections -1\nmax_inflight_messages 0\nset_tcp_nodelay true\n"
     );
@@ -244,7 +324,17 @@ fn nats(
     };
     let mut configuration = format!("listen: \"{plain}\"\nmax_connections: 200000\n");
     if let Some(web) = web {
-        configuration += &format!("websocket {{ listen: \"{web}\", no_tls: true }}\n");
+        let secured = match &setup.enrolled {
+            None => "no_tls: true".to_owned(),
+            Some(enrolled) => {
+                let files = enrolled.broker(directory)?;
+                format!(
+                    "tls {{ ca_file: {:?}, cert_file: {:?}, key_file: {:?}, verify: true }}",
+                    files.authority, files.certificate, files.key
+                )
+            }
+        };
+        configuration += &format!("websocket {{ listen: \"{web}\", {secured} }}\n");
     }
     if setup.acknowledged {
         configuration += &format!("jetstream {{ store_dir: {:?} }}\n", directory.join("jetstream"));

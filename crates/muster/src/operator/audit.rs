@@ -85,6 +85,8 @@ pub enum Outcome {
     Refused,
     /// They may, and it could not be done
     Failed,
+    /// They may, and it waits for a second person
+    Proposed,
 }
 
 pub(super) async fn run(options: AuditOptions, session: &mut Session) -> Result<(), OperatorError> {
@@ -99,6 +101,7 @@ pub(super) async fn run(options: AuditOptions, session: &mut Session) -> Result<
             Outcome::Done => AuditOutcome::Done,
             Outcome::Refused => AuditOutcome::Refused,
             Outcome::Failed => AuditOutcome::Failed,
+            Outcome::Proposed => AuditOutcome::Proposed,
         }),
         from: session.moment(options.from.as_deref())?,
         to: session.moment(options.to.as_deref())?,
@@ -156,10 +159,12 @@ fn write(entry: &AuditEntry, table: &mut Table, session: &mut Session) -> Result
         AuditOutcome::Done => ("done", Paint::Plain),
         AuditOutcome::Refused => ("refused", Paint::Bad),
         AuditOutcome::Failed => ("failed", Paint::Warning),
+        AuditOutcome::Proposed => ("proposed", Paint::Warning),
     };
     let who = match (entry.person.as_str(), entry.by.as_str()) {
         ("", _) => "nobody".to_owned(),
         (person, "token") => format!("{person} (token)"),
+        (person, _) if !entry.second_person.is_empty() => format!("{person} with {}", entry.second_person),
         (person, _) => person.to_owned(),
     };
     let to = match entry.objects.as_slice() {
@@ -173,8 +178,8 @@ fn write(entry: &AuditEntry, table: &mut Table, session: &mut Session) -> Result
     // A refusal is explained by its rule, everything else by what was said or changed.
     let why = match entry.outcome {
         AuditOutcome::Refused | AuditOutcome::Failed => entry.detail.clone(),
-        AuditOutcome::Done if entry.reason.is_empty() => entry.detail.clone(),
-        AuditOutcome::Done => entry.reason.clone(),
+        AuditOutcome::Done | AuditOutcome::Proposed if entry.reason.is_empty() => entry.detail.clone(),
+        AuditOutcome::Done | AuditOutcome::Proposed => entry.reason.clone(),
     };
     table.push(vec![
         Cell::new(local_time(entry.at, session.zone())),

@@ -80,6 +80,14 @@ pub enum OperatorError {
         /// What was found.
         findings: String,
     },
+    /// A second person said yes, and it could not be done.
+    #[error("{what} could not be done: {detail}")]
+    NotCarriedOut {
+        /// What.
+        what: String,
+        /// Why.
+        detail: String,
+    },
     /// The reader of our output went away. Not told of.
     #[error("the reader of the output went away")]
     ReaderGone,
@@ -112,7 +120,14 @@ impl OperatorError {
             Self::ReaderGone => 0,
             Self::Usage { .. } => 2,
             Self::NotStanding { .. } | Self::NotApplied { .. } | Self::NotAnswered { .. } => 3,
-            Self::Client(ClientError::BadAddress { .. } | ClientError::BadAuthorities(_)) => 64,
+            // Asked for, and not done yet.
+            Self::Client(ClientError::Problem(problem)) if problem.proposal.is_some() => 3,
+            Self::Client(
+                ClientError::BadAddress { .. }
+                | ClientError::BadAuthorities(_)
+                | ClientError::SpeaksHttps { .. }
+                | ClientError::PlainCredential { .. },
+            ) => 64,
             Self::Client(
                 ClientError::Unreachable { .. }
                 | ClientError::Untrusted { .. }
@@ -128,6 +143,7 @@ impl OperatorError {
             | Self::Declined
             | Self::NotTaken { .. }
             | Self::NotWhole { .. }
+            | Self::NotCarriedOut { .. }
             | Self::Output(_)
             | Self::Format { .. } => 1,
         }
@@ -150,6 +166,7 @@ impl OperatorError {
             Self::NotTaken { .. } => "MST-O020",
             Self::NotAnswered { .. } => "MST-O021",
             Self::NotWhole { .. } => "MST-O022",
+            Self::NotCarriedOut { .. } => "MST-O023",
         }
     }
 
@@ -167,6 +184,15 @@ impl OperatorError {
             Self::Client(ClientError::Problem(problem)) if problem.code == "MST-A040" => {
                 Some("`muster login` signs you in; programs come with MUSTER_TOKEN".to_owned())
             }
+            Self::Client(ClientError::Problem(problem)) if problem.proposal.is_some() => {
+                let id = problem.proposal.as_deref().unwrap_or_default();
+                Some(format!(
+                    "somebody else says `muster proposal approve {id}`; `muster proposal withdraw {id}` takes it back"
+                ))
+            }
+            Self::NotCarriedOut { .. } => {
+                Some("nothing is tried again by itself: whoever proposed it can propose it anew".to_owned())
+            }
             Self::NotWhole { .. } => Some(
                 "compare with an export or a backup; who had access to the server's disk could do it".to_owned(),
             ),
@@ -176,6 +202,8 @@ impl OperatorError {
                 | ClientError::Interrupted { .. }
                 | ClientError::Untrusted { .. }
                 | ClientError::BadAuthorities(_)
+                | ClientError::SpeaksHttps { .. }
+                | ClientError::PlainCredential { .. }
                 | ClientError::SetUp(_),
             )
             | Self::Declined

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use muster_client::ClientError;
-use muster_protocol::api::access::{AccessGrant, Me, SetUp, SignIn, SignedIn};
+use muster_protocol::api::access::{AccessDecision, AccessGrant, Me, SetUp, SignIn, SignedIn};
 
 use super::credentials;
 use super::error::OperatorError;
@@ -261,16 +261,16 @@ pub(super) async fn whoami(options: WhoamiOptions, session: &mut Session) -> Res
         Column::left("BY WHICH RULE", 254),
     ]);
     for decision in &mine.decisions {
-        let (word, paint) = if decision.allowed {
-            ("yes", Paint::Good)
-        } else {
-            ("no", Paint::Dim)
+        let (word, paint) = match (decision.allowed, &decision.second_person) {
+            (true, Some(_)) => ("with another", Paint::Warning),
+            (true, None) => ("yes", Paint::Good),
+            (false, _) => ("no", Paint::Dim),
         };
         table.push(vec![
             Cell::new(decision.permission.as_str()),
             Cell::painted(word, paint),
             Cell::painted(
-                &decision.rule,
+                ruled(decision),
                 if decision.allowed {
                     Paint::Plain
                 } else {
@@ -281,6 +281,14 @@ pub(super) async fn whoami(options: WhoamiOptions, session: &mut Session) -> Res
     }
     text.push_str(&table.take_lines(session.look));
     session.print(&text)
+}
+
+/// The rule of a decision, with that of the policy that asks for a second person.
+pub(super) fn ruled(decision: &AccessDecision) -> String {
+    match &decision.second_person {
+        Some(policy) => format!("{}; the policy {policy} asks for a second person", decision.rule),
+        None => decision.rule.clone(),
+    }
 }
 
 fn described(me: &Me, session: &Session) -> String {
@@ -321,5 +329,6 @@ fn not_signed_in() -> muster_protocol::api::Problem {
         code: "MST-A040".to_owned(),
         errors: Vec::new(),
         trace_id: None,
+        proposal: None,
     }
 }

@@ -47,6 +47,7 @@ mod moment;
 mod options;
 mod person;
 mod policy;
+mod proposal;
 mod recordings;
 mod session;
 mod status;
@@ -128,9 +129,12 @@ pub enum OperatorCommand {
     /// Who is signed in
     #[command(subcommand)]
     Session(token::SessionCommand),
-    /// Rules of one's own: what nobody may, whatever is granted, and what somebody may besides
+    /// Rules of one's own: what nobody may, whatever is granted, what somebody may besides, and what nobody may alone
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// Acts that wait for a second person, because a policy asks for one
+    #[command(subcommand)]
+    Proposal(proposal::ProposalCommand),
     /// Who did what: filter it, follow it, check that it is whole
     Audit(Box<audit::AuditOptions>),
 }
@@ -178,6 +182,7 @@ async fn carry_out(command: OperatorCommand, session: &mut Session) -> Result<()
         OperatorCommand::Token(command) => token::tokens(command, session).await,
         OperatorCommand::Session(command) => token::sessions(command, session).await,
         OperatorCommand::Policy(command) => policy::run(command, session).await,
+        OperatorCommand::Proposal(command) => proposal::run(command, session).await,
         OperatorCommand::Audit(options) => audit::run(*options, session).await,
     }
 }

@@ -25,6 +25,10 @@ pub struct GlobalOptions {
     #[arg(long, global = true, env = "MUSTER_CA_FILE", value_name = "FILE")]
     pub ca_file: Option<std::path::PathBuf>,
 
+    /// Send the token or session also to another computer in plain HTTP, where everybody on the way can read it
+    #[arg(long, global = true, env = "MUSTER_ALLOW_PLAIN_HTTP")]
+    pub allow_plain_http: bool,
+
     /// How data is written: a table for people; JSON or YAML for programs (with --follow and --watch: JSON lines, or one
     /// YAML document after the other)
     #[arg(

@@ -7,7 +7,7 @@ use muster_protocol::api::access::{AccessGrant, CheckAccess, Person, PutPassword
 
 use super::error::OperatorError;
 use super::find::find;
-use super::login::{Answers, grants_in_words, new_password};
+use super::login::{Answers, grants_in_words, new_password, ruled};
 use super::session::Session;
 use super::stop::reason;
 use super::text::{Cell, Column, Paint, Table, clean, local_time};
@@ -416,6 +416,7 @@ async fn check(options: CheckOptions, session: &mut Session) -> Result<(), Opera
     let mut table = Table::new(columns);
     for decision in &checked.decisions {
         let (word, paint) = match (decision.allowed, decision.machines) {
+            (true, _) if decision.second_person.is_some() => ("with another", Paint::Warning),
             (true, _) => ("yes", Paint::Good),
             (false, Some(1..)) => ("some", Paint::Note),
             (false, _) => ("no", Paint::Dim),
@@ -426,7 +427,7 @@ async fn check(options: CheckOptions, session: &mut Session) -> Result<(), Opera
         ];
         row.extend(decision.machines.map(|machines| Cell::new(machines.to_string())));
         row.push(Cell::painted(
-            &decision.rule,
+            ruled(decision),
             if decision.allowed {
                 Paint::Plain
             } else {

@@ -10,13 +10,14 @@ use super::session::Session;
 use super::stop::reason;
 use super::text::{Cell, Column, Paint, Table, clean};
 
-/// Rules of one's own: what nobody may, whatever is granted, and what somebody may besides
+/// Rules of one's own: what nobody may, whatever is granted, what somebody may besides, and what nobody may alone
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
 A condition is an expression in CEL over `person` (name, roles, second_factor), `machine` (id,
-name, kind, labels, presence; null where it is about the fleet), `permission` and `now` (hour
-and weekday in UTC, unix_s). Loops are not accepted; use has(machine.labels.site) before a
-label that may be missing. What is seen is decided by grants alone.")]
+name, kind, labels, presence; null where it is about the fleet), `permission`, `action` (as the
+audit log calls it: people.change) and `now` (hour and weekday in UTC, unix_s). Loops are not
+accepted; use has(machine.labels.site) before a label that may be missing. What is seen is decided
+by grants alone.")]
 pub enum PolicyCommand {
     /// List them
     List,
@@ -26,7 +27,9 @@ Examples:
   muster policy set night --forbid --permission deploy --when 'now.hour < 6' \\
       --description 'nothing is deployed at night' --reason 'after the incident'
   muster policy set second-factor --forbid --permission stop --permission operate \\
-      --when '!person.second_factor' --description 'who moves machines has a second factor' --reason 'audit'")]
+      --when '!person.second_factor' --description 'who moves machines has a second factor' --reason 'audit'
+  muster policy set two-people --effect second-person --permission deploy --permission administer \\
+      --when true --description 'nobody deploys alone' --reason 'audit'")]
     Set(SetOptions),
     /// Remove a rule
     Remove(RemoveOptions),
@@ -75,6 +78,8 @@ pub enum Effect {
     Forbid,
     /// Somebody may, though nothing grants it
     Permit,
+    /// Whoever may, needs somebody else who may, too: the act waits as a proposal. Never to read or to stop
+    SecondPerson,
 }
 
 #[derive(Debug, Args)]
@@ -137,6 +142,7 @@ fn row(policy: &AccessPolicy) -> Vec<Cell> {
     let (word, paint) = match policy.effect {
         PolicyEffect::Forbid => ("forbid", Paint::Bad),
         PolicyEffect::Permit => ("permit", Paint::Good),
+        PolicyEffect::SecondPerson => ("second person", Paint::Warning),
     };
     let about: Vec<&str> = policy.permissions.iter().map(|one| one.as_str()).collect();
     vec![
@@ -157,6 +163,7 @@ async fn set(options: SetOptions, session: &mut Session) -> Result<(), OperatorE
         effect: match options.effect {
             Effect::Forbid => PolicyEffect::Forbid,
             Effect::Permit => PolicyEffect::Permit,
+            Effect::SecondPerson => PolicyEffect::SecondPerson,
         },
         permissions: options.permissions,
         condition: options.when,

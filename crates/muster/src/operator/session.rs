@@ -42,6 +42,7 @@ impl Session {
                 user_agent: concat!("muster/", env!("CARGO_PKG_VERSION")).to_owned(),
                 credential: credentials::for_server(&options.server)?,
                 authorities,
+                plain_credential: options.allow_plain_http,
                 ..ClientOptions::default()
             },
         )?;

@@ -207,6 +207,16 @@ fn from_the_set_up_link_to_the_audit_log() {
     );
     root.does(&["policy", "remove", "freeze", "--reason", "over"], "");
 
+    let other = folder.path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    let grace = Desk {
+        home: &other,
+        server: url.clone(),
+        authorities: &authorities,
+        token: None,
+    };
+    it_takes_two(&root, &grace);
+
     let audit = root.does(&["audit"], "");
     for line in [
         "people.set_up",
@@ -241,4 +251,85 @@ fn from_the_set_up_link_to_the_audit_log() {
     std::fs::set_permissions(&sessions, std::fs::Permissions::from_mode(0o600)).unwrap();
     assert!(root.does(&["logout"], "").contains("Signed out"));
     assert!(root.fails(&["whoami"], "").contains("MST-A040"));
+}
+
+/// What one proposes and another approves, at two terminals.
+fn it_takes_two(root: &Desk<'_>, grace: &Desk<'_>) {
+    let add = ["person", "add", "grace", "--grant", "admin", "--reason", "second"];
+    root.does(
+        &[&add[..], &["--password-stdin"]].concat(),
+        "a long password of grace\n",
+    );
+    grace.does(
+        &["login", "grace", "--password-stdin"],
+        "a long password of grace\n",
+    );
+    let set = |permission| {
+        let policy = [
+            "policy",
+            "set",
+            "two",
+            "--effect",
+            "second-person",
+            "--permission",
+            permission,
+        ];
+        let when = ["--when", "action == 'people.change'", "--reason", "audit"];
+        [
+            &policy[..],
+            &when,
+            &["--description", "nobody changes rights alone"],
+        ]
+        .concat()
+    };
+    assert!(root.fails(&set("stop"), "").contains("a stop never waits"));
+    root.does(&set("administer"), "");
+    assert!(root.does(&["policy", "list"], "").contains("second person"));
+    assert!(
+        root.does(&["whoami"], "").contains("yes"),
+        "only where the act is that one"
+    );
+
+    let output = root.run(&["person", "grant", "ada", "admin", "--reason", "trusted"], "");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(
+        said.contains("MST-A080") && said.contains("nobody changes rights alone"),
+        "{said}"
+    );
+    let id = said.split("muster proposal approve ").nth(1).unwrap();
+    let id = id.split('`').next().unwrap();
+    let own = root.fails(&["proposal", "approve", id], "");
+    assert!(own.contains("it takes somebody else"), "{own}");
+    let listed = grace.does(&["proposal", "list"], "");
+    assert!(
+        listed.contains(id) && listed.contains("can decide") && listed.contains("trusted"),
+        "{listed}"
+    );
+    let shown = grace.does(&["proposal", "show", id], "");
+    assert!(
+        shown.contains("PUT /api/v1/people/ada") && shown.contains("\"role\": \"admin\""),
+        "{shown}"
+    );
+    assert!(!root.does(&["person", "list"], "").contains("berlin, admin"));
+    let done = grace.does(&["proposal", "approve", id, "--reason", "asked her"], "");
+    assert!(done.contains("people.change by root is done"), "{done}");
+    assert!(root.does(&["person", "list"], "").contains("berlin, admin"));
+    assert!(root.does(&["audit"], "").contains("root with grace"));
+    assert!(
+        grace
+            .fails(&["proposal", "refuse", id, "--reason", "late"], "")
+            .contains("MST-A081")
+    );
+
+    root.fails(&["person", "revoke", "ada", "admin", "--reason", "again"], "");
+    let waiting = root.does(&["proposal", "list", "--output", "json"], "");
+    let waiting: serde_json::Value = serde_json::from_str(&waiting).unwrap();
+    let id = waiting["items"][0]["id"].as_str().unwrap();
+    root.does(&["proposal", "withdraw", id], "");
+    assert!(
+        root.does(&["proposal", "list", "--all"], "")
+            .contains("withdrawn")
+    );
+    root.does(&["policy", "remove", "two", "--reason", "over"], "");
 }

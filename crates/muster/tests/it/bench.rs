@@ -13,6 +13,9 @@ const FIGURES: &[&str] = &[
     "agent.cpu",
     "agent.memory",
     "agent.network",
+    "agent.tls.cpu",
+    "agent.tls.memory",
+    "agent.tls.network",
     "api.list.p50",
     "api.list.p99",
     "api.machine.p50",
@@ -21,6 +24,8 @@ const FIGURES: &[&str] = &[
     "authorisation.request",
     "connections.join",
     "connections.memory",
+    "connections.tls.join",
+    "connections.tls.memory",
     "durable-events.rate",
     "durable-events.wall",
     "fan-out.cpu",
@@ -46,6 +51,10 @@ const FIGURES: &[&str] = &[
     "storage.snapshot",
     "storm.memory",
     "storm.time",
+    "storm.tls.answered",
+    "storm.tls.memory",
+    "storm.tls.stop",
+    "storm.tls.time",
 ];
 
 fn bench(temporary: &Path, arguments: &[&str]) -> Command {

@@ -6,4 +6,5 @@ mod bench;
 mod faults;
 mod identity;
 mod recordings;
+mod release;
 mod sim;

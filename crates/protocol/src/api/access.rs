@@ -385,6 +385,8 @@ pub enum PolicyEffect {
     Forbid,
     /// Somebody may, though nothing grants it.
     Permit,
+    /// Whoever may, needs a second person who may, too. Never to read, and never to stop.
+    SecondPerson,
 }
 
 document! {
@@ -396,7 +398,7 @@ document! {
         effect: PolicyEffect,
         /// Which permissions it is about; empty: all.
         permissions: Vec<Permission>,
-        /// When it holds: an expression in CEL over `person`, `machine`, `permission` and `now`.
+        /// When it holds: an expression in CEL over `person`, `machine`, `permission`, `action` and `now`.
         condition: String,
         /// What it is for, told to whoever meets it.
         description: String,
@@ -464,6 +466,10 @@ document! {
         allowed: bool,
         /// Which rule allows or refuses it, in words.
         rule: String,
+        /// The policy that asks for a second person: what is allowed waits until one approves.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "schema", schema(nullable = false))]
+        second_person: Option<String>,
         /// For the fleet as such: how many machines it reaches.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[cfg_attr(feature = "schema", schema(nullable = false))]
@@ -484,7 +490,7 @@ document! {
 document! {
     /// What an act was done to.
     AuditObject {
-        /// `machine`, `person`, `token`, `session`, `policy`, `enrolment`, `identity`, `fleet`.
+        /// `machine`, `person`, `token`, `session`, `policy`, `proposal`, `enrolment`, `identity`, `fleet`.
         kind: String,
         /// Which.
         id: String,
@@ -505,6 +511,20 @@ pub enum AuditOutcome {
     Refused,
     /// They may, and it could not be done.
     Failed,
+    /// They may, and it waits for a second person.
+    Proposed,
+}
+
+impl AuditOutcome {
+    /// As it is written.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+            Self::Proposed => "proposed",
+        }
+    }
 }
 
 document! {
@@ -517,12 +537,15 @@ document! {
         /// Who; empty: nobody was signed in.
         #[serde(default)]
         person: String,
-        /// By what: `session`, `token`, `posture`, `set_up`, `server`; empty: by nothing.
+        /// By what: `session`, `token`, `proposal`, `posture`, `set_up`, `server`; empty: by nothing.
         #[serde(default)]
         by: String,
-        /// Which session or token, by its public name.
+        /// Which session, token or proposal, by its public name.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         by_id: String,
+        /// Who seconded it, where a policy asks for a second person.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        second_person: String,
         /// What: `machines.stop`, `people.change` …
         action: String,
         /// To what.

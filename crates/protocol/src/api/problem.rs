@@ -26,6 +26,10 @@ pub struct Problem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(nullable = false))]
     pub trace_id: Option<String>,
+    /// The proposal under which the request waits for a second person, with `MST-A080`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(nullable = false))]
+    pub proposal: Option<String>,
 }
 
 /// One part of a request that is wrong.

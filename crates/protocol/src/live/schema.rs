@@ -224,6 +224,7 @@ fn examples() -> BTreeMap<&'static str, Vec<Value>> {
             detail: format!("1 to {TOPICS_MAX} are accepted"),
         }],
         trace_id: None,
+        proposal: None,
     };
     let asks = [
         (

@@ -15,6 +15,43 @@ fn is_created_for_its_owner_alone() {
 }
 
 #[test]
+fn what_is_in_it_is_for_its_owner_alone_also_where_others_may_look_into_it() {
+    let parent = tempfile::tempdir().unwrap();
+    let path = parent.path().join("data");
+    std::fs::create_dir(&path).unwrap();
+    let allow = |path: &std::path::Path, mode: u32| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    allow(&path, 0o755);
+    let files = || {
+        let entries = std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap());
+        entries.map(|entry| entry.path()).collect::<Vec<_>>()
+    };
+    // The second time they are there, as an older version made them.
+    for _ in 0..2 {
+        let held = DataDirectory::open(&path).unwrap();
+        assert!(held.is_open_to_others());
+        let log = SqliteLog::open(&held, LogOptions::default()).unwrap();
+        log.append(vec![event(&stream(1), 0, "x")]).wait().unwrap();
+        let found = files();
+        assert!(
+            found.iter().any(|file| file.to_string_lossy().ends_with("-wal")),
+            "{found:?}"
+        );
+        for file in &found {
+            let mode = file.metadata().unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode, 0o600, "{}", file.display());
+        }
+        drop((log, held));
+        let mut databases = files();
+        databases.retain(|file| !file.ends_with("lock"));
+        databases.iter().for_each(|file| allow(file, 0o644));
+    }
+    allow(&path, 0o700);
+    assert!(!DataDirectory::open(&path).unwrap().is_open_to_others());
+}
+
+#[test]
 fn belongs_to_one_at_a_time() {
     let parent = tempfile::tempdir().unwrap();
     let held = DataDirectory::open(parent.path()).unwrap();

@@ -63,3 +63,38 @@ fn compare_and_set() {
     );
     assert!(!documents.delete("config", "site", Precondition::Any).unwrap());
 }
+
+#[test]
+fn many_are_written_as_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let held = DataDirectory::open(directory.path()).unwrap();
+    let documents = SqliteDocuments::open(&held).unwrap();
+    documents
+        .put("kind", "b", Precondition::Any, at(1), b"old")
+        .unwrap();
+    let document = |key: &str| Document {
+        key: key.to_owned(),
+        version: DocumentVersion(9),
+        updated_at: at(2),
+        body: b"new".to_vec(),
+    };
+    let many = ["a", "b"].map(|key| ("kind".to_owned(), document(key)));
+    documents.put_all(many).unwrap();
+    // Versions are counted here, whatever stood in the documents.
+    let versions = |kind: &str| -> Vec<(String, u64)> {
+        let list = documents.list(kind, None, 10).unwrap();
+        list.into_iter()
+            .map(|document| (document.key, document.version.0))
+            .collect()
+    };
+    assert_eq!(versions("kind"), [("a".to_owned(), 1), ("b".to_owned(), 2)]);
+    assert_eq!(documents.get("kind", "b").unwrap().unwrap().body, b"new");
+
+    // One that cannot be written keeps all others from being.
+    let wrong = ["c", ""].map(|key| ("kind".to_owned(), document(key)));
+    assert!(matches!(
+        documents.put_all(wrong),
+        Err(DocumentError::Unacceptable)
+    ));
+    assert_eq!(versions("kind").len(), 2);
+}

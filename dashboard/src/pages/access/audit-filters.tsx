@@ -12,12 +12,13 @@ const OUTCOMES = [
   { value: 'done', label: 'Done' },
   { value: 'refused', label: 'Refused' },
   { value: 'failed', label: 'Failed' },
+  { value: 'proposed', label: 'Proposed' },
 ];
 
 const MACHINE_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 /** Families of acts that are suggested; any other can be typed. */
-const ACTIONS = ['machines', 'machines.stop', 'machines.command', 'machines.desire', 'recordings', 'people', 'policies', 'session.begin', 'sessions', 'tokens', 'identities', 'enrolments', 'audit'];
+const ACTIONS = ['machines', 'machines.stop', 'machines.command', 'machines.desire', 'recordings', 'people', 'policies', 'proposals', 'session.begin', 'sessions', 'tokens', 'identities', 'enrolments', 'audit'];
 
 interface AuditFiltersProps {
   search: AuditSearch;

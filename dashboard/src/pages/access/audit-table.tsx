@@ -4,7 +4,7 @@ import { useState, type ReactNode } from 'react';
 import type { AuditSearch } from '@/api/access';
 import type { AuditEntry, AuditOutcome } from '@/api/types';
 import { formatMoment, formatUtc, plural } from '@/kit/format';
-import { AttentionIcon, FailedIcon, OkIcon, RightIcon } from '@/kit/icons';
+import { AttentionIcon, FailedIcon, OkIcon, RightIcon, SecondPersonIcon } from '@/kit/icons';
 import { useServerNow } from '@/live/use-live';
 import { parseMoment } from '@/time/moment';
 import own from './audit.module.css';
@@ -13,6 +13,7 @@ const OUTCOMES: Record<AuditOutcome, { label: string; Icon: typeof OkIcon }> = {
   done: { label: 'Done', Icon: OkIcon },
   refused: { label: 'Refused', Icon: AttentionIcon },
   failed: { label: 'Failed', Icon: FailedIcon },
+  proposed: { label: 'Proposed', Icon: SecondPersonIcon },
 };
 /** Objects that are named in a row. */
 const NAMED_MAX = 2;
@@ -45,6 +46,8 @@ export function AuditTable({ entries, onFilter }: AuditTableProps) {
 
 const isNobody = (entry: AuditEntry) => entry.person === undefined || entry.person === '';
 const nobody = (entry: AuditEntry) => (isNobody(entry) ? 'nobody signed in' : (entry.person ?? ''));
+/** Both, where there are two. */
+const withWhom = (entry: AuditEntry) => (entry.second_person === undefined ? undefined : `${nobody(entry)} with ${entry.second_person}`);
 /** Those that are named, and how many there are in all. */
 const objectsOf = ({ objects = [], objects_in_all: all }: AuditEntry) => ({ objects, all: all ?? objects.length });
 
@@ -52,20 +55,22 @@ function Row({ entry, open, onToggle }: { entry: AuditEntry; open: boolean; onTo
   const now = useServerNow();
   const ms = parseMoment(entry.at) ?? 0;
   const { label, Icon } = OUTCOMES[entry.outcome];
-  const { objects, all } = objectsOf(entry);
+  const { objects: whole, all } = objectsOf(entry);
+  // What it is about says more than under which proposal.
+  const objects = whole.toSorted((a, b) => Number(a.kind === 'proposal') - Number(b.kind === 'proposal'));
   return (
     <div className={own.line}>
       <button type="button" className={own.toggle} aria-expanded={open} aria-label={`Details of ${entry.action} by ${nobody(entry)}, ${formatMoment(ms, now)}`} onClick={onToggle}><RightIcon size={12} /></button>
       <time className={own.time} dateTime={entry.at} title={formatUtc(ms)}>{formatMoment(ms, now)}</time>
       <span className={own.outcome} data-outcome={entry.outcome}><Icon size={14} />{label}</span>
-      <span className={own.person} data-nobody={isNobody(entry) || undefined}>{nobody(entry)}</span>
+      <span className={own.person} data-nobody={isNobody(entry) || undefined} title={withWhom(entry)}>{nobody(entry)}{entry.second_person !== undefined && <span className={own.second}> with {entry.second_person}</span>}</span>
       <span className={`${own.action} mono`}>{entry.action}</span>
       <span className={own.objects}>
         {objects.slice(0, NAMED_MAX).map((object) => object.name || object.id).join(', ')}
         {all > NAMED_MAX && ` and ${(all - Math.min(NAMED_MAX, objects.length)).toLocaleString('en')} more`}
       </span>
       <span className={own.why} title={entry.outcome === 'done' ? entry.reason : (entry.rule ?? entry.detail)}>
-        {entry.outcome === 'refused' ? (entry.rule || entry.detail) : entry.outcome === 'failed' ? entry.detail : entry.reason ? `“${entry.reason}”` : entry.detail}
+        {entry.outcome === 'refused' || (entry.outcome === 'proposed' && !entry.reason) ? (entry.rule || entry.detail) : entry.outcome === 'failed' ? entry.detail : entry.reason ? `“${entry.reason}”` : entry.detail}
       </span>
     </div>
   );
@@ -76,10 +81,11 @@ function Details({ entry, onFilter }: { entry: AuditEntry; onFilter: (part: Audi
   const [first] = objects;
   const facts: [string, ReactNode][] = [
     ['When', `${formatUtc(parseMoment(entry.at) ?? 0)}, entry ${entry.position}`],
-    ['Who', <>{nobody(entry)}{entry.by !== undefined && entry.by !== '' && <>, by {entry.by}{entry.by_id !== undefined && entry.by_id !== '' && <> <span className="mono">{entry.by_id}</span></>}</>}</>],
+    ['Who', <>{nobody(entry)}{entry.by !== undefined && entry.by !== '' && <>, by {entry.by}{entry.by_id !== undefined && entry.by_id !== '' && <> {entry.by === 'proposal' ? <ProposalLink id={entry.by_id} /> : <span className="mono">{entry.by_id}</span>}</>}</>}</>],
     ['From', <span key="from" className="mono">{entry.from || 'not known'}</span>],
     ['Answered', `with status ${entry.status}`],
   ];
+  if (entry.second_person !== undefined) facts.push(['With', `${entry.second_person}, as the second person`]);
   if (entry.reason) facts.push(['Why', `“${entry.reason}”`]);
   if (entry.rule) facts.push(['Rule', entry.rule]);
   if (entry.detail) facts.push(['What', entry.detail]);
@@ -96,6 +102,12 @@ function Details({ entry, onFilter }: { entry: AuditEntry; onFilter: (part: Audi
   );
 }
 
+const NOW = { at: undefined };
+
+function ProposalLink({ id }: { id: string }) {
+  return <Link to="/access/approvals/$proposal" params={{ proposal: id }} search={NOW} className="mono">{id}</Link>;
+}
+
 function Objects({ entry }: { entry: AuditEntry }) {
   const { objects, all } = objectsOf(entry);
   return (
@@ -105,7 +117,8 @@ function Objects({ entry }: { entry: AuditEntry }) {
           {object.kind}{' '}
           {object.kind === 'machine' ? <Link to="/machines/$id" params={{ id: object.id }} search={{}}>{object.name || object.id}</Link>
             : object.kind === 'person' ? <Link to="/access/people/$name" params={{ name: object.id }} search={{}}>{object.name || object.id}</Link>
-              : <strong>{object.name || object.id}</strong>}
+              : object.kind === 'proposal' ? <ProposalLink id={object.id} />
+                : <strong>{object.name || object.id}</strong>}
           {object.name !== undefined && object.name !== '' && <span className="mono muted"> {object.id}</span>}
         </li>
       ))}

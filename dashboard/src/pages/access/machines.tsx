@@ -16,7 +16,8 @@ import { Empty, Failure, Loading, StaleNote } from '@/kit/faces';
 import { plural, sentence } from '@/kit/format';
 import { PlusIcon, SearchIcon } from '@/kit/icons';
 import panel from '@/kit/panel.module.css';
-import { useFleetPermit } from '@/kit/permit';
+import { Permitted, useSomePermit, type Permit } from '@/kit/permit';
+import { Refused } from '@/kit/refused';
 import { useTitle } from '@/kit/use-title';
 import { useServerNow } from '@/live/use-live';
 import { Guarded } from './page';
@@ -27,11 +28,11 @@ const NO_IDENTITIES = 409;
 
 export function MachinesPage() {
   useTitle('Machines’ identities');
-  const permit = useFleetPermit('enrol');
-  return <Guarded by={permit} what="the identities of machines"><Identities /></Guarded>;
+  const permit = useSomePermit('enrol');
+  return <Guarded by={permit} what="the identities of machines"><Identities permit={permit} /></Guarded>;
 }
 
-function Identities() {
+function Identities({ permit }: { permit: Permit }) {
   const query = useQuery(identitiesQuery);
   const [enrolling, setEnrolling] = useState(false);
   if (query.isPending) return <><h1 className="sr-only">Machines’ identities</h1><Loading what="the identities" /></>;
@@ -49,11 +50,11 @@ function Identities() {
         <h1>Machines’ identities</h1>
         <span className="muted" role="status">{plural(data.length, 'machine')}{waiting > 0 && `, ${waiting} waiting to be accepted`}</span>
         <span className={classes.spacer} />
-        <Button leftSection={<PlusIcon size={14} />} aria-haspopup="dialog" onClick={() => setEnrolling(true)}>Enrol a machine</Button>
+        <Permitted by={permit}><Button leftSection={<PlusIcon size={14} />} aria-haspopup="dialog" onClick={() => setEnrolling(true)}>Enrol a machine</Button></Permitted>
       </div>
       {query.isError && <StaleNote>The identities could not be asked for again: {query.error.message}</StaleNote>}
       <section className={classes.panel} aria-label="Identities">
-        {data.length === 0 ? <Empty title="No machine has enrolled yet">Make a token, and use it on the machine: it makes its key there, and gets its certificate.</Empty> : <IdentityTable identities={data} />}
+        {data.length === 0 ? <Empty title="No machine has enrolled yet">Make a token, and use it on the machine: it makes its key there, and gets its certificate.</Empty> : <IdentityTable identities={data} permit={permit} />}
       </section>
       <Enrolments />
       <Authorities />
@@ -66,7 +67,7 @@ function Identities() {
 
 const nameOf = (identity: MachineIdentity | null) => identity?.name ?? identity?.machine_id ?? '';
 
-function IdentityTable({ identities }: { identities: readonly MachineIdentity[] }) {
+function IdentityTable({ identities, permit }: { identities: readonly MachineIdentity[]; permit: Permit }) {
   const queries = useQueryClient();
   const now = useServerNow();
   const [word, setWord] = useState('');
@@ -95,7 +96,7 @@ function IdentityTable({ identities }: { identities: readonly MachineIdentity[] 
   return (
     <>
       <TextInput aria-label="Search the identities" placeholder="Name, id, kind or label" leftSection={<SearchIcon />} maw={320} value={word} onChange={(event) => setWord(event.currentTarget.value)} />
-      {failed !== null && <p className={classes.refused} role="alert">{sentence(failed.message)}</p>}
+      <Refused error={failed} className={classes.refused} />
       {found.length === 0 ? <Empty title="No machine has this word" /> : (
         <div className={panel.scroll}>
           <table className={`${panel.table} ${classes.table}`}>
@@ -107,6 +108,7 @@ function IdentityTable({ identities }: { identities: readonly MachineIdentity[] 
                 key={identity.machine_id}
                 identity={identity}
                 now={now}
+                permit={permit}
                 open={open === identity.machine_id}
                 onToggle={() => setOpen(open === identity.machine_id ? null : identity.machine_id)}
                 busy={accept.isPending || renew.isPending || again.isPending}

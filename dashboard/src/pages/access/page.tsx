@@ -4,27 +4,31 @@ import type { ReactNode } from 'react';
 import classes from '@/access/access.module.css';
 import { Sessions } from '@/access/sessions';
 import { Tokens } from '@/access/tokens';
+import { useForYou } from '@/access/use-for-you';
 import { useMe } from '@/access/use-me';
 import type { Permission } from '@/api/types';
 import { Empty } from '@/kit/faces';
 import { LockIcon } from '@/kit/icons';
-import { useFleetPermit, type Permit } from '@/kit/permit';
+import { useFleetPermit, useSomePermit, type Permit } from '@/kit/permit';
 import { useTitle } from '@/kit/use-title';
 import own from './page.module.css';
 
 const NOW = { at: undefined };
 
 interface Part {
-  to: '/access/people' | '/access/roles' | '/access/machines' | '/access/tokens' | '/access/sessions' | '/access/audit';
+  to: '/access/people' | '/access/roles' | '/access/machines' | '/access/approvals' | '/access/tokens' | '/access/sessions' | '/access/audit';
   label: string;
   /** Absent: everybody sees their own. */
   needs?: Permission;
+  /** Whether it is there for who may do it to some machines only. */
+  some?: true;
 }
 
 const PARTS: readonly Part[] = [
   { to: '/access/people', label: 'People', needs: 'administer' },
   { to: '/access/roles', label: 'Roles and policies' },
-  { to: '/access/machines', label: 'Machines', needs: 'enrol' },
+  { to: '/access/machines', label: 'Machines', needs: 'enrol', some: true },
+  { to: '/access/approvals', label: 'Approvals' },
   { to: '/access/tokens', label: 'Tokens' },
   { to: '/access/sessions', label: 'Sessions' },
   { to: '/access/audit', label: 'Audit', needs: 'audit' },
@@ -42,11 +46,14 @@ export function AccessPage() {
 }
 
 function PartLink({ part }: { part: Part }) {
-  const permit = useFleetPermit(part.needs ?? 'read');
+  const everywhere = useFleetPermit(part.needs ?? 'read');
+  const some = useSomePermit(part.needs ?? 'read');
+  const permit = part.some === true ? some : everywhere;
+  const waits = useForYou();
   const locked = part.needs !== undefined && !permit.allowed;
   return (
     <Link to={part.to} search={NOW} activeOptions={{ includeSearch: false }} title={locked ? permit.why : undefined}>
-      {part.label}{locked && <><LockIcon size={13} /><span className="sr-only">, not for you</span></>}
+      {part.label}{part.to === '/access/approvals' && waits > 0 && <><span className={own.count} aria-hidden>{waits}</span><span className="sr-only">, {waits} for you</span></>}{locked && <><LockIcon size={13} /><span className="sr-only">, not for you</span></>}
     </Link>
   );
 }

@@ -16,7 +16,8 @@ import { Empty, Failure, Loading, StaleNote } from '@/kit/faces';
 import { plural } from '@/kit/format';
 import { AttentionIcon, CloseIcon, OkIcon, PlusIcon } from '@/kit/icons';
 import panel from '@/kit/panel.module.css';
-import { useFleetPermit } from '@/kit/permit';
+import { Permitted, useFleetPermit, type Permit } from '@/kit/permit';
+import { Waits, waitsAs } from '@/kit/refused';
 import { Age } from '@/kit/times';
 import { useTitle } from '@/kit/use-title';
 import { Guarded } from './page';
@@ -27,10 +28,10 @@ const DISPLAY_NAME_MAX_CHARS = 100;
 export function PeoplePage() {
   useTitle('People');
   const permit = useFleetPermit('administer');
-  return <Guarded by={permit} what="the people of this fleet"><AllPeople /></Guarded>;
+  return <Guarded by={permit} what="the people of this fleet"><AllPeople permit={permit} /></Guarded>;
 }
 
-function AllPeople() {
+function AllPeople({ permit }: { permit: Permit }) {
   const query = useQuery(peopleQuery);
   const me = useMe();
   const [adding, setAdding] = useState(false);
@@ -43,7 +44,7 @@ function AllPeople() {
         <h1>People</h1>
         <span className="muted">{items.length === 0 ? '' : plural(items.length, 'person', 'people')}</span>
         <span className={classes.spacer} />
-        <Button leftSection={<PlusIcon size={14} />} onClick={() => setAdding(true)} aria-haspopup="dialog">Add a person</Button>
+        <Permitted by={permit}><Button leftSection={<PlusIcon size={14} />} onClick={() => setAdding(true)} aria-haspopup="dialog">Add a person</Button></Permitted>
       </div>
       {query.isError && <StaleNote>The people could not be asked for again: {query.error.message}</StaleNote>}
       <section className={classes.panel} aria-label="People">
@@ -106,6 +107,8 @@ function AddPerson({ onDone }: { onDone: () => void }) {
     },
   });
   const ready = nameFault(name) === null && (password === '' || passwordFault(password) === null) && areSound(drafts) && reason.trim() !== '';
+  const proposal = waitsAs(add.error);
+  if (proposal !== null) return <Waits proposal={proposal} onClose={onDone} />;
   const taken = add.error instanceof ApiError && add.error.problem.status === 412;
   return (
     <form

@@ -17,7 +17,8 @@ import { ApiError, type Answer } from '@/api/client';
 import { Confirm, oneLine, REASON_MAX_CHARS } from '@/kit/confirm';
 import { Empty, Failure, Loading } from '@/kit/faces';
 import { OkIcon } from '@/kit/icons';
-import { useFleetPermit } from '@/kit/permit';
+import { Permitted, useFleetPermit, type Permit } from '@/kit/permit';
+import { waitsAs } from '@/kit/refused';
 import { Age, Moment } from '@/kit/times';
 import { useTitle } from '@/kit/use-title';
 import { Guarded } from './page';
@@ -30,10 +31,10 @@ export function PersonPage() {
   const { name } = useParams({ from: '/access/people/$name' });
   useTitle(name);
   const permit = useFleetPermit('administer');
-  return <Guarded by={permit} what="the people of this fleet"><OnePerson key={name} name={name} /></Guarded>;
+  return <Guarded by={permit} what="the people of this fleet"><OnePerson key={name} name={name} permit={permit} /></Guarded>;
 }
 
-function OnePerson({ name }: { name: string }) {
+function OnePerson({ name, permit }: { name: string; permit: Permit }) {
   const query = useQuery(personQuery(name));
   const me = useMe();
   if (query.isPending) return <><h1 className="sr-only">{name}</h1><Loading what={name} /></>;
@@ -57,7 +58,7 @@ function OnePerson({ name }: { name: string }) {
           since <Moment at={person.created_at} />{person.signed_in_at !== undefined && <>, signed in <Age at={person.signed_in_at} ago /></>}
         </span>
       </div>
-      <EditPerson answer={query.data} />
+      <EditPerson answer={query.data} permit={permit} />
       <section className={classes.panel} aria-label="What they could do">
         <h2>What could {shownName(person)} do?</h2>
         <DryRun person={person.name} />
@@ -81,12 +82,12 @@ function OnePerson({ name }: { name: string }) {
         <h2>Sessions</h2>
         <Sessions person={person.name} />
       </section>
-      <RemovePerson person={person} etag={query.data.etag ?? ''} own={own} />
+      <RemovePerson person={person} etag={query.data.etag ?? ''} own={own} permit={permit} />
     </div>
   );
 }
 
-function EditPerson({ answer }: { answer: Answer<Person> }) {
+function EditPerson({ answer, permit }: { answer: Answer<Person>; permit: Permit }) {
   const queries = useQueryClient();
   const [based, setBased] = useState(answer);
   const [displayName, setDisplayName] = useState(based.document.display_name);
@@ -109,6 +110,11 @@ function EditPerson({ answer }: { answer: Answer<Person> }) {
       for (const key of ['people', 'sessions', 'access-check', 'me']) void queries.invalidateQueries({ queryKey: [key] });
     },
     onError: (error) => {
+      // What waits is not so yet: the form shows again what is.
+      if (waitsAs(error) !== null) {
+        take(answer);
+        setReason('');
+      }
       if (error instanceof ApiError && error.problem.status === 412) void queries.invalidateQueries({ queryKey: personQuery(name).queryKey });
     },
   });
@@ -139,7 +145,7 @@ function EditPerson({ answer }: { answer: Answer<Person> }) {
         {!(save.error instanceof ApiError && save.error.problem.status === 412) && <Refusal error={save.error} told={['body.display_name', 'body.grants']} />}
         {save.isSuccess && !changed && <p className={classes.done} role="status"><OkIcon />Saved; it is in force.</p>}
         <div className={classes.buttons}>
-          <Button type="submit" loading={save.isPending} disabled={!ready}>Save</Button>
+          <Permitted by={permit}><Button type="submit" loading={save.isPending} disabled={!ready}>Save</Button></Permitted>
           {changed && <Button variant="default" onClick={() => { save.reset(); take(answer); }}>Leave it as it was</Button>}
         </div>
       </form>
@@ -147,7 +153,7 @@ function EditPerson({ answer }: { answer: Answer<Person> }) {
   );
 }
 
-function RemovePerson({ person, etag, own }: { person: Person; etag: string; own: boolean }) {
+function RemovePerson({ person, etag, own, permit }: { person: Person; etag: string; own: boolean; permit: Permit }) {
   const queries = useQueryClient();
   const navigate = useNavigate();
   const [asks, setAsks] = useState(false);
@@ -163,7 +169,7 @@ function RemovePerson({ person, etag, own }: { person: Person; etag: string; own
     <section className={classes.panel} aria-label="Removing">
       <h2>Removing</h2>
       <p>Their sessions end, their tokens are revoked. What they did stays in the audit log. Somebody who may come back is better disabled.</p>
-      <div className={classes.buttons}><Button variant="default" onClick={() => { remove.reset(); setAsks(true); }}>Remove {shownName(person)} …</Button></div>
+      <div className={classes.buttons}><Permitted by={permit}><Button variant="default" onClick={() => { remove.reset(); setAsks(true); }}>Remove {shownName(person)} …</Button></Permitted></div>
       <Confirm title={`Remove ${shownName(person)}`} action={`Remove ${person.name}`} opened={asks} asksWhy busy={remove.isPending} error={remove.error} onClose={() => setAsks(false)} onConfirm={(reason) => remove.mutate(reason)}>
         <p>{own ? 'This is you: you are signed out at once, and cannot come back by this name.' : `${person.name} is signed out at once. Nobody can take that back; they can be added anew.`}</p>
       </Confirm>

@@ -1,13 +1,14 @@
 /** The roles and what they hold; rules of one's own on top of them; and what somebody could do by all that. */
 import { Button, Modal, NativeSelect } from '@mantine/core';
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
+import { Link } from '@tanstack/react-router';
 import { useState } from 'react';
 import classes from '@/access/access.module.css';
 import { DryRun } from '@/access/dry-run';
 import { PolicyForm } from '@/access/policy-form';
 import { shownName } from '@/access/use-me';
 import { peopleQuery, policiesQuery, readPolicy, removePolicy, rolesQuery } from '@/api/access';
-import type { AccessPolicy } from '@/api/types';
+import type { AccessPolicy, PolicyEffect } from '@/api/types';
 import type { Answer } from '@/api/client';
 import { Confirm } from '@/kit/confirm';
 import { Empty, Failure, Loading, StaleNote } from '@/kit/faces';
@@ -17,6 +18,8 @@ import { Permitted, useFleetPermit, type Permit } from '@/kit/permit';
 import { Age } from '@/kit/times';
 import { useTitle } from '@/kit/use-title';
 import own from './roles.module.css';
+
+const NOW = { at: undefined };
 
 export function RolesPage() {
   useTitle('Roles and policies');
@@ -81,6 +84,15 @@ function RoleTable() {
   );
 }
 
+const EFFECTS: Record<PolicyEffect, { does: string; everything: string; without: string }> = {
+  forbid: { does: 'forbids', everything: 'everything', without: 'What it forbids is allowed at once to whoever it is granted to.' },
+  permit: { does: 'permits', everything: 'everything', without: 'Whom it lets in is refused at once.' },
+  second_person: {
+    does: 'asks for a second person', everything: 'for everything but read and stop',
+    without: 'Whoever may do what it is about, may from then on alone. What waits because of it waits on.',
+  },
+};
+
 type Editing = { based: Answer<AccessPolicy> | null } | null;
 
 function Policies({ permit }: { permit: Permit }) {
@@ -108,7 +120,7 @@ function Policies({ permit }: { permit: Permit }) {
           <Button variant="default" size="xs" leftSection={<PlusIcon size={14} />} aria-haspopup="dialog" onClick={() => setEditing({ based: null })}>Add a policy</Button>
         </Permitted>
       </div>
-      <p className="muted">Rules of this fleet on top of the roles. One that forbids wins over everything; one that permits lets in who was granted nothing.</p>
+      <p className="muted">Rules of this fleet on top of the roles. One that forbids wins over everything; one that permits lets in who was granted nothing; one that asks for a second person lets what is allowed wait until <Link to="/access/approvals" search={NOW}>somebody else approves it</Link>.</p>
       {query.isPending && <Loading what="the policies" />}
       {query.isError && items === undefined && <Failure error={query.error} what="the policies" retry={() => void query.refetch()} />}
       {query.isError && items !== undefined && <StaleNote>The policies could not be asked for again: {query.error.message}</StaleNote>}
@@ -120,7 +132,7 @@ function Policies({ permit }: { permit: Permit }) {
             <li key={policy.name} data-effect={policy.effect}>
               <div className={classes.head}>
                 <h3>{policy.name}</h3>
-                <span><strong>{policy.effect === 'forbid' ? 'forbids' : 'permits'}</strong> {policy.permissions.length === 0 ? 'everything' : policy.permissions.join(', ')}</span>
+                <span><strong>{EFFECTS[policy.effect].does}</strong> {policy.permissions.length === 0 ? EFFECTS[policy.effect].everything : policy.permissions.join(', ')}</span>
                 <span className={classes.spacer} />
                 <span className="muted">changed <Age at={policy.updated_at} ago /></span>
                 <div className={classes.buttons}>
@@ -159,7 +171,7 @@ function Policies({ permit }: { permit: Permit }) {
         onClose={() => setAsks(false)}
         onConfirm={(reason) => (removing === null ? undefined : remove.mutate({ policy: removing, reason }))}
       >
-        <p>{removing?.effect === 'forbid' ? 'What it forbids is allowed at once to whoever it is granted to.' : 'Whom it lets in is refused at once.'}</p>
+        <p>{removing === null ? '' : EFFECTS[removing.effect].without}</p>
       </Confirm>
     </section>
   );

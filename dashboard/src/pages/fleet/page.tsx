@@ -10,7 +10,7 @@ import { useFleet, useShown } from '@/fleet/use-fleet';
 import { useSummary } from '@/fleet/use-summary';
 import { Empty, Failure, Loading, StaleNote } from '@/kit/faces';
 import { plural } from '@/kit/format';
-import { Permitted, useFleetPermit } from '@/kit/permit';
+import { Permitted, useSomePermit } from '@/kit/permit';
 import { useTitle } from '@/kit/use-title';
 import { useConnectionFace } from '@/live/use-live';
 import { StopSelection } from '@/stop/selection';
@@ -102,7 +102,7 @@ export function FleetPage() {
 function NoMachines() {
   const me = useMe();
   const router = useRouter();
-  const permit = useFleetPermit('enrol');
+  const permit = useSomePermit('enrol');
   // What people see who are granted some machines only says nothing of the others.
   if (me?.trusts_loopback === false && !me.permissions_everywhere.includes('read')) {
     return <Empty title="You see no machine yet">None has what your grants name: {me.grants.length === 0 ? 'nothing is granted to you' : me.grants.map(grantInWords).join(', ')}.</Empty>;

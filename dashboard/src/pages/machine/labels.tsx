@@ -6,6 +6,7 @@ import type { Labels as LabelsDocument, Machine } from '@/api/types';
 import { LABEL_KEY_MAX_CHARS, LABEL_VALUE_MAX_CHARS, LABELS_MAX } from '@/api/vocabulary';
 import { CloseIcon, EditIcon, PlusIcon } from '@/kit/icons';
 import { Permitted, usePermit } from '@/kit/permit';
+import { Waits } from '@/kit/refused';
 import { useMoment } from '@/time/use-moment';
 import { checkLabels, toLabels, toPairs, type Pair } from './label-pairs';
 import classes from './page.module.css';
@@ -23,18 +24,21 @@ export function Labels({ machine }: { machine: Machine }) {
     if (now !== null) setPairs(toPairs(now.labels));
   };
   return (
-    <div className={classes.labels} role="group" aria-label="Labels">
-      {labels.map(([key, value]) => <span key={key} className={classes.label}>{key}<b>{value}</b></span>)}
-      {labels.length === 0 && <span className="muted">No labels</span>}
-      {!past && (
-        <Permitted by={permit}>
-          <ActionIcon variant="subtle" color="gray" aria-label="Change the labels" title="Change the labels" onClick={() => void start()}><EditIcon /></ActionIcon>
-        </Permitted>
-      )}
-      <Modal opened={pairs !== null && !past} onClose={() => setPairs(null)} title={`Labels of ${machine.summary.name}`} size="lg" closeButtonProps={{ 'aria-label': 'Close' }}>
-        {pairs !== null && <Editor pairs={pairs} onPairs={setPairs} edit={edit} onCancel={() => setPairs(null)} />}
-      </Modal>
-    </div>
+    <>
+      <div className={classes.labels} role="group" aria-label="Labels">
+        {labels.map(([key, value]) => <span key={key} className={classes.label}>{key}<b>{value}</b></span>)}
+        {labels.length === 0 && <span className="muted">No labels</span>}
+        {!past && (
+          <Permitted by={permit}>
+            <ActionIcon variant="subtle" color="gray" aria-label="Change the labels" title="Change the labels" onClick={() => void start()}><EditIcon /></ActionIcon>
+          </Permitted>
+        )}
+        <Modal opened={pairs !== null && !past} onClose={() => setPairs(null)} title={`Labels of ${machine.summary.name}`} size="lg" closeButtonProps={{ 'aria-label': 'Close' }}>
+          {pairs !== null && <Editor pairs={pairs} onPairs={setPairs} edit={edit} onCancel={() => setPairs(null)} />}
+        </Modal>
+      </div>
+      {!past && edit.waits !== null && <div className={classes.waits}><Waits proposal={edit.waits} /></div>}
+    </>
   );
 }
 

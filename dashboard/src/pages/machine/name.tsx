@@ -6,6 +6,7 @@ import type { Machine } from '@/api/types';
 import { DISPLAY_NAME_MAX_CHARS } from '@/api/vocabulary';
 import { EditIcon } from '@/kit/icons';
 import { Permitted, usePermit } from '@/kit/permit';
+import { Waits } from '@/kit/refused';
 import { useMoment } from '@/time/use-moment';
 import classes from './page.module.css';
 import { refusal, useEdit } from './use-edit';
@@ -27,15 +28,18 @@ export function Name({ machine }: { machine: Machine }) {
   };
   if (draft === null || past) {
     return (
-      <div className={classes.name}>
-        <h1>{machine.summary.name}</h1>
-        {!past && (
-          <Permitted by={permit}>
-            <ActionIcon variant="subtle" color="gray" aria-label="Change the name" title="Change the name" onClick={() => void start()}><EditIcon /></ActionIcon>
-          </Permitted>
-        )}
-        {machine.display_name !== null && own !== '' && own !== machine.display_name && <span className="muted">calls itself {own}</span>}
-      </div>
+      <>
+        <div className={classes.name}>
+          <h1>{machine.summary.name}</h1>
+          {!past && (
+            <Permitted by={permit}>
+              <ActionIcon variant="subtle" color="gray" aria-label="Change the name" title="Change the name" onClick={() => void start()}><EditIcon /></ActionIcon>
+            </Permitted>
+          )}
+          {machine.display_name !== null && own !== '' && own !== machine.display_name && <span className="muted">calls itself {own}</span>}
+        </div>
+        {!past && edit.waits !== null && <div className={classes.waits}><Waits proposal={edit.waits} /></div>}
+      </>
     );
   }
   return (

@@ -3,6 +3,7 @@ import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useState } from 'react';
 import { ApiError } from '@/api/client';
 import type { Editable } from '@/api/profile';
+import { waitsAs } from '@/kit/refused';
 
 export interface Edit<T> {
   /** Loads what stands now, with its `ETag`; editing starts from that. */
@@ -10,6 +11,8 @@ export interface Edit<T> {
   save: (document: T) => void;
   saving: boolean;
   error: Error | null;
+  /** The proposal under which it waits for a second person. */
+  waits: string | null;
   /** What somebody else wrote since `begin`. Saving again writes over it. */
   theirs: T | null;
   reset: () => void;
@@ -27,6 +30,8 @@ export function useEdit<T>(id: string, part: Editable<T>, onSaved: () => void): 
       onSaved();
     },
     onError: async (error) => {
+      // It is not so yet: the page goes on showing what is.
+      if (waitsAs(error) !== null) onSaved();
       if (!(error instanceof ApiError) || error.problem.status !== 412) return;
       const now = await part.read(id);
       setTheirs(now.document);
@@ -55,7 +60,8 @@ export function useEdit<T>(id: string, part: Editable<T>, onSaved: () => void): 
       mutation.mutate(document);
     },
     saving: mutation.isPending,
-    error: loadError ?? (theirs === null ? mutation.error : null),
+    error: loadError ?? (theirs === null && waitsAs(mutation.error) === null ? mutation.error : null),
+    waits: waitsAs(mutation.error),
     theirs,
     reset,
   };

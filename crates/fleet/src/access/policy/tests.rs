@@ -21,6 +21,7 @@ fn holds(condition: &str) -> Result<bool, PolicyError> {
     let facts = Facts {
         person: &person,
         permission: Permission::Stop,
+        action: "machines.stop",
         machine: Some(&machine),
         // Sunday, 22 November 2026, 13:20 UTC.
         now: Timestamp::from_millis(1_795_353_600_000),
@@ -39,6 +40,7 @@ fn expressions_speak_of_person_machine_permission_and_now() {
         ("has(machine.labels.line) && machine.labels.line == '3'", false),
         ("machine.labels['site'] in ['berlin', 'munich']", true),
         ("permission == 'stop'", true),
+        ("action.startsWith('machines.')", true),
         ("now.hour == 13 && now.weekday == 7", true),
         ("now.hour < 6 || now.hour >= 22", false),
         ("machine.name.startsWith('x')", false),
@@ -69,6 +71,18 @@ fn what_is_no_rule_is_refused_with_the_reason() {
     let mut read = record(PolicyEffect::Forbid, "true");
     read.permissions = vec![Permission::Read];
     assert!(matches!(Compiled::new("p", &read), Err(PolicyError::Read)));
+    // The record is about stopping.
+    let stop = record(PolicyEffect::SecondPerson, "true");
+    assert!(matches!(Compiled::new("p", &stop), Err(PolicyError::Stop)));
+    let mut all = stop;
+    all.permissions = Vec::new();
+    let all = Compiled::new("p", &all).unwrap();
+    let about: Vec<_> = Permission::ALL.iter().filter(|one| all.is_about(**one)).collect();
+    assert_eq!(
+        about.len(),
+        Permission::ALL.len() - 2,
+        "neither reading nor stopping"
+    );
 }
 
 #[test]
@@ -93,12 +107,19 @@ fn what_cannot_be_computed_forbids_and_does_not_permit() {
     let person = Person::new("ada".parse().unwrap(), Vec::new(), 1);
     let facts = Facts {
         person: &person,
-        permission: Permission::Stop,
+        permission: Permission::Operate,
+        action: "machines.command",
         machine: None,
         now: Timestamp::EPOCH,
     };
-    for (effect, expect) in [(PolicyEffect::Forbid, true), (PolicyEffect::Permit, false)] {
-        let compiled = Compiled::new("p", &record(effect, "machine.labels.site == 'x'")).unwrap();
+    for (effect, expect) in [
+        (PolicyEffect::Forbid, true),
+        (PolicyEffect::Permit, false),
+        (PolicyEffect::SecondPerson, true),
+    ] {
+        let mut record = record(effect, "machine.labels.site == 'x'");
+        record.permissions = vec![Permission::Operate];
+        let compiled = Compiled::new("p", &record).unwrap();
         assert_eq!(compiled.holds(&facts), expect);
     }
 }

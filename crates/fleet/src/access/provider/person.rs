@@ -17,7 +17,8 @@ const DISPLAY_NAME_MAX_CHARS: usize = 100;
 const TRIES: usize = 3;
 
 impl Access {
-    /// Signs somebody in for whom the provider vouches. What they get is what their groups get, each time anew.
+    /// Signs somebody in for whom the provider vouches. What they get is what their groups get, each time anew: what that changed
+    /// here is said, also where they are let in no more.
     ///
     /// # Errors
     ///
@@ -28,6 +29,7 @@ impl Access {
         who: &Identity,
         from: IpAddr,
         agent: &str,
+        changed: &mut String,
     ) -> Result<Begun, ProviderError> {
         let issuer = &provider.settings.issuer;
         let grants = provider.settings.grants.of(&who.groups);
@@ -36,8 +38,8 @@ impl Access {
             tries += 1;
             let found = self.directory.vouched(issuer, &who.subject);
             let done = match found {
-                Some((name, kept)) => self.renew(name, &kept, who, &grants).await,
-                None => self.make(issuer, who, &grants).await,
+                Some((name, kept)) => self.renew(name, &kept, who, &grants, changed).await,
+                None => self.make(issuer, who, &grants, changed).await,
             };
             match done {
                 Err(ProviderError::Here(SignInError::Directory(DirectoryError::Conflict { .. })))
@@ -45,7 +47,8 @@ impl Access {
                 done => break done?,
             }
         };
-        let begun = self.begin(name, from, agent, Some(issuer.clone())).await?;
+        let era = self.directory.person(&name).map_or(0, |kept| kept.value.era);
+        let begun = self.begin(name, era, from, agent, Some(issuer.clone())).await?;
         Ok(begun)
     }
 
@@ -56,6 +59,7 @@ impl Access {
         kept: &Kept<PersonRecord>,
         who: &Identity,
         grants: &[Grant],
+        changed: &mut String,
     ) -> Result<PersonName, ProviderError> {
         let record = PersonRecord {
             display_name: shown(&who.display_name),
@@ -65,7 +69,9 @@ impl Access {
         if record.grants != kept.value.grants || record.display_name != kept.value.display_name {
             let version = Precondition::Version(DocumentVersion(kept.version));
             // Also if nothing is left: what they have besides, such as tokens, is worth nothing then.
+            let what = record.what_changed(Some(&kept.value));
             self.put_vouched(&name, version, record).await?;
+            *changed = what;
         }
         if kept.value.disabled {
             return Err(ProviderError::Disabled {
@@ -86,6 +92,7 @@ impl Access {
         issuer: &str,
         who: &Identity,
         grants: &[Grant],
+        changed: &mut String,
     ) -> Result<PersonName, ProviderError> {
         let name = who.names.iter().find_map(|name| reduced(name));
         let name = name.ok_or_else(|| ProviderError::Answer("the provider gives no name".to_owned()))?;
@@ -115,7 +122,9 @@ impl Access {
             created_at: self.now(),
             era: 0,
         };
+        let what = record.what_changed(None);
         self.put_vouched(&name, Precondition::Absent, record).await?;
+        *changed = what;
         Ok(name)
     }
 

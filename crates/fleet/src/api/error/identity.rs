@@ -66,6 +66,11 @@ impl ApiError {
     pub fn no_such_enrolment(id: &str) -> Self {
         Self::nothing_there(format!("there is no enrolment {}", super::quoted(id)))
     }
+
+    /// No such authority is trusted.
+    pub fn no_such_authority(generation: u32) -> Self {
+        Self::nothing_there(format!("no authority {generation} is trusted here"))
+    }
 }
 
 impl From<Refused> for ApiError {
@@ -76,6 +81,12 @@ impl From<Refused> for ApiError {
             Refused::Used => Self::token("MST-A061", detail),
             Refused::Expired(_) => Self::token("MST-A062", detail),
             Refused::NoIdentity(_) | Refused::NoEnrolment(_) => Self::nothing_there(detail),
+            Refused::TooSoon(_) => Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "MST-A090",
+                "The certificate was renewed often enough",
+                detail,
+            ),
             Refused::Standing(_) | Refused::Full => Self::new(
                 StatusCode::CONFLICT,
                 "MST-A068",

@@ -119,3 +119,14 @@ async fn an_entry_that_was_taken_out_is_found() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_somebody_tries_is_written_down_however_long_it_is() {
+    let world = World::empty().await;
+    let body = json!({ "grants": [], "display_name": "x".repeat(1_200_000), "reason": "y".repeat(700_000) });
+    let (status, said) = world.put_new("/api/v1/people/ada", body).await;
+    assert_eq!(status, 422, "{said}");
+    let written = world.audit("action=people.change").await;
+    assert_eq!(written[0]["outcome"], "failed", "{}", written.len());
+    assert_eq!(written[0]["objects"][0]["name"].as_str().unwrap().len(), 200);
+}

@@ -225,6 +225,12 @@ async fn somebody_signs_in_gets_what_their_groups_get_and_signs_out() {
         (&json!("ada"), &json!("done")),
         "{newest}"
     );
+    // What a provider changes is written down as what a person changes.
+    let says = |entry: &Value, what: &str| {
+        let detail = entry["detail"].as_str().unwrap();
+        assert!(detail.contains(what), "{detail}");
+    };
+    says(newest, "new: operator on label.site=munich");
 
     // Other groups: something else, from the next time on, also for what they have besides. None: nothing at all.
     world.provider.claim("groups", json!(["fleet-admins", "unknown"]));
@@ -238,8 +244,10 @@ async fn somebody_signs_in_gets_what_their_groups_get_and_signs_out() {
         browser.me().await["grants"],
         json!([{ "role": "admin", "scope": "*" }])
     );
+    says(&world.audit().await[0], "→ admin");
     world.provider.claim("groups", json!(["unknown"]));
     world.is_refused("no-grants", "none of the groups of ada").await;
+    says(&world.audit().await[0], "admin → nothing");
     assert_eq!(browser.me().await["grants"], json!([]));
 
     // Whoever is disabled here stays so, whatever the provider says.

@@ -207,7 +207,7 @@ async fn a_second_factor_is_asked_for_and_each_code_counts_once() {
 }
 
 /// The code of an authenticator.
-fn code_of(secret: &str, offset_s: i64) -> String {
+pub fn code_of(secret: &str, offset_s: i64) -> String {
     let secret = base32::decode(base32::Alphabet::Rfc4648 { padding: false }, secret).unwrap();
     let totp = totp_rs::Builder::new().with_secret(secret).build().unwrap();
     let now_s = crate::harness::now().as_millis() / 1_000 + offset_s;
@@ -358,6 +358,28 @@ async fn a_token_does_no_more_than_its_owner_and_is_revoked() {
     }
     let (status, said) = make("ada", json!({ "owner": "root" })).await;
     assert_eq!(status, 403, "in another's name: {said}");
+    // One that is not narrowed makes others, and none that outlives it.
+    let (_, parent) = make("ada", json!({ "name": "parent", "expires_in_s": 3_600 })).await;
+    let secret_of_parent = parent["secret"].as_str().unwrap().to_owned();
+    let child = |more: serde_json::Value| {
+        let request = world
+            .site
+            .request("POST", "/api/v1/tokens")
+            .bearer_auth(&secret_of_parent);
+        answer(request.json(&more))
+    };
+    let (status, said) = child(json!({ "name": "child", "expires_in_s": 7_200 })).await;
+    assert_eq!(
+        (status, &said["errors"][0]["at"]),
+        (422, &json!("body.expires_in_s")),
+        "{said}"
+    );
+    let (status, made) = child(json!({ "name": "child" })).await;
+    assert_eq!(status, 201, "{made}");
+    assert!(
+        made["token"]["expires_at"].as_str() <= parent["token"]["expires_at"].as_str(),
+        "{made}"
+    );
     world.tokens.insert("script".to_owned(), secret.clone());
     assert_eq!(world.ask("script", "GET", "/api/v1/people", None).await.0, 403);
     let (_, machines) = world.ask("script", "GET", "/api/v1/machines", None).await;

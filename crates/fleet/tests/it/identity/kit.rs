@@ -6,9 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use muster_fleet::access::Access;
 use muster_fleet::{Options, Server, ServerError, identity};
 use muster_runtime::{Clock, Shutdown};
-use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256};
+use rcgen::{
+    CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData, SignatureAlgorithm, SigningKey,
+};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -29,7 +32,9 @@ pub type Socket = WebSocketStream<Box<TlsStream<TcpStream>>>;
 pub struct Guarded {
     pub people: SocketAddr,
     pub machines: SocketAddr,
+    pub admin: SocketAddr,
     pub identity: identity::Identity,
+    pub access: Arc<Access>,
     pub shutdown: Shutdown,
     pub run: JoinHandle<Result<(), ServerError>>,
     pub http: reqwest::Client,
@@ -50,12 +55,16 @@ impl Guarded {
     }
 
     pub async fn start_with(options: Options) -> Self {
+        Self::start_at(options, Clock::start()).await
+    }
+
+    /// By a clock of its own.
+    pub async fn start_at(options: Options, clock: Clock) -> Self {
         let shutdown = Shutdown::new();
-        let server = Server::start(options, Clock::start(), shutdown.clone())
-            .await
-            .unwrap();
+        let server = Server::start(options, clock, shutdown.clone()).await.unwrap();
         let (people, machines) = (server.address(), server.machines_address().unwrap());
-        let identity = server.identity().unwrap().clone();
+        let admin = server.admin_address().unwrap();
+        let (identity, access) = (server.identity().unwrap().clone(), server.access().clone());
         #[expect(clippy::disallowed_methods, reason = "a test's own task, which is waited for")]
         // tidy: allow(tasks): a test's own task, which is waited for
         let run = tokio::spawn(server.run_to_checkpoint());
@@ -69,7 +78,9 @@ impl Guarded {
         Self {
             people,
             machines,
+            admin,
             identity,
+            access,
             shutdown,
             run,
             http,
@@ -79,19 +90,41 @@ impl Guarded {
     pub async fn stop(self) {
         self.shutdown.request("the test says so");
         let Self {
-            run, identity, http, ..
+            run,
+            identity,
+            access,
+            http,
+            ..
         } = self;
-        drop((identity, http));
+        drop((identity, access, http));
         soon("the server ends", run).await.unwrap().unwrap();
     }
 
     pub async fn ask(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+        self.ask_by("", method, path, body).await
+    }
+
+    /// By a token; by nothing, if it is empty.
+    pub async fn ask_by(&self, token: &str, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
         let url = format!("https://{}{path}", self.people);
         let mut request = self.http.request(method.parse().unwrap(), url);
+        if !token.is_empty() {
+            request = request.bearer_auth(token);
+        }
         if let Some(body) = body {
             request = request.json(&body);
         }
         answer(request).await
+    }
+
+    /// What is counted under a name.
+    pub async fn counted(&self, name: &str) -> u64 {
+        let url = format!("http://{}/metrics", self.admin);
+        let text = self.http.get(url).send().await.unwrap().text().await.unwrap();
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.map_or(0, |count| count.parse().unwrap())
     }
 
     pub async fn get(&self, path: &str) -> Value {
@@ -168,9 +201,39 @@ impl Key {
     }
 }
 
+/// The public key of one, and signatures of another: what somebody sends who wants a certificate for a key that they do not have.
+pub struct Borrowed<'a> {
+    pub public: &'a Key,
+    pub secret: &'a Key,
+}
+
+impl PublicKeyData for Borrowed<'_> {
+    fn der_bytes(&self) -> &[u8] {
+        self.public.0.der_bytes()
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        self.public.0.algorithm()
+    }
+}
+
+impl SigningKey for Borrowed<'_> {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        self.secret.0.sign(message)
+    }
+}
+
+impl Borrowed<'_> {
+    pub fn csr(&self) -> String {
+        let params = CertificateParams::new(Vec::new()).unwrap();
+        params.serialize_request(self).unwrap().pem().unwrap()
+    }
+}
+
 /// A machine with its certificate.
 pub struct Enrolled {
     pub id: String,
+    pub certificate: String,
     pub authorities: String,
     pub config: Arc<ClientConfig>,
 }
@@ -182,6 +245,7 @@ impl Enrolled {
         let config = config(&authorities, &certificate, &key.0);
         Self {
             id: text("machine_id"),
+            certificate,
             authorities,
             config,
         }
@@ -313,15 +377,30 @@ pub async fn request(
     path: &str,
     body: Option<Value>,
 ) -> std::io::Result<(u16, Value)> {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let body = body.map(|body| body.to_string()).unwrap_or_default();
-    let head = format!(
-        "{method} {path} HTTP/1.1\r\nhost: fleet\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-        body.len()
-    );
+    let headers = [("content-type", "application/json".to_owned())];
+    request_with(stream, method, path, &headers, body.as_bytes()).await
+}
+
+/// As [`request`], with headers and a body of any kind.
+pub async fn request_with(
+    stream: &mut TlsStream<TcpStream>,
+    method: &str,
+    path: &str,
+    headers: &[(&str, String)],
+    body: &[u8],
+) -> std::io::Result<(u16, Value)> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let headers: String = headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect();
+    let length = body.len();
+    let head =
+        format!("{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n{headers}content-length: {length}\r\n\r\n");
     let asking = async {
         stream.write_all(head.as_bytes()).await?;
-        stream.write_all(body.as_bytes()).await?;
+        stream.write_all(body).await?;
         let mut read = Vec::new();
         loop {
             let text = String::from_utf8_lossy(&read).into_owned();
@@ -331,7 +410,8 @@ pub async fn request(
                     .lines()
                     .find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok())
                     .unwrap_or(0);
-                if rest.len() >= length {
+                // An answer to HEAD speaks of a body, and has none.
+                if method == "HEAD" || rest.len() >= length {
                     return Ok((status, serde_json::from_str(rest).unwrap_or(Value::Null)));
                 }
             }

@@ -4,15 +4,17 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use rcgen::{CertificateParams, IsCa, Issuer, KeyPair, PKCS_ECDSA_P384_SHA384, SanType};
-use serde_json::json;
+use serde_json::{Value, json};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-use super::kit::{Guarded, Key, config, connect, end, hear, options, request, say, trusting};
+use super::kit::{Borrowed, Guarded, Key, config, connect, end, hear, options, request, say, trusting};
 use crate::harness::{self, soon};
 use muster_fleet::{Server, ServerError};
 use muster_runtime::{Clock, Shutdown};
+use rustls::crypto::SupportedKxGroup;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::{CipherSuite, HandshakeKind, NamedGroup, ProtocolVersion};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_server_chooses_the_names_whatever_was_asked_for() {
@@ -72,6 +74,38 @@ async fn a_token_is_for_one_key_and_for_its_time() {
     let list = site.get("/api/v1/enrolments").await;
     assert_eq!(list["items"].as_array().unwrap().len(), 1, "{list}");
     assert_eq!(list["items"][0]["state"], "used");
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_over_lets_nobody_in() {
+    const HOUR_MS: i64 = 3_600_000;
+    let folder = tempfile::tempdir().unwrap();
+    let now = harness::now().as_millis();
+    // Two hours ago: tokens are good for an hour, and for a minute at least.
+    let site = Guarded::start_at(options(folder.path()), Clock::simulated(now - 2 * HOUR_MS)).await;
+    let (usual, used) = (site.token(json!({})).await, site.token(json!({})).await);
+    let long = site.token(json!({ "expires_in_s": 3 * 3_600 })).await;
+    let key = Key::new();
+    assert_eq!(site.enrol(&used, &key.csr()).await.0, 200);
+    site.stop().await;
+
+    let site = Guarded::start(folder.path()).await;
+    // Also for the key that it was used by, which could ask again before.
+    for (token, csr) in [(&usual, Key::new().csr()), (&used, key.csr())] {
+        let (status, problem) = site.enrol(token, &csr).await;
+        assert_eq!(
+            (status, problem["code"].as_str()),
+            (403, Some("MST-A062")),
+            "{problem}"
+        );
+    }
+    assert_eq!(site.enrol(&long, &Key::new().csr()).await.0, 200);
+    let list = site.get("/api/v1/enrolments").await;
+    let items = list["items"].as_array().unwrap().iter();
+    let mut states: Vec<&str> = items.map(|item| item["state"].as_str().unwrap()).collect();
+    states.sort_unstable();
+    assert_eq!(states, ["expired", "used", "used"]);
     site.stop().await;
 }
 
@@ -136,6 +170,61 @@ async fn what_is_no_request_for_a_certificate_is_refused_and_the_token_is_still_
         );
     }
     assert_eq!(site.enrol(&token, &key.csr()).await.0, 200);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewal_is_for_a_key_that_the_sender_has_and_for_the_machine_that_asks() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = Guarded::start(folder.path()).await;
+    let (machine, other) = (site.machine(json!({})).await, site.machine(json!({})).await);
+    let path = format!("/machine/{}/certificate", machine.id);
+    let (mine, theirs) = (Key::new(), Key::new());
+    let borrowed = Borrowed {
+        public: &theirs,
+        secret: &mine,
+    };
+    for csr in [borrowed.csr(), "nonsense".to_owned()] {
+        let body = Some(json!({ "csr": csr }));
+        let (status, problem) = machine.ask(site.machines, "POST", &path, body).await.unwrap();
+        assert_eq!(
+            (status, problem["code"].as_str()),
+            (422, Some("MST-A063")),
+            "{problem}"
+        );
+    }
+    // Nor does a token give anything for a key that the sender does not have.
+    let token = site.token(json!({})).await;
+    let (status, problem) = site.enrol(&token, &borrowed.csr()).await;
+    assert_eq!(
+        (status, problem["code"].as_str()),
+        (422, Some("MST-A063")),
+        "{problem}"
+    );
+    // A good request, in the name of another machine.
+    let body = Some(json!({ "csr": mine.csr() }));
+    let (status, problem) = other
+        .ask(site.machines, "POST", &path, body.clone())
+        .await
+        .unwrap();
+    assert_eq!(
+        (status, problem["code"].as_str()),
+        (403, Some("MST-A066")),
+        "{problem}"
+    );
+    let count = |identity: &Value| identity["certificates"].as_array().unwrap().len();
+    assert_eq!(count(&site.identity_of(&machine).await), 1);
+    assert_eq!(count(&site.identity_of(&other).await), 1);
+    let (status, issued) = machine.ask(site.machines, "POST", &path, body).await.unwrap();
+    assert_eq!(status, 200, "{issued}");
+    // The certificate is for the key of the request, and has the names that the server chose.
+    let der = CertificateDer::from_pem_slice(issued["certificate"].as_str().unwrap().as_bytes()).unwrap();
+    let (_, certificate) = X509Certificate::from_der(&der).unwrap();
+    assert_eq!(
+        certificate.public_key().subject_public_key.data,
+        rcgen::PublicKeyData::der_bytes(&mine.0)
+    );
+    assert_eq!(certificate.subject().to_string(), format!("CN={}", machine.id));
     site.stop().await;
 }
 
@@ -324,5 +413,62 @@ async fn a_handshake_that_stalls_is_given_up_and_hinders_nobody() {
     )
     .await;
     assert_eq!(hear(&mut socket).await.unwrap()["type"], "ack");
+    site.stop().await;
+}
+
+/// A machine offers whatever its provider has. What is taken of it is the server's choice, but for how keys are agreed.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_handshake_comes_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = Guarded::start(folder.path()).await;
+    let machine = site.machine(json!({})).await;
+    let mut stream = connect(site.machines, machine.config.clone()).await.unwrap();
+    let path = format!("/machine/{}/certificate", machine.id);
+    assert_eq!(request(&mut stream, "GET", &path, None).await.unwrap().0, 200);
+    let agreed = stream.get_ref().1;
+    assert_eq!(agreed.protocol_version(), Some(ProtocolVersion::TLSv1_3));
+    let group = agreed.negotiated_key_exchange_group().map(SupportedKxGroup::name);
+    assert_eq!(group, Some(NamedGroup::X25519MLKEM768));
+    let suite = agreed.negotiated_cipher_suite().map(|suite| suite.suite());
+    assert_eq!(suite, Some(CipherSuite::TLS13_AES_128_GCM_SHA256));
+    assert_eq!(
+        (agreed.handshake_kind(), agreed.tls13_tickets_received()),
+        (Some(HandshakeKind::Full), 0)
+    );
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_speaks_plain_http_is_told_that_it_is_https() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = Guarded::start(folder.path()).await;
+    // With a long body as well, which nobody reads: the answer must arrive all the same.
+    let http = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(harness::PATIENCE)
+        .build()
+        .unwrap();
+    for address in [site.people, site.machines] {
+        for body in [String::new(), "x".repeat(40_000)] {
+            let asked = http.post(format!("http://{address}/api/v1/machines")).body(body);
+            let answer = asked.send().await.unwrap();
+            assert_eq!(answer.status().as_u16(), 400);
+            assert_eq!(answer.headers()["content-type"], "text/plain; charset=utf-8");
+            let text = answer.text().await.unwrap();
+            assert_eq!(
+                text,
+                "This address speaks https: write https:// in front of it.\n"
+            );
+        }
+        // What is neither is not answered in plain text.
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"\x00\x01nonsense").await.unwrap();
+        let mut said = Vec::new();
+        let _ = soon("it is let go", stream.read_to_end(&mut said)).await;
+        assert!(!String::from_utf8_lossy(&said).contains("HTTP"), "{said:?}");
+    }
+    let machine = site.machine(json!({})).await;
+    assert_eq!(machine.knock(site.machines).await.unwrap().0, 200);
     site.stop().await;
 }

@@ -3,11 +3,14 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Instant;
 
 use rustix::event::epoll;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+use rustls::ClientConfig;
 
+use super::secure::Secure;
 use crate::bench::error::{BenchError, Result};
 use crate::bench::wire::{Heard, Speaker};
 
@@ -40,6 +43,9 @@ pub(super) struct Connection {
     pub(super) asked_at: Option<Instant>,
     index: usize,
     stream: Option<TcpStream>,
+    /// How what is said is encrypted; none: it is not.
+    secured_by: Option<Arc<ClientConfig>>,
+    secure: Option<Box<Secure>>,
     /// Heard, and not whole yet.
     rest: Vec<u8>,
     /// Said, and not taken by the kernel yet.
@@ -53,6 +59,7 @@ impl Connection {
         address: SocketAddr,
         source: u8,
         speaker: Box<dyn Speaker>,
+        secured_by: Option<Arc<ClientConfig>>,
     ) -> Result<Self> {
         let failed = "a connection cannot be opened";
         let socket = rustix::net::socket_with(
@@ -84,6 +91,8 @@ impl Connection {
             asked_at: None,
             index,
             stream: Some(TcpStream::from(socket)),
+            secured_by,
+            secure: None,
             rest: Vec::new(),
             waiting: Vec::new(),
         })
@@ -101,7 +110,7 @@ impl Connection {
 
     /// Whether all that was said is with the kernel.
     pub(super) fn is_flushed(&self) -> bool {
-        self.waiting.is_empty()
+        self.waiting.is_empty() && self.secure.as_ref().is_none_or(|secure| !secure.wants_write())
     }
 
     /// Something happened. Fails with the reason when the connection is over.
@@ -123,6 +132,10 @@ impl Connection {
                 return Err(format!("not connected: {error}"));
             }
             self.phase = Phase::Greeting;
+            if let Some(config) = &self.secured_by {
+                // Its first message needs keys: made now, and not for all connections before the first of them begins.
+                self.secure = Some(Box::new(Secure::begin(config.clone())?));
+            }
             out.clear();
             if let Some(speaker) = &mut self.speaker {
                 speaker.open(out);
@@ -150,11 +163,7 @@ impl Connection {
             match stream.read(buffer) {
                 Ok(0) => return Err("closed by the server".to_owned()),
                 Ok(length) => {
-                    out.clear();
-                    self.hear(&buffer[..length], out, heard)?;
-                    if !out.is_empty() {
-                        self.write(out)?;
-                    }
+                    self.take_in(&buffer[..length], out, heard)?;
                     if length < buffer.len() {
                         return Ok(());
                     }
@@ -164,6 +173,36 @@ impl Connection {
                 Err(error) => return Err(error.to_string()),
             }
         }
+    }
+
+    /// What came, decrypted where that is needed, is heard and answered.
+    fn take_in(
+        &mut self,
+        input: &[u8],
+        out: &mut Vec<u8>,
+        heard: &mut Heard,
+    ) -> std::result::Result<(), String> {
+        let Some(mut secure) = self.secure.take() else {
+            return self.hear_and_answer(input, out, heard);
+        };
+        let plain = secure.decrypt(input)?;
+        self.secure = Some(secure);
+        if !plain.is_empty() {
+            self.hear_and_answer(&plain, out, heard)?;
+        }
+        // Handshakes have something to say, too.
+        self.flush()
+    }
+
+    fn hear_and_answer(
+        &mut self,
+        input: &[u8],
+        out: &mut Vec<u8>,
+        heard: &mut Heard,
+    ) -> std::result::Result<(), String> {
+        out.clear();
+        self.hear(input, out, heard)?;
+        if out.is_empty() { Ok(()) } else { self.write(out) }
     }
 
     fn hear(
@@ -199,6 +238,10 @@ impl Connection {
 
     /// Writes now what the kernel takes; the rest waits for room.
     pub(super) fn write(&mut self, bytes: &[u8]) -> std::result::Result<(), String> {
+        if let Some(secure) = &mut self.secure {
+            secure.encrypt(bytes)?;
+            return self.flush();
+        }
         if !self.waiting.is_empty() {
             self.waiting.extend_from_slice(bytes);
             return Ok(());
@@ -209,6 +252,9 @@ impl Connection {
     }
 
     fn flush(&mut self) -> std::result::Result<(), String> {
+        if let (Some(secure), Some(stream)) = (&mut self.secure, &mut self.stream) {
+            return secure.flush(stream);
+        }
         if self.waiting.is_empty() {
             return Ok(());
         }
@@ -238,6 +284,7 @@ impl Connection {
     pub(super) fn hang_up(&mut self) {
         self.phase = Phase::Gone;
         self.stream = None;
+        self.secure = None;
         self.rest.clear();
         self.waiting.clear();
         self.in_flight = 0;

@@ -6,19 +6,23 @@
 mod comeback;
 mod connection;
 mod phases;
+mod secure;
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use muster_runtime::Shutdown;
 use rustix::event::{Timespec, epoll};
+use rustls::ClientConfig;
 
 use super::error::{BenchError, Result};
 use super::wire::{Clock, Heard, Speaker};
 use comeback::Comebacks;
 use connection::{Connection, Phase};
 pub(super) use phases::{Enough, Joined, Sent};
+pub(super) use secure::loopback;
 
 /// Connections that share a source address, so that ports do not run out.
 const CONNECTIONS_PER_SOURCE: usize = 5_000;
@@ -32,10 +36,15 @@ const READ_BYTES: usize = 64 * 1_024;
 /// Makes the speaker of the connection with this index.
 pub(super) type Maker = Box<dyn Fn(usize) -> Box<dyn Speaker>>;
 
+/// How the connection with this index is encrypted.
+pub(super) type Securer = Box<dyn Fn(usize) -> Arc<ClientConfig>>;
+
 /// Many connections to one server.
 pub(super) struct Load {
     address: SocketAddr,
     make: Maker,
+    /// None: nothing is encrypted.
+    secure: Option<Securer>,
     first_source: u8,
     epoll: OwnedFd,
     connections: Vec<Connection>,
@@ -64,6 +73,7 @@ impl Load {
         Ok(Self {
             address,
             make,
+            secure: None,
             first_source,
             epoll,
             connections: Vec::new(),
@@ -81,9 +91,20 @@ impl Load {
         })
     }
 
+    /// Connections are encrypted from the first byte on, each with a certificate of its own.
+    pub(super) fn secured(mut self, secure: Securer) -> Self {
+        self.secure = Some(secure);
+        self
+    }
+
     /// How many connections are in session.
     pub(super) fn up(&self) -> usize {
         self.up
+    }
+
+    /// Connections that ended though nobody asked for it.
+    pub(super) fn lost(&self) -> usize {
+        self.lost
     }
 
     /// From now on connections that end are made again, as machines do it.
@@ -203,7 +224,8 @@ impl Load {
             Some(old) => old.speaker.take().unwrap_or_else(|| (self.make)(index)),
             None => (self.make)(index),
         };
-        let connection = Connection::open(index, generation, self.address, source, speaker)?;
+        let secured_by = self.secure.as_ref().map(|secure| secure(index));
+        let connection = Connection::open(index, generation, self.address, source, speaker, secured_by)?;
         connection.register(&self.epoll)?;
         match self.connections.get_mut(index) {
             Some(old) => *old = connection,

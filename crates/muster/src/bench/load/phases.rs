@@ -83,6 +83,30 @@ impl Load {
         })
     }
 
+    /// Ends all connections from this side, and forgets why they ended; what was acknowledged on them stays known.
+    pub(in crate::bench) fn lose_all(&mut self) {
+        for connection in &mut self.connections {
+            connection.hang_up();
+        }
+        (self.up, self.lost) = (0, 0);
+    }
+
+    /// Brings all connections into session at once: those that there were, and as many more as are missing.
+    pub(in crate::bench) fn join_at_once(
+        &mut self,
+        count: usize,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<Joined> {
+        let began = Instant::now();
+        for index in 0..self.connections.len().min(count) {
+            self.open(index)?;
+        }
+        self.join(count, count, progress)?;
+        Ok(Joined {
+            seconds: seconds_since(began),
+        })
+    }
+
     /// Holds the connections and answers pings.
     pub(in crate::bench) fn hold(&mut self, time: Duration) -> Result<()> {
         let began = Instant::now();

@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::net::{Shutdown as Direction, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -10,7 +12,6 @@ use std::time::{Duration, Instant};
 use super::super::context::Context;
 use super::super::error::{BenchError, Result};
 use super::super::host;
-use super::super::http::Http;
 use super::super::process::{Program, free_address};
 use super::super::report::Figure;
 use super::super::servers::{Setup, Subject, Target};
@@ -26,29 +27,98 @@ pub(in crate::bench) const METHOD: &str = "`muster-machine run`, where it lies b
     same in the executable that holds everything, which takes more memory. It reads this computer's own hardware and is connected through a proxy that counts. After 20 s alone, for 60 s: VmRSS, \
     time of its threads on a processor, and bytes of TCP payload both ways. A busy computer has more to tell of.";
 
+pub(in crate::bench) const TLS_METHOD: &str = "The same agent after `enroll` with a token of a server that lets machines in by their certificates, \
+    connected with mutual TLS: what it takes with keys, certificates and encryption.";
+
 pub(in crate::bench) fn run(context: &mut Context) -> Result<()> {
+    let keys = ["agent.memory", "agent.cpu", "agent.network"];
+    measure(context, &Setup::default(), keys, ("", METHOD))?;
+    let setup = Setup::secured(&context.enrolled()?);
+    let keys = ["agent.tls.memory", "agent.tls.cpu", "agent.tls.network"];
+    measure(context, &setup, keys, ("mutual TLS: ", TLS_METHOD))
+}
+
+/// The executable of a machine, and what stands before its commands.
+struct Executable {
+    path: PathBuf,
+    name: &'static str,
+    first: Option<&'static str>,
+}
+
+impl Executable {
+    fn find() -> Result<Self> {
+        let own = std::env::current_exe().map_err(BenchError::system("this executable cannot be found"))?;
+        let device = own.with_file_name("muster-machine");
+        Ok(match device.is_file() {
+            true => Self {
+                path: device,
+                name: "muster-machine",
+                first: None,
+            },
+            false => Self {
+                path: own,
+                name: "muster agent",
+                first: Some("agent"),
+            },
+        })
+    }
+
+    fn line(&self, words: &[&str], data: &Path) -> Vec<OsString> {
+        let mut line: Vec<OsString> = self.first.iter().chain(words).map(Into::into).collect();
+        line.extend(["--data".into(), data.into()]);
+        line
+    }
+
+    /// Gets a certificate, as a person would have it do.
+    fn enrol(&self, target: &Target, data: &Path) -> Result<()> {
+        let answer = target.http()?.post("/api/v1/enrolments", "{}")?;
+        let answer = answer.expect(201, "/api/v1/enrolments")?;
+        let made: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let token = made["token"].as_str().unwrap_or_default();
+        let server = format!("https://{}", target.people);
+        let enrolled = Command::new(&self.path)
+            .args(self.line(&["enroll", token, "--server", &server], data))
+            .stdin(Stdio::null())
+            .output()
+            .map_err(BenchError::system("no process can be started"))?;
+        if enrolled.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&enrolled.stderr).into_owned();
+        Err(BenchError::Load(format!("the agent could not enrol: {said}")))
+    }
+}
+
+fn measure(
+    context: &mut Context,
+    setup: &Setup,
+    [memory, cpu, network]: [&str; 3],
+    (how, method): (&str, &'static str),
+) -> Result<()> {
     let (settle, time) = if context.plan.quick { TIMES_QUICK } else { TIMES };
-    let target = Target::start(context, Subject::Muster, &Setup::default())?;
+    let mut target = Target::start(context, Subject::Muster, setup)?;
     let proxy = Proxy::start(target.address)?;
     let directory = context.fresh_directory("agent")?;
-    let own = std::env::current_exe().map_err(BenchError::system("this executable cannot be found"))?;
-    let server = format!("ws://{}", proxy.address);
-    let device = own.with_file_name("muster-machine");
-    let (program, name, first) = if device.is_file() {
-        (device, "muster-machine", None)
-    } else {
-        (own, "muster agent", Some("agent"))
+    let data = directory.join("data");
+    let executable = Executable::find()?;
+    let scheme = match setup.enrolled {
+        None => "ws",
+        Some(_) => {
+            target.wait_until_ready(context)?;
+            executable.enrol(&target, &data)?;
+            "wss"
+        }
     };
-    let rest = ["run", "--log-level", "error", "--server", &server, "--data"];
-    let mut arguments: Vec<OsString> = first.into_iter().chain(rest).map(Into::into).collect();
-    arguments.push(directory.join("data").into());
-    context.progress.step("an agent connects");
-    let mut agent = Program::start("agent", context.cores.server, &directory, &program, &arguments)?;
+    let (server, name) = (format!("{scheme}://{}", proxy.address), executable.name);
+    let arguments = executable.line(&["run", "--log-level", "error", "--server", &server], &data);
+    context.progress.step(&format!("{how}an agent connects"));
+    let core = context.cores.server;
+    let mut agent = Program::start("agent", core, &directory, &executable.path, &arguments)?;
     wait_until_known(context, &target, &mut agent)?;
     context.pause(settle)?;
     context
         .progress
-        .step(&format!("{name} idle for {} s", time.as_secs()));
+        .step(&format!("{how}{name} idle for {} s", time.as_secs()));
     let (cpu_s, bytes, began) = (agent.threads_cpu_s()?, proxy.bytes(), Instant::now());
     context.pause(time)?;
     agent.check()?;
@@ -57,14 +127,14 @@ pub(in crate::bench) fn run(context: &mut Context) -> Result<()> {
     let per_second = (proxy.bytes() - bytes) as f64 / seconds;
     let resident_mb = agent.resident_kib()? as f64 * 1_024.0 / 1e6;
     for (key, what, value, unit, goal) in [
-        ("agent.memory", "memory", resident_mb, "MB", 10.0),
-        ("agent.cpu", "share of a core", share_percent, "%", 0.05),
-        ("agent.network", "on the wire, both ways", per_second, "B/s", 60.0),
+        (memory, "memory", resident_mb, "MB", 10.0),
+        (cpu, "share of a core", share_percent, "%", 0.05),
+        (network, "on the wire, both ways", per_second, "B/s", 60.0),
     ] {
-        let what = format!("{name}: {what}");
+        let what = format!("{how}{name}: {what}");
         context
             .report
-            .add(Figure::new(key, Subject::Muster, what, value, unit, METHOD).at_most(goal));
+            .add(Figure::new(key, Subject::Muster, what, value, unit, method).at_most(goal));
     }
     agent.kill();
     context.remove(&directory);
@@ -75,7 +145,7 @@ pub(in crate::bench) fn run(context: &mut Context) -> Result<()> {
 
 fn wait_until_known(context: &Context, target: &Target, agent: &mut Program) -> Result<()> {
     let began = Instant::now();
-    let mut http = Http::connect(target.address)?;
+    let mut http = target.http()?;
     loop {
         if http.json("/api/v1/fleet/summary")?["by_presence"]["online"].as_u64() == Some(1) {
             return Ok(());

@@ -14,6 +14,7 @@ pub(super) mod restart;
 pub(super) mod stop;
 pub(super) mod storage;
 pub(super) mod storm;
+pub(super) mod storm_tls;
 
 use super::context::Context;
 use super::error::Result;

@@ -1,15 +1,18 @@
 //! How soon a remote stop is at the machine while the fleet sends.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
+use rustls::ClientConfig;
+
 use super::super::context::Context;
 use super::super::error::{BenchError, Result};
 use super::super::host;
-use super::super::http::Http;
+use super::super::http::{Http, Stream, connect};
 use super::super::progress::thousands;
 use super::super::report::Figure;
 use super::super::servers::{Setup, Subject, Target};
@@ -25,7 +28,7 @@ const BEFORE: Duration = Duration::from_secs(1);
 /// A stop that is not there after this never comes.
 const THERE_WITHIN: Duration = Duration::from_secs(5);
 /// Commands that wait to be compared: one at a time is asked for.
-const WAITING_MAX: usize = 64;
+pub(super) const WAITING_MAX: usize = 64;
 /// How often the machine's end looks whether all is over.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -40,25 +43,29 @@ pub(in crate::bench) fn run(context: &mut Context) -> Result<()> {
     let target = Target::start(context, Subject::Muster, &Setup::default())?;
     let mut load = context.load(&target, false)?;
     join(context, &mut load, "muster", machines)?;
-    let machine = Stopped::connect(target.address, machines)?;
+    let machine = Stopped::connect(target.address, machine_id(machines), None)?;
     load.hold(context.plan.settle())?;
     context.progress.step(&format!(
         "remote stops under {} messages a second",
         thousands(rate as u64)
     ));
     load.send_openly(What::Sample, rate, BEFORE, &mut |_| {})?;
-    let (done, address) = (AtomicBool::new(false), target.address);
+    let (done, all_done) = (AtomicBool::new(false), AtomicBool::new(false));
+    let http = target.http()?;
     let (told, there) = sync_channel(WAITING_MAX);
     let watch = context.watch(&target.program)?;
     let progress = &mut context.progress;
     let (sent, listened, asked) = std::thread::scope(|scope| {
-        let listener = scope.spawn(|| machine.listen(&told, &done));
-        let client = scope.spawn(|| ask(address, machines, there, &done));
+        let listener = scope.spawn(|| machine.listen(&told, &all_done));
+        let client = scope.spawn(|| ask(http, &machine_id(machines), there, &done));
         let sent = load.send_openly(What::Sample, rate, time, &mut |sent| {
             progress.go_on(|| format!("{} messages sent", thousands(sent)));
         });
         done.store(true, Ordering::Relaxed);
-        (sent, listener.join(), client.join())
+        // The last stop is waited for before nobody listens any more.
+        let asked = client.join();
+        all_done.store(true, Ordering::Relaxed);
+        (sent, listener.join(), asked)
     });
     let limit = watch.finish(&target.program)?.limit(Some((rate, &sent?)));
     let panicked = |_| BenchError::Load("a thread of the measurement panicked".to_owned());
@@ -102,20 +109,21 @@ pub(in crate::bench) fn run(context: &mut Context) -> Result<()> {
 }
 
 /// The machine that is stopped: its end of the link, read as soon as something is there.
-struct Stopped {
-    stream: TcpStream,
+pub(super) struct Stopped {
+    stream: Box<dyn Stream>,
     speaker: Box<dyn Speaker + Send>,
 }
 
 impl Stopped {
-    fn connect(address: SocketAddr, index: usize) -> Result<Self> {
+    /// Connects, with a certificate where one is wanted, and waits for its welcome.
+    pub(super) fn connect(
+        address: SocketAddr,
+        machine: String,
+        secured_by: Option<Arc<ClientConfig>>,
+    ) -> Result<Self> {
         let failed = "the machine that is stopped cannot connect";
-        let mut stream = TcpStream::connect(address).map_err(BenchError::system(failed))?;
-        stream.set_nodelay(true).map_err(BenchError::system(failed))?;
-        stream
-            .set_read_timeout(Some(LOOK_EVERY))
-            .map_err(BenchError::system(failed))?;
-        let mut speaker = Box::new(Muster::connect(index, address.to_string()));
+        let mut stream = connect(address, LOOK_EVERY, secured_by).map_err(BenchError::system(failed))?;
+        let mut speaker = Box::new(Muster::connect_as(machine, address.to_string()));
         let mut out = Vec::new();
         speaker.open(&mut out);
         stream.write_all(&out).map_err(BenchError::system(failed))?;
@@ -161,7 +169,7 @@ impl Stopped {
     }
 
     /// Tells of each command when it is there.
-    fn listen(mut self, told: &SyncSender<(String, Instant)>, done: &AtomicBool) -> Result<()> {
+    pub(super) fn listen(mut self, told: &SyncSender<(String, Instant)>, done: &AtomicBool) -> Result<()> {
         host::wake_at_once();
         let (mut heard, mut rest) = (Heard::default(), Vec::new());
         while !done.load(Ordering::Relaxed) {
@@ -177,24 +185,24 @@ impl Stopped {
 }
 
 /// Times of stops.
-struct Asked {
-    there_ms: Vec<f64>,
-    answered_ms: Vec<f64>,
+pub(super) struct Asked {
+    pub(super) there_ms: Vec<f64>,
+    pub(super) answered_ms: Vec<f64>,
 }
 
-fn ask(
-    address: SocketAddr,
-    machine: usize,
+/// Asks for stops of one machine until all is over.
+pub(super) fn ask(
+    mut http: Http,
+    machine: &str,
     there: Receiver<(String, Instant)>,
     done: &AtomicBool,
 ) -> Result<Asked> {
     host::wake_at_once();
-    let mut http = Http::connect(address)?;
     let mut asked = Asked {
         there_ms: Vec::new(),
         answered_ms: Vec::new(),
     };
-    let path = format!("/api/v1/machines/{}/stop", machine_id(machine));
+    let path = format!("/api/v1/machines/{machine}/stop");
     let (began, mut stops) = (Instant::now(), 0u32);
     while !done.load(Ordering::Relaxed) {
         let start = Instant::now();

@@ -24,7 +24,11 @@ pub(in crate::bench) struct Muster {
 impl Muster {
     /// On its link: a WebSocket of text frames.
     pub(in crate::bench) fn connect(index: usize, host: String) -> WebSocket<Self> {
-        let machine = machine_id(index);
+        Self::connect_as(machine_id(index), host)
+    }
+
+    /// The same, of a machine whose id was chosen by the server.
+    pub(in crate::bench) fn connect_as(machine: String, host: String) -> WebSocket<Self> {
         let inner = Self {
             text: Text::new(machine.clone(), 0),
             machine,

@@ -1,0 +1,1 @@
+var e={panel:`_panel_qsew0_2`,card:`_card_qsew0_3`,head:`_head_qsew0_24`,spacer:`_spacer_qsew0_35`,scroll:`_scroll_qsew0_56`,table:`_table_qsew0_61`,rows:`_rows_qsew0_85`};export{e as t};
