@@ -362,10 +362,9 @@ pub fn sections_of(patch: &StatePatch) -> Vec<Section> {
     take! {
         identity: Identity, hardware: Hardware, network: Network, platform: Platform, deployment: Deployment,
         operation: Operation, resources: Resources, power: Power, thermal: Thermal, location: Location,
-        devices: Devices, nodes: Nodes, health: Health, desired: Desired,
-        calibration: Calibration, workloads: Workloads, services: Services, safety: Safety, gate: Gate,
-        simulation: Simulation,
-        calibration: Calibration, recordings: Recordings, workloads: Workloads, services: Services, safety: Safety, simulation: Simulation,
+        devices: Devices, nodes: Nodes, health: Health, desired: Desired, calibration: Calibration,
+        recordings: Recordings, workloads: Workloads, updates: Updates, services: Services, safety: Safety,
+        gate: Gate, simulation: Simulation,
     }
     sections
 }
@@ -397,6 +396,7 @@ pub fn put(patch: &mut StatePatch, section: Section) {
         Section::Calibration(value) => patch.calibration = Some(value),
         Section::Recordings(value) => patch.recordings = Some(value),
         Section::Workloads(value) => patch.workloads = Some(value),
+        Section::Updates(value) => patch.updates = Some(value),
         Section::Services(value) => patch.services = Some(value),
         Section::Safety(value) => patch.safety = Some(value),
         Section::Gate(value) => patch.gate = Some(value),

@@ -16,6 +16,7 @@ pub mod filter;
 pub mod gate;
 pub mod ids;
 pub mod recording;
+pub mod release;
 pub mod safety;
 pub mod service;
 pub mod simulation;

@@ -13,11 +13,12 @@ use crate::desired::DesiredReport;
 use crate::devices::Devices;
 use crate::gate::GateReport;
 use crate::recording::Recordings;
+use crate::release::UpdatesReport;
 use crate::safety::SafetyReport;
 use crate::service::Services;
 use crate::simulation::Simulation;
 use crate::time::Timestamp;
-use crate::vocabulary::{Authority, Health, Mission, Mode, NodeStatus, Safety, Severity, UpdatePhase};
+use crate::vocabulary::{Authority, Health, Mission, Mode, NodeStatus, Safety, Severity};
 use crate::workload::report::WorkloadsReport;
 
 macro_rules! sections {
@@ -142,6 +143,8 @@ sections! {
     recordings: Recordings,
     /// What it runs for people.
     workloads: WorkloadsReport,
+    /// Which releases it runs, and how far it is with others.
+    updates: UpdatesReport,
     /// What it watches.
     services: Services,
     /// How its safety is set up.
@@ -267,12 +270,6 @@ section! {
     Deployment {
         /// Version of the Muster runtime.
         agent_version: String,
-        /// The release that was last installed, where releases are used.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        #[cfg_attr(feature = "schema", schema(nullable = false))]
-        release: Option<String>,
-        /// How far an update is.
-        phase: UpdatePhase,
     }
 }
 

@@ -73,7 +73,7 @@ impl Status {
         if *state == ReportedState::default() {
             return Self::new(Unknown, "never reported its state");
         }
-        match state.deployment.as_ref().map(|deployment| deployment.phase) {
+        match state.updates.as_ref().map(|updates| updates.phase()) {
             Some(UpdatePhase::RolledBack) => return Self::new(Attention, "update rolled back"),
             Some(
                 phase @ (UpdatePhase::Fetching
@@ -82,7 +82,10 @@ impl Status {
                 | UpdatePhase::Installing
                 | UpdatePhase::Probation),
             ) => return Self::new(Updating, phase.as_str()),
-            Some(UpdatePhase::Idle | UpdatePhase::Offered | UpdatePhase::Confirmed) | None => {}
+            Some(
+                UpdatePhase::Idle | UpdatePhase::Offered | UpdatePhase::Confirmed | UpdatePhase::Refused,
+            )
+            | None => {}
         }
         if presence == Presence::Degraded {
             return Self::new(Attention, "heartbeat overdue");

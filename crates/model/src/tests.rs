@@ -7,13 +7,38 @@ use uuid::Uuid;
 
 use crate::entry::{MachineEntry, StateChange};
 use crate::ids::{LogPosition, MachineId, RecordNumber, StateVersion, StreamVersion};
-use crate::state::{Deployment, HealthReport, Identity, Operation, Power, ReportedState, StatePatch};
+use crate::release::{Act, ProductReport, UpdateReport, UpdatesReport};
+use crate::state::{HealthReport, Identity, Operation, Power, ReportedState, StatePatch};
 use crate::status::{Status, StatusWord};
 use crate::time::Timestamp;
 use crate::topic::TopicPattern;
 use crate::view::MachineView;
 use crate::vocabulary::{Authority, Health, Mission, Mode, Presence, Safety, UpdatePhase};
 use crate::{Filter, FilterError};
+
+fn updates(phase: UpdatePhase) -> UpdatesReport {
+    let update = UpdateReport {
+        number: 1,
+        act: Act::Install,
+        version: "1.4.0".into(),
+        manifest: "0f".repeat(32).parse().unwrap(),
+        phase,
+        why: vec![],
+        fetched_bytes: 0,
+        to_fetch_bytes: 0,
+        since: Timestamp::from_millis(0),
+    };
+    let product = ProductReport {
+        product: "car-app".into(),
+        running: None,
+        other: None,
+        update: Some(update),
+    };
+    UpdatesReport {
+        stopped: false,
+        products: vec![product],
+    }
+}
 
 fn machine(name: &str, kind: &str, battery: Option<f64>) -> MachineView {
     let mut view = MachineView::new(
@@ -107,11 +132,7 @@ fn status_prefers_what_a_person_must_see_first() {
     assert_eq!(word(Presence::Degraded, &state), StatusWord::Attention);
     state.operation = operation(Mode::Driving, Safety::Operational);
     assert_eq!(word(Presence::Online, &state), StatusWord::Ok);
-    state.deployment = Some(Arc::new(Deployment {
-        agent_version: "1".into(),
-        release: None,
-        phase: UpdatePhase::Installing,
-    }));
+    state.updates = Some(Arc::new(updates(UpdatePhase::Installing)));
     assert_eq!(word(Presence::Online, &state), StatusWord::Updating);
     state.health = Some(Arc::new(HealthReport {
         level: Health::Failed,

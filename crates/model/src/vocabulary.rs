@@ -206,8 +206,10 @@ words! {
 
 words! {
     /// How far an update on the machine is.
+    #[derive(Default)]
     UpdatePhase {
         /// No update is under way.
+        #[default]
         Idle => "idle",
         /// Known of, not begun.
         Offered => "offered",
@@ -225,6 +227,34 @@ words! {
         Confirmed => "confirmed",
         /// Undone.
         RolledBack => "rolled_back",
+        /// Not taken, for the reason given. Nothing was changed.
+        Refused => "refused",
+    }
+}
+
+impl UpdatePhase {
+    /// Nothing more comes of it without a new assignment.
+    pub const fn is_end(self) -> bool {
+        matches!(
+            self,
+            Self::Idle | Self::Confirmed | Self::RolledBack | Self::Refused
+        )
+    }
+
+    /// How much a person looking at the whole machine wants to know of it: more, the greater.
+    pub(crate) const fn urgency(self) -> u8 {
+        match self {
+            Self::Idle => 0,
+            Self::Confirmed => 1,
+            Self::Offered => 2,
+            Self::Refused => 3,
+            Self::RolledBack => 4,
+            Self::Waiting => 5,
+            Self::Fetching => 6,
+            Self::Verified => 7,
+            Self::Installing => 8,
+            Self::Probation => 9,
+        }
     }
 }
 

@@ -262,10 +262,7 @@ fn state(chance: &mut Chance) -> Value {
     told.insert("identity".into(), json!({ "name": name, "kind": chance.pick(&["lekiwi", "car", "pi", "host"]), "region": chance.pick(&["munich", "berlin", "oslo"]) }));
     told.insert("hardware".into(), json!({ "vendor": "Raspberry Pi", "model": "Raspberry Pi 5 Model B Rev 1.0", "architecture": chance.pick(&["aarch64", "x86_64"]), "processors": 4, "memory_bytes": chance.below(16_000_000_000) }));
     told.insert("platform".into(), json!({ "os": "Debian GNU/Linux 12 (bookworm)", "kernel": "6.6.51", "boot_id": chance.uuid(), "booted_at": "2026-11-21T05:00:00.123Z" }));
-    told.insert(
-        "deployment".into(),
-        json!({ "agent_version": "0.1.0", "phase": "idle" }),
-    );
+    told.insert("deployment".into(), json!({ "agent_version": "0.1.0" }));
     told.insert("network".into(), json!({ "hostname": name, "interfaces": [{ "name": "eth0", "mac": "d8:3a:dd:01:02:03", "addresses": ["192.168.1.20"], "up": true, "speed_mbit_per_s": 1000 }, { "name": "wlan0", "addresses": [], "up": false }] }));
     json!({ "full": told })
 }

@@ -17,6 +17,7 @@ use muster_model::desired::DesiredReport;
 use muster_model::devices::Devices;
 use muster_model::gate::GateReport;
 use muster_model::recording::Recordings;
+use muster_model::release::UpdatesReport;
 use muster_model::safety::SafetyReport;
 use muster_model::service::Services;
 use muster_model::simulation::Simulation;
@@ -135,6 +136,7 @@ section_kinds! {
     Calibration, calibration: CalibrationReport, Lifetime::Told, #[doc = "How its devices are calibrated."];
     Recordings, recordings: Recordings, Lifetime::Told, #[doc = "What it recorded."];
     Workloads, workloads: WorkloadsReport, Lifetime::Told, #[doc = "What it runs for people."];
+    Updates, updates: UpdatesReport, Lifetime::Told, #[doc = "Which releases it runs."];
     Services, services: Services, Lifetime::Told, #[doc = "What it watches."];
     Safety, safety: SafetyReport, Lifetime::Told, #[doc = "How its safety is set up."];
     Gate, gate: GateReport, Lifetime::Told, #[doc = "What the gate did not let through."];

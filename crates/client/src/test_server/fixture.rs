@@ -7,7 +7,7 @@ use muster_model::state::{
     Deployment, HealthReport, Identity, Location, Operation, Power, Problem as Complaint, Resources,
     SectionTimes,
 };
-use muster_model::vocabulary::{Authority, Health, Mission, UpdatePhase};
+use muster_model::vocabulary::{Authority, Health, Mission};
 use muster_model::{
     LogPosition, MachineId, Mode, Presence, RecordNumber, ReportedState, Safety, SessionNumber, Severity,
     StateVersion, StatusWord, Timestamp,
@@ -217,8 +217,6 @@ fn reported(summary: &MachineSummary, name: &str, mode: Mode) -> ReportedState {
         })),
         deployment: Some(Arc::new(Deployment {
             agent_version: summary.version.clone(),
-            release: None,
-            phase: UpdatePhase::Idle,
         })),
         operation: Some(Arc::new(Operation {
             mode,

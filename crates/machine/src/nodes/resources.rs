@@ -12,7 +12,6 @@ use std::time::Duration;
 use muster_metal::{Facts, Metal, MetalError};
 use muster_model::Severity;
 use muster_model::state::{Deployment, Identity, StatePatch};
-use muster_model::vocabulary::UpdatePhase;
 use muster_protocol::link::Command;
 use muster_reflex::calibration::Calibrations;
 use muster_reflex::state::{Section, SectionKind};
@@ -242,7 +241,5 @@ impl Reader {
 fn deployment() -> Deployment {
     Deployment {
         agent_version: crate::VERSION.to_owned(),
-        release: None,
-        phase: UpdatePhase::Idle,
     }
 }

@@ -3,6 +3,7 @@
 use muster_model::ReportedState;
 use muster_model::gate::{DECISIONS_MAX, GateDecision, GateReport};
 use muster_model::recording::Recordings;
+use muster_model::release::UpdatesReport;
 use muster_model::state::{Location, Power, Resources, Thermal};
 use muster_model::workload::report::WorkloadsReport;
 use serde::{Deserialize, Serialize};
@@ -89,6 +90,7 @@ pub(super) fn judge(
         SectionKind::Services => compare!(services, |_, _| News::Pressing),
         SectionKind::Recordings => compare!(recordings, |told, read| recordings(bands, told, read)),
         SectionKind::Workloads => compare!(workloads, |told, read| workloads(bands, told, read)),
+        SectionKind::Updates => compare!(updates, updates),
         SectionKind::Safety => compare!(safety, |_, _| News::Pressing),
         SectionKind::Gate => compare!(gate, gate),
         SectionKind::Simulation => compare!(simulation, |_, _| News::Pressing),
@@ -96,6 +98,26 @@ pub(super) fn judge(
         SectionKind::Power => compare!(power, |told, read| power(bands, told, read)),
         SectionKind::Thermal => compare!(thermal, |told, read| thermal(bands, told, read)),
         SectionKind::Location => compare!(location, |told, read| location(bands, told, read)),
+    }
+}
+
+/// Bytes come in all the time; what else changes is waited for.
+fn updates(told: &UpdatesReport, read: &UpdatesReport) -> News {
+    let without_figures = |report: &UpdatesReport| {
+        let mut report = report.clone();
+        for update in report
+            .products
+            .iter_mut()
+            .filter_map(|product| product.update.as_mut())
+        {
+            update.fetched_bytes = 0;
+        }
+        report
+    };
+    if without_figures(told) == without_figures(read) {
+        News::Some
+    } else {
+        News::Pressing
     }
 }
 

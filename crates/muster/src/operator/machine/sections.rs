@@ -451,8 +451,6 @@ fn software(machine: &Machine, page: &mut Page) {
     page.section("Software");
     if let Some(deployment) = deployment {
         page.fact("runtime", word_or_unknown(&deployment.agent_version));
-        page.fact_if("release", deployment.release.as_ref());
-        page.fact("update", deployment.phase.as_str());
     }
     for node in nodes.iter().flat_map(|nodes| &nodes.nodes) {
         let restarts = match (node.restarts, &node.last_failure) {

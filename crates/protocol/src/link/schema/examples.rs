@@ -6,7 +6,7 @@ use muster_model::entry::JsonText;
 use muster_model::state::{
     Deployment, Hardware, HealthReport, Identity, Operation, Platform, Power, ReportedState, StatePatch,
 };
-use muster_model::vocabulary::{Authority, Health, Mission, Mode, Quality, Safety, UpdatePhase};
+use muster_model::vocabulary::{Authority, Health, Mission, Mode, Quality, Safety};
 use muster_model::{
     BootId, MachineId, RecordNumber, SequenceNumber, SessionNumber, Severity, StateVersion, Timestamp,
 };
@@ -236,8 +236,6 @@ fn full_state() -> MachineMessage {
         })),
         deployment: Some(Arc::new(Deployment {
             agent_version: "0.1.0".into(),
-            release: None,
-            phase: UpdatePhase::Idle,
         })),
         operation: Some(Arc::new(operation(Mode::Idle))),
         power: Some(Arc::new(power(81.5))),
