@@ -9,6 +9,8 @@ pub(super) struct Tally {
     pub(super) failed: u64,
     /// The runners' own summary lines.
     pub(super) summaries: Vec<String>,
+    /// What failed, by name, and the first lines of why where the runner says them in one place.
+    pub(super) failures: Vec<String>,
 }
 
 impl AddAssign<&Self> for Tally {
@@ -16,6 +18,7 @@ impl AddAssign<&Self> for Tally {
         self.passed += other.passed;
         self.failed += other.failed;
         self.summaries.extend(other.summaries.iter().cloned());
+        self.failures.extend(other.failures.iter().cloned());
     }
 }
 
@@ -33,7 +36,10 @@ pub(super) enum Runner {
 /// Reads the summaries in a runner's output.
 pub(super) fn read(runner: Runner, output: &str) -> Tally {
     let lines = output.lines().map(plain);
-    let mut tally = Tally::default();
+    let mut tally = Tally {
+        failures: failures(runner, output),
+        ..Tally::default()
+    };
     match runner {
         // A failing test's own output may hold another runner's summary; the last line is nextest's.
         Runner::Nextest => {
@@ -63,6 +69,49 @@ pub(super) fn read(runner: Runner, output: &str) -> Tally {
         }
     }
     tally
+}
+
+/// Most lines that are repeated at the end of a run.
+const FAILURE_LINES_MAX: usize = 60;
+/// Lines about one failure of a browser.
+const LINES_OF_ONE: usize = 14;
+
+/// The lines that name what failed. Who sees only the end of a long run needs them there.
+fn failures(runner: Runner, output: &str) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    let mut about = 0;
+    for line in output.lines().map(plain) {
+        let trimmed = line.trim();
+        let names = match runner {
+            Runner::Nextest => ["FAIL [", "TIMEOUT [", "SIGNAL [", "ABORT ["]
+                .iter()
+                .any(|start| trimmed.starts_with(start)),
+            Runner::Libtest => trimmed.starts_with("test ") && trimmed.ends_with(" ... FAILED"),
+            Runner::Script => {
+                trimmed.starts_with("not ok ") || trimmed.starts_with("FAIL ") || is_heading(trimmed)
+            }
+        };
+        if names {
+            about = if is_heading(trimmed) { LINES_OF_ONE } else { 0 };
+        } else if about == 0 || trimmed.is_empty() {
+            continue;
+        } else {
+            about -= 1;
+        }
+        let line = if names { trimmed.to_owned() } else { line };
+        // Runners name a failure again at their end.
+        if !names || !found.contains(&line) {
+            found.push(line);
+        }
+    }
+    found.truncate(FAILURE_LINES_MAX);
+    found
+}
+
+/// `1) [mock] › tests/e2e/stop.spec.ts:12:5 › a page ─────`: Playwright's, above what went wrong.
+fn is_heading(line: &str) -> bool {
+    line.split_once(") [")
+        .is_some_and(|(number, rest)| number.parse::<u32>().is_ok() && rest.contains('›'))
 }
 
 impl Tally {

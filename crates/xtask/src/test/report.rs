@@ -57,6 +57,13 @@ pub(super) fn summary(reports: &[Report]) -> String {
             broken.join(", ")
         );
     }
+    if !total.failures.is_empty() {
+        let _ = writeln!(text, "what failed, in the runners' words:");
+        for line in &total.failures {
+            let _ = writeln!(text, "  {line}");
+        }
+        text.push('\n');
+    }
     // The largest runner's line stands last, right above the totals.
     let (nextest, others): (Vec<_>, Vec<_>) = total
         .summaries

@@ -101,6 +101,7 @@ fn tally(passed: u64, failed: u64, summary: &str) -> Tally {
         passed,
         failed,
         summaries: vec![summary.to_owned()],
+        failures: Vec::new(),
     }
 }
 
@@ -137,6 +138,32 @@ fn the_last_line_holds_the_totals() {
         text.contains("outside            left out     1.2 s  tests/outside does not exist yet\n"),
         "{text}"
     );
+}
+
+#[test]
+fn what_failed_is_named_at_the_end() {
+    let nextest = "        PASS [ 0.1s] (1/3) a b\n        FAIL [ 0.2s] (2/3) muster-x it::y\n  TRY 1 noise\n     Summary [ 1s] 3 tests run: 2 passed, 1 failed\n        FAIL [ 0.2s] (2/3) muster-x it::y\n";
+    let tally = read(Runner::Nextest, nextest);
+    assert_eq!(tally.failures, ["FAIL [ 0.2s] (2/3) muster-x it::y"]);
+    let browser = "  1) [mock] › tests/e2e/a.spec.ts:3:5 › opens ───\n\n    Error: it did not\n\n  1 failed\n    [mock] › tests/e2e/a.spec.ts:3:5 › opens ───\n  2 passed (3s)\n";
+    let tally = read(Runner::Script, browser);
+    assert_eq!(
+        tally.failures[0],
+        "1) [mock] › tests/e2e/a.spec.ts:3:5 › opens ───"
+    );
+    assert_eq!(tally.failures[1], "    Error: it did not");
+    let text = summary(&[report(
+        "dashboard-browser",
+        Verdict::Failed {
+            tally,
+            why: "1 test failed".to_owned(),
+        },
+    )]);
+    assert!(
+        text.contains("what failed, in the runners' words:\n  1) [mock] ›"),
+        "{text}"
+    );
+    assert!(text.ends_with("2 passed, 1 failed\n"), "{text}");
 }
 
 #[test]
