@@ -5,6 +5,7 @@
 //! - [`link`]: when to connect, what to say, what to keep until the server holds it, which commands to take.
 //! - [`safety`]: what may move, and why not.
 //! - [`state`]: what of the readings is news, and when it is told.
+//! - [`update`]: when another release is fetched, put into use, confirmed or taken back.
 //! - [`workload`]: which workloads run: started, checked, started again, ended.
 //!
 //! Everything here is pure: `step(now, input)` returns effects, and the caller carries them out. There is no clock, no
@@ -18,6 +19,7 @@ pub mod fence;
 pub mod link;
 pub mod safety;
 pub mod state;
+pub mod update;
 pub mod workload;
 
 use muster_model::Timestamp;

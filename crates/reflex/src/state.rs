@@ -169,6 +169,7 @@ impl SectionKind {
             | Self::Services
             | Self::Safety
             | Self::Gate
+            | Self::Updates
             | Self::Simulation => false,
         }
     }
@@ -196,6 +197,7 @@ impl SectionKind {
             | Self::Calibration
             | Self::Services
             | Self::Safety
+            | Self::Updates
             | Self::Simulation => false,
         }
     }
