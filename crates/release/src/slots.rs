@@ -393,8 +393,15 @@ impl Slots {
     /// [`SlotError`]; then nothing may be started.
     pub fn count_start(&mut self) -> Result<Start, SlotError> {
         self.sure("nothing can be started")?;
+        let mut state = self.state.clone();
+        state.starts += 1;
         let Step::Probation(mut probation) = self.state.step.clone() else {
-            return Ok(self.current.map_or(Start::Nothing, Start::Confirmed));
+            let Some(slot) = self.current else {
+                return Ok(Start::Nothing);
+            };
+            // What proved itself is started also where the disk is full: the count only tells people of it.
+            let _ = self.set_state(state);
+            return Ok(Start::Confirmed(slot));
         };
         if probation.starts >= STARTS_MAX {
             self.roll_back(&format!("it was started {STARTS_MAX} times and never confirmed"))?;
@@ -402,7 +409,6 @@ impl Slots {
         }
         probation.starts += 1;
         let (slot, starts) = (probation.slot, probation.starts);
-        let mut state = self.state.clone();
         state.step = Step::Probation(probation);
         if self.is_planted(Planted::CountedAfterTheStart) {
             self.state = state;
@@ -467,6 +473,49 @@ impl Slots {
         state.step = Step::RollingBack(rolling.clone());
         self.set_state(state)?;
         self.go_back(rolling)
+    }
+
+    /// Has `current` lead to the other slot again although the version in use is confirmed: somebody asked for it. What lies there is
+    /// verified first.
+    ///
+    /// # Errors
+    ///
+    /// [`SlotError::NotNow`] if something is being done, or nothing lies in the other slot; [`SlotError::NotWhole`].
+    pub fn return_to_other(&mut self, why: &str) -> Result<(), SlotError> {
+        self.sure("nothing can be brought back")?;
+        let not_now = |why: &str| SlotError::NotNow {
+            what: "nothing can be brought back",
+            why: why.to_owned(),
+        };
+        if self.state.step != Step::Idle {
+            return Err(not_now("a change is under way"));
+        }
+        let Some(from) = self.current else {
+            return Err(not_now("nothing is in use"));
+        };
+        let to = from.other();
+        if self.state.held(to).is_none() {
+            return Err(not_now("nothing lies in the other slot"));
+        }
+        self.verify(to)?;
+        let rolling = RollingBack {
+            from,
+            to: Some(to),
+            why: why.chars().take(WHY_MAX_CHARS).collect(),
+        };
+        let mut state = self.state.clone();
+        state.step = Step::RollingBack(rolling.clone());
+        self.set_state(state)?;
+        self.go_back(rolling)
+    }
+
+    /// The manifest of what lies in a slot.
+    ///
+    /// # Errors
+    ///
+    /// [`SlotError::NotWhole`] if nothing does.
+    pub fn manifest(&self, slot: Slot) -> Result<Manifest, SlotError> {
+        Ok(self.read_manifest(slot)?.0)
     }
 
     fn go_back(&mut self, rolling: RollingBack) -> Result<(), SlotError> {

@@ -191,7 +191,7 @@ impl Judge {
                 Promise::Installed => Progress::Installed,
                 Promise::Activated => Progress::Started(0),
                 Promise::Started(number) => Progress::Started(*number),
-                Promise::Confirmed | Promise::RolledBack => Progress::Ended,
+                Promise::Confirmed | Promise::Returning | Promise::RolledBack => Progress::Ended,
             };
             if progress < at_least {
                 return Err(format!("{promise:?} was promised, and it is at {progress:?}"));

@@ -38,6 +38,8 @@ pub(super) enum Promise {
     Started(u32),
     /// The new version was confirmed.
     Confirmed,
+    /// The old version was asked for, and may be in use again.
+    Returning,
     /// The old version is in use again.
     RolledBack,
 }

@@ -121,6 +121,8 @@ pub(super) enum Outcome {
     Unhealthy,
     /// Never confirmed: the fourth start is of the old version.
     CrashLoop,
+    /// Confirmed, and then the one before was asked for.
+    Returned,
 }
 
 /// What is put into an update, to see that it is found.
@@ -194,7 +196,7 @@ fn update(recorder: &Arc<Recorder>, outcome: Outcome, bugs: Bugs) -> Result<(), 
     slots.activate()?;
     recorder.promise(Promise::Activated);
     let starts = match outcome {
-        Outcome::Confirmed => 2,
+        Outcome::Confirmed | Outcome::Returned => 2,
         Outcome::Unhealthy => 1,
         Outcome::CrashLoop => 3,
     };
@@ -210,6 +212,14 @@ fn update(recorder: &Arc<Recorder>, outcome: Outcome, bugs: Bugs) -> Result<(), 
         Outcome::Confirmed => {
             slots.confirm()?;
             recorder.promise(Promise::Confirmed);
+        }
+        Outcome::Returned => {
+            slots.confirm()?;
+            recorder.promise(Promise::Confirmed);
+            slots.count_start()?;
+            recorder.promise(Promise::Returning);
+            slots.return_to_other("the rollout went back")?;
+            recorder.promise(Promise::RolledBack);
         }
         Outcome::Unhealthy => {
             slots.roll_back("its port does not answer")?;

@@ -48,6 +48,7 @@ fn row_17_after_a_power_cut_at_any_instant_the_old_or_the_new_version_is_whole()
         (false, Outcome::Confirmed),
         (false, Outcome::Unhealthy),
         (false, Outcome::CrashLoop),
+        (false, Outcome::Returned),
         (true, Outcome::Confirmed),
         (true, Outcome::CrashLoop),
     ] {

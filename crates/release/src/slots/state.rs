@@ -124,6 +124,9 @@ pub struct State {
     pub(super) format: u8,
     /// How the last update ended.
     pub last: Option<Ended>,
+    /// How often anything was started from here, whatever it was.
+    #[serde(default)]
+    pub starts: u64,
     /// What is being done.
     pub step: Step,
 }
@@ -136,6 +139,7 @@ impl State {
             floor: 0,
             format: FORMAT,
             last: None,
+            starts: 0,
             step: Step::Idle,
         }
     }

@@ -436,3 +436,68 @@ impl Files for Full {
         })
     }
 }
+
+#[test]
+fn somebody_may_ask_for_the_version_before() {
+    let machine = machine();
+    let mut slots = machine.slots();
+    let refused = |slots: &mut Slots| slots.return_to_other("asked").unwrap_err().to_string();
+    assert!(refused(&mut slots).contains("nothing is in use"));
+    for (counter, content) in [(1, "one"), (2, "two")] {
+        let manifest = machine.release(counter, content);
+        slots.install(&manifest, &machine.blobs).unwrap();
+        slots.activate().unwrap();
+        assert!(refused(&mut slots).contains("a change is under way"));
+        slots.count_start().unwrap();
+        slots.confirm().unwrap();
+        if counter == 1 {
+            assert!(refused(&mut slots).contains("nothing lies in the other slot"));
+        }
+    }
+    slots.return_to_other("the rollout went back").unwrap();
+    let mut slots = machine.slots();
+    assert_eq!(slots.running().unwrap().counter, 1);
+    let last = slots.state().last.clone().unwrap();
+    assert_eq!(
+        (last.release.counter, last.rolled_back.as_deref()),
+        (2, Some("the rollout went back"))
+    );
+    // What was left may come again, and nothing that is older than it.
+    assert_eq!(slots.state().floor, 2);
+    slots
+        .install(&machine.release(3, "three"), &machine.blobs)
+        .unwrap();
+}
+
+#[test]
+fn every_start_is_counted_whatever_is_started() {
+    let machine = machine();
+    let mut slots = machine.slots();
+    slots.install(&machine.release(1, "one"), &machine.blobs).unwrap();
+    slots.activate().unwrap();
+    slots.count_start().unwrap();
+    slots.confirm().unwrap();
+    slots.count_start().unwrap();
+    assert_eq!(slots.count_start().unwrap(), Start::Confirmed(Slot::A));
+    assert_eq!(machine.slots().state().starts, 3);
+}
+
+#[test]
+fn a_damaged_version_before_is_not_gone_back_to() {
+    let machine = machine();
+    let mut slots = machine.slots();
+    for (counter, content) in [(1, "one"), (2, "two")] {
+        slots
+            .install(&machine.release(counter, content), &machine.blobs)
+            .unwrap();
+        slots.activate().unwrap();
+        slots.count_start().unwrap();
+        slots.confirm().unwrap();
+    }
+    fs::write(machine.path("a/data"), "not one").unwrap();
+    assert!(matches!(
+        slots.return_to_other("asked"),
+        Err(SlotError::NotWhole { .. })
+    ));
+    assert_eq!(machine.slots().running().unwrap().counter, 2);
+}

@@ -436,7 +436,7 @@ impl World {
             .collect();
         match effect {
             Effect::Install(_) | Effect::Activate(_) if !readings.is_empty() => {
-                say("a condition does not hold")
+                say("a condition does not hold");
             }
             Effect::Fetch(..) | Effect::Install(_) | Effect::Activate(_)
                 if self.desired.stopped.is_some() =>
