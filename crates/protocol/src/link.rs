@@ -16,6 +16,7 @@ pub mod priority;
 mod scan;
 #[cfg(feature = "schema")]
 pub mod schema;
+pub mod release;
 pub mod upload;
 
 #[cfg(test)]
