@@ -105,6 +105,9 @@ test('a person is added, with a scope that is looked up while it is typed', asyn
   await dialog.getByRole('textbox', { name: 'Name to sign in by' }).fill('lina');
   await page.keyboard.press('Enter');
   await expect(page).toHaveURL(/\/access\/people\/lina$/);
+  // The list, in which others are marked so as well, stays until the page is there.
+  await expect(dialog).toBeHidden();
+  await expect(page.getByRole('heading', { level: 1, name: 'lina' })).toBeVisible();
   await expect(page.getByText('tokens only', { exact: true })).toBeVisible();
   const could = page.getByRole('region', { name: 'What they could do' });
   await expect(could.getByRole('row', { name: /^read/ })).toContainText('6 machines');

@@ -54,6 +54,9 @@ async function addPerson(page: Page, own: PeopleServer, name: string, password: 
   await dialog.getByRole('textbox', { name: 'Why' }).fill(`${name} works here now`);
   await page.keyboard.press('Enter');
   await expect(page).toHaveURL(new RegExp(`/access/people/${name}$`));
+  // The dialog fades, and has fields of the same names as the page that follows.
+  await expect(dialog).toBeHidden();
+  await expect(page.getByRole('heading', { level: 1, name })).toBeVisible();
 }
 
 test('from the first start to an admin, once', async ({ page, own, browser }) => {
