@@ -37,6 +37,9 @@ pub enum MachineError {
     /// The machine's key or certificate.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// The folder of releases cannot be used.
+    #[error("the releases cannot be used: {0}")]
+    Releases(String),
     /// The hardware cannot be listed.
     #[error("the hardware cannot be listed")]
     Probe(#[source] muster_metal::MetalError),
@@ -56,6 +59,7 @@ impl MachineError {
             Self::NodeFailed { .. } => "MST-M009",
             Self::Logging(_) => "MST-M010",
             Self::Probe(_) => "MST-M060",
+            Self::Releases(_) => "MST-M068",
             Self::Identity(error) => error.code(),
         }
     }
@@ -65,7 +69,7 @@ impl MachineError {
         match self {
             Self::Config(_) | Self::Logging(_) => 64,
             Self::Store(error) => error.exit_code(),
-            Self::Entropy(_) | Self::System { .. } | Self::Probe(_) => 71,
+            Self::Entropy(_) | Self::System { .. } | Self::Probe(_) | Self::Releases(_) => 71,
             Self::NodeFailed { .. } => 70,
             Self::Identity(error) => error.exit_code(),
         }

@@ -22,6 +22,7 @@ pub mod metals;
 pub mod nodes;
 pub mod options;
 pub mod recording;
+pub mod releases;
 pub mod replay;
 pub mod store;
 pub mod supervisor;

@@ -32,9 +32,10 @@ use crate::nodes::safety::{LoopClock, Panel};
 use crate::nodes::workloads::{self, Desk};
 use crate::nodes::{
     calibration, desired, devices, faults, foxglove, health, identity as identity_node, logs, recorder,
-    resources, safety, state, telemetry, uplink, uploads, watch as services_watch,
+    resources, safety, state, telemetry, updates, uplink, uploads, watch as services_watch,
 };
 use crate::options::{Options, SafetyOptions};
+use crate::releases::{self, Releases};
 use crate::store::{Store, StoreError, StoreOptions};
 use crate::supervisor::{self, NodeSpec, Placement, Supervisor};
 use crate::systemd;
@@ -73,6 +74,7 @@ async fn run_on(
     let folder = data.join(workloads::FOLDER);
     let folder = std::path::absolute(&folder).unwrap_or(folder);
     let desk = Desk::new(folder.clone());
+    let releases = Releases::open(&data.join(releases::FOLDER))?;
     let (services, shown) = watch::channel(Services::default());
     let watched = !options.watch.services.is_empty();
     let door = Door {
@@ -99,7 +101,9 @@ async fn run_on(
         machine: options.workloads.machine.clone(),
         desk,
         systemd: options.workloads.systemd,
+        releases: releases.clone(),
     })));
+    prepared.releases = Some(releases);
     tracing::info!(machine_id = %prepared.machine_id, name = %options.name, server = %options.server, "the machine starts");
     prepared.local = Some(local::spec(data.join(local::SOCKET), vec![door]));
     let dial = options.identity.clone().map_or(Outgoing::Plain, Outgoing::Secure);
@@ -294,6 +298,8 @@ struct Prepared {
     local: Option<NodeSpec>,
     /// The node that runs programs; simulated machines have none.
     workloads: Option<NodeSpec>,
+    /// What is released, where programs run that come so.
+    releases: Option<Releases>,
     /// The node that keeps the certificate in force, where there is one.
     identity: Option<NodeSpec>,
     /// The node that watches, where something is to be watched.
@@ -343,6 +349,7 @@ impl Prepared {
             recorder,
             local: None,
             workloads: None,
+            releases: None,
             identity: None,
             watch: None,
         })
@@ -396,6 +403,18 @@ impl Prepared {
                 directory: recorder.options.directory.clone(),
                 bytes_per_s: recorder.options.upload_bytes_per_s,
                 desk: recorder.desk.clone(),
+            }))
+        });
+        let updates = self.releases.map(|releases| {
+            updates::spec(Arc::new(updates::Setup {
+                dial: dial.clone(),
+                server: options.server.clone(),
+                connect_timeout: options.connect_timeout,
+                machine_id: self.machine_id,
+                kind: options.kind.clone(),
+                store: store.clone(),
+                releases,
+                bytes_per_s: 0,
             }))
         });
         let uplink = uplink::Setup {
@@ -476,6 +495,7 @@ impl Prepared {
         nodes.extend(self.local);
         nodes.extend(self.identity);
         nodes.extend(self.workloads);
+        nodes.extend(updates);
         nodes.extend(self.watch);
         nodes.extend(options.log_tap.clone().map(logs::spec));
         let nodes = nodes.into_iter().map(|spec| NodeSpec {

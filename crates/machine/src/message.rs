@@ -106,6 +106,8 @@ pub enum Source {
     Recorder,
     /// The workloads node.
     Workloads,
+    /// The updates node.
+    Updates,
     /// The watch node.
     Watch,
     /// How safety is set up.
@@ -321,6 +323,7 @@ impl Source {
             Self::Devices => "devices",
             Self::Recorder => "recorder",
             Self::Workloads => "workloads",
+            Self::Updates => "updates",
             Self::Watch => "watch",
             Self::SafetySetup => "safety-setup",
             Self::Gate => "gate",

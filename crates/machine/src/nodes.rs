@@ -32,6 +32,7 @@ pub mod resources;
 pub mod safety;
 pub mod state;
 pub mod telemetry;
+pub mod updates;
 pub mod uplink;
 pub mod uploads;
 pub mod watch;

@@ -32,6 +32,9 @@ pub const DESIRED: &str = "desired";
 /// The name under which calibrations are kept.
 pub const CALIBRATION: &str = "calibration";
 
+/// The name under which it is kept how far assignments of releases were dealt with.
+pub const UPDATES: &str = "updates";
+
 /// Changes that may wait for the writer.
 const QUEUE_MAX: usize = 1_024;
 /// Page cache of SQLite, unless told otherwise.

@@ -15,6 +15,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::release::ProductName;
 use crate::vocabulary::words;
 
 pub use check::{WorkloadError, check_all};
@@ -183,6 +184,9 @@ part! {
         /// A native workload's program: an absolute path. In a container, what runs instead of the image's own.
         #[serde(skip_serializing_if = "Option::is_none")]
         program: Option<String> = None,
+        /// Instead of `program`: a product whose release is on the machine. What is started is the entry of the version in use.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        product: Option<ProductName> = None,
         /// What the program is given.
         arguments: Vec<String> = Vec::new(),
         /// A container's image.

@@ -13,10 +13,10 @@ pub mod encode;
 pub mod limits;
 pub mod message;
 pub mod priority;
+pub mod release;
 mod scan;
 #[cfg(feature = "schema")]
 pub mod schema;
-pub mod release;
 pub mod upload;
 
 #[cfg(test)]

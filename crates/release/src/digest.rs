@@ -18,6 +18,11 @@ impl Sha256Digest {
         Self(Sha256::digest(bytes).into())
     }
 
+    /// The 32 bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// The first digits, for people.
     pub fn short(self) -> String {
         self.to_string()[..12].to_owned()

@@ -22,7 +22,7 @@ use crate::supervisor::{NodeContext, NodeError, NodeSpec, Wake};
 pub const APPLIED: &[&str] = &[muster_model::calibration::SECTION];
 
 /// Sections that only a machine applies which runs programs: a simulated one does not.
-pub const APPLIED_BY_RUNNING: &[&str] = &[muster_model::workload::SECTION];
+pub const APPLIED_BY_RUNNING: &[&str] = &[muster_model::workload::SECTION, muster_model::release::SECTION];
 
 /// What the node works with.
 #[derive(Debug)]

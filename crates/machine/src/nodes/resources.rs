@@ -198,6 +198,7 @@ impl Reader {
                 | SectionKind::Resources
                 | SectionKind::Power
                 | SectionKind::Thermal
+                | SectionKind::Updates
                 | SectionKind::Location
                 | SectionKind::Devices
                 | SectionKind::Nodes

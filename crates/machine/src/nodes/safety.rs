@@ -54,6 +54,8 @@ const DEADLINE: Duration = Duration::from_secs(5);
 const LAST_WRITE: Duration = Duration::from_millis(500);
 /// The loop hears from its node at least so often, also when there is nothing to say.
 const HEARTBEAT_MS: u64 = 1_000;
+/// What did not change is said again after so long.
+const SAY_AGAIN_MS: u64 = 10_000;
 /// What the gate did not let through is said at most so often.
 const GATE_EVERY_MS: u64 = 1_000;
 /// For so long the loop believes that its node is well, and feeds the watchdog.
@@ -109,6 +111,7 @@ async fn run(context: NodeContext, setup: Arc<Setup>) -> Result<(), NodeError> {
         conditions: Conditions::new(&setup.parts.options, setup.read_every),
         mode: Mode::Idle,
         said: None,
+        said_ms: 0,
         region: None,
         shown: (Asks::default(), u64::MAX),
         writing: None,
@@ -138,6 +141,8 @@ struct Node<'a> {
     mode: Mode,
     /// What was said last.
     said: Option<Operation>,
+    /// When, in monotonic milliseconds.
+    said_ms: u64,
     /// The region that was said last.
     region: Option<Region>,
     /// What had been pressed at the last turn, and the number of what should be on disk since.
@@ -338,9 +343,17 @@ impl<'a> Node<'a> {
             authority: verdict.holder,
             mission: Mission::Idle,
         };
+        let now_ms = self.context.clock().mono_ms();
         if self.said.as_ref() == Some(&operation) {
+            // Whoever needs it fresh can tell that it is.
+            if now_ms >= self.said_ms + SAY_AGAIN_MS {
+                let patch = section(Section::Operation(Some(Arc::new(operation))));
+                self.context.publish(Payload::Sections(Source::Safety, patch));
+                self.said_ms = now_ms;
+            }
             return;
         }
+        self.said_ms = now_ms;
         if let Some((kind, severity, text)) = words::event_of(self.region, verdict, &standing) {
             self.context.publish(event(kind, severity, text));
         }

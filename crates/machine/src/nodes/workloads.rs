@@ -21,6 +21,7 @@ use muster_model::desired::HeldDesired;
 use muster_model::workload::{SECTION, Workloads, check_all};
 
 use crate::message::topics;
+use crate::releases::Releases;
 use crate::supervisor::{NodeContext, NodeError, NodeSpec, Wake};
 
 pub(crate) use runner::run as run_command;
@@ -46,6 +47,8 @@ pub struct Setup {
     pub desk: Desk,
     /// Where systemd is asked, where it runs.
     pub systemd: Option<Systemd>,
+    /// Where programs lie that come with releases.
+    pub releases: Releases,
 }
 
 /// The workloads node.
@@ -78,6 +81,7 @@ async fn run(mut context: NodeContext, setup: Arc<Setup>) -> Result<(), NodeErro
     let seen = seen
         .unwrap_or_else(|error| Err(std::io::Error::other(error)))
         .map_err(|error| NodeError(format!("{}: {error}", setup.directory.display())))?;
+    let mut changes = setup.releases.changes();
     let (mut work, mut outcomes) = work::Work::begin(&context, setup.clone(), seen);
     loop {
         work.show(&context);
@@ -91,6 +95,7 @@ async fn run(mut context: NodeContext, setup: Arc<Setup>) -> Result<(), NodeErro
             },
             // Never over: `work` has a sender.
             Some(outcome) = outcomes.recv() => work.came_about(&context, outcome),
+            Ok(()) = changes.changed() => work.another_version(&context),
             name = work.ended() => work.conclude(&name),
             (name, ask) = setup.desk.asked() => work.asked(&context, name, ask),
         }

@@ -77,16 +77,20 @@ impl Workload {
         };
         match self.kind {
             WorkloadKind::Native => {
-                match &self.program {
-                    None => return refuse("program", "a native workload needs one"),
-                    Some(program) if !absolute(program) => return refuse("program", ABSOLUTE),
-                    Some(_) => {}
+                match (&self.program, &self.product) {
+                    (None, None) => return refuse("program", "a native workload needs one, or a product"),
+                    (Some(_), Some(_)) => return refuse("product", "a workload has a program or a product"),
+                    (Some(program), None) if !absolute(program) => return refuse("program", ABSOLUTE),
+                    (Some(_), None) | (None, Some(_)) => {}
                 }
                 if self.image.is_some() {
                     return refuse("image", "only a container has one: kind: container");
                 }
             }
             WorkloadKind::Container => {
+                if self.product.is_some() {
+                    return refuse("product", "only a native workload has one");
+                }
                 match &self.image {
                     None => return refuse("image", "a container needs one"),
                     Some(image) if !word(image) || image.is_empty() || image.starts_with('-') => {

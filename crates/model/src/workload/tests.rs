@@ -29,7 +29,20 @@ fn what_cannot_be_meant_is_said_with_its_place() {
         (r#"{"-a": {}}"#, "no name for a workload"),
         (r#"{"a": {"programme": "/x"}}"#, "unknown field `programme`"),
         (r#"{"a": {"limits": {"memory": 3}}}"#, "unknown field `memory`"),
-        (r#"{"a": {}}"#, "workload a: program: a native workload needs one"),
+        (
+            r#"{"a": {}}"#,
+            "workload a: program: a native workload needs one, or a product",
+        ),
+        (r#"{"a": {"product": "car-app"}}"#, ""),
+        (r#"{"a": {"product": "Car"}}"#, "no name of a product"),
+        (
+            r#"{"a": {"product": "car", "program": "/a"}}"#,
+            "product: a workload has a program or a product",
+        ),
+        (
+            r#"{"a": {"kind": "container", "image": "x", "product": "car"}}"#,
+            "product: only a native workload",
+        ),
         (r#"{"a": {"program": "sleep"}}"#, "program: an absolute path"),
         (r#"{"a": {"program": "/a/../b"}}"#, "program: an absolute path"),
         (

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use muster_model::Severity;
 use muster_model::desired::{DesiredOutcome, DesiredStatus};
 use muster_model::entry::JsonText;
-use muster_model::workload::report::WorkloadsReport;
+use muster_model::workload::report::{WorkloadPhase, WorkloadsReport};
 use muster_model::workload::{RunnerChoice, SECTION, Workload, WorkloadKind, WorkloadName};
 use muster_protocol::link::{LogReport, WireLogLine};
 use muster_reflex::state::Section;
@@ -28,6 +28,7 @@ use super::{checks, find};
 use crate::keeper::files::{Directory, Launch, Refused, Started};
 use crate::keeper::{began, cgroup, log};
 use crate::message::{Finding, Payload, Source, event, section, some};
+use crate::releases::{Releases, Run};
 use crate::supervisor::NodeContext;
 
 /// Outcomes that may wait: more actions cannot be under way, a few for each workload.
@@ -153,8 +154,19 @@ impl Work {
 
     fn want(&mut self, context: &NodeContext) {
         self.is_informed = true;
-        let wanted = together(&self.setup.machine, &self.fleet);
+        let releases = &self.setup.releases;
+        let wanted = together(
+            &releases.resolve(&self.setup.machine),
+            &releases.resolve(&self.fleet),
+        );
         self.step(context, Input::Wanted(wanted));
+    }
+
+    /// Of some product another version is in use: what runs of it is another definition now.
+    pub(super) fn another_version(&mut self, context: &NodeContext) {
+        if self.is_informed {
+            self.want(context);
+        }
     }
 
     /// Nobody says what the fleet wants: the machine's own workloads run all the same, and what runs stays.
@@ -429,12 +441,17 @@ impl Work {
             usage: Usage::default(),
         };
         self.kept.insert(name.clone(), kept);
+        let releases = self.setup.releases.clone();
         self.act(name, move |files| {
-            let begun = make(&files.path).and_then(|()| files.write_launch(&launch));
+            let begun = make(&files.path)
+                .and_then(|()| files.write_launch(&launch))
+                .map_err(|error| error.to_string())
+                // On the disk before the start: a version on probation gets so many, and no more.
+                .and_then(|()| counted(&releases, &launch.workload));
             let started = match begun {
                 Ok(()) => runner.start(files, &launch),
-                Err(error) => Err(Refused {
-                    why: error.to_string(),
+                Err(why) => Err(Refused {
+                    why,
                     for_good: false,
                     granted: Vec::new(),
                 }),
@@ -497,6 +514,7 @@ impl Work {
             times,
             self.refused.clone(),
         );
+        self.tell_releases(&report);
         let is_empty = report == WorkloadsReport::default();
         if report == self.shown && (self.was_shown || is_empty) {
             return;
@@ -514,6 +532,39 @@ impl Work {
             section(Section::Workloads(shown)),
         ));
         self.shown = report;
+    }
+}
+
+impl Work {
+    /// What runs of releases: the node that changes them asks.
+    fn tell_releases(&self, report: &WorkloadsReport) {
+        let lines = self.workloads.standing().zip(&report.workloads);
+        let runs = lines.filter_map(|(standing, line)| {
+            let product = standing.workload.product.clone()?;
+            let is_up = matches!(line.phase, WorkloadPhase::Running | WorkloadPhase::Healthy);
+            let run = Run {
+                product,
+                program: standing.workload.program.as_ref().map(Into::into),
+                since: is_up.then_some(line.since),
+                problem: (!is_up).then(|| {
+                    let why = line.reason.as_deref().or(line.last_exit.as_deref());
+                    why.map_or_else(|| line.phase.to_string(), |why| format!("{}: {why}", line.phase))
+                }),
+            };
+            Some((standing.name.clone(), run))
+        });
+        self.setup.releases.runs(runs.collect());
+    }
+}
+
+/// Counts the start of what comes with a release.
+fn counted(releases: &Releases, workload: &Workload) -> Result<(), String> {
+    let Some(product) = &workload.product else {
+        return Ok(());
+    };
+    match &workload.program {
+        Some(program) => releases.count_start(product, program),
+        None => Err(format!("no release of {product} is on this machine yet")),
     }
 }
 
