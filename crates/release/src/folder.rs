@@ -191,6 +191,10 @@ impl Folder {
         })
     }
 
+    pub(crate) fn files(&self) -> &dyn Files {
+        &*self.files
+    }
+
     /// Adds a release: its blobs, and then the manifest that names them. One that is there already is nothing.
     ///
     /// # Errors

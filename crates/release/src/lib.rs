@@ -15,6 +15,8 @@ pub mod folder;
 pub mod manifest;
 pub mod slots;
 pub mod tree;
+pub mod trust;
+pub mod tuf;
 
 #[cfg(test)]
 mod crash;
