@@ -8,6 +8,7 @@
 mod failsafe;
 mod keys;
 mod recording;
+mod releases;
 mod safety;
 mod sections;
 mod workloads;
@@ -27,7 +28,9 @@ use muster_runtime::logging::Format;
 use tracing::Level;
 
 use crate::identity::Identity;
-use crate::options::{Compression, Options, SafetyOptions, ServerUrl, TelemetryOptions, Thresholds};
+use crate::options::{
+    Compression, Options, ReleaseOptions, SafetyOptions, ServerUrl, TelemetryOptions, Thresholds,
+};
 
 pub use muster_runtime::config::{ConfigError, Origin};
 pub use recording::Recording;
@@ -78,6 +81,8 @@ pub struct Settings {
     pub foxglove: Option<SocketAddr>,
     /// Whether and how it records what is said.
     pub recording: Recording,
+    /// What it believes about releases, and how it fetches them.
+    pub releases: ReleaseOptions,
     /// What it runs for people.
     pub workloads: Workloads,
     /// What it watches.
@@ -118,6 +123,7 @@ impl Default for Settings {
             safety: SafetyOptions::default(),
             foxglove: None,
             recording: Recording::default(),
+            releases: ReleaseOptions::default(),
             workloads: Workloads::new(),
             watch: Watch::default(),
         }
@@ -198,6 +204,7 @@ impl Settings {
         options.link.outbox_max = settings.outbox_records;
         options.foxglove = settings.foxglove;
         options.recording = settings.recording.options(&settings.data);
+        options.releases = settings.releases.clone();
         options
     }
 }

@@ -414,7 +414,7 @@ impl Prepared {
                 kind: options.kind.clone(),
                 store: store.clone(),
                 releases,
-                bytes_per_s: 0,
+                options: options.releases.clone(),
             }))
         });
         let uplink = uplink::Setup {

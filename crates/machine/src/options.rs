@@ -71,10 +71,22 @@ pub struct Options {
     pub watch_places: Places,
     /// Log lines that are sent to the server; none: none are.
     pub log_tap: Option<LogTap>,
+    /// What it believes about releases, and how it fetches them.
+    pub releases: ReleaseOptions,
     /// How the machine records what is said; none: it does not.
     pub recording: Option<recording::Options>,
     /// Where Foxglove's app finds the machine's bus; none: nowhere.
     pub foxglove: Option<SocketAddr>,
+}
+
+/// What a machine believes about releases, and how it fetches them.
+#[derive(Clone, Debug, Default)]
+pub struct ReleaseOptions {
+    /// Where the root of trust is that came with the machine; none: `root.json` in the folder of releases. Without one there, no release is
+    /// taken.
+    pub root: Option<PathBuf>,
+    /// Most bytes a second that are fetched; zero: as many as go.
+    pub bytes_per_s: u64,
 }
 
 /// What a machine runs for people.
@@ -244,6 +256,7 @@ impl Options {
             watch: Watch::default(),
             watch_places: Places::default(),
             log_tap: None,
+            releases: ReleaseOptions::default(),
             recording: None,
             foxglove: None,
         }

@@ -7,7 +7,7 @@ use muster_runtime::config::{Key, some_text, whole};
 use muster_runtime::logging::Format;
 use tracing::Level;
 
-use super::{Settings, recording, workloads};
+use super::{Settings, recording, releases, workloads};
 use crate::options::Compression;
 
 /// A key that sets a threshold of the same name.
@@ -252,6 +252,8 @@ pub(super) const KEYS: &[Key<Settings>] = &[
             )
         },
     },
+    releases::ROOT,
+    releases::FETCH_KIB_PER_S,
     recording::ENABLED,
     recording::DIRECTORY,
     recording::MAX_MB,

@@ -7,6 +7,7 @@
 mod commands;
 mod fetch;
 mod readings;
+mod trust;
 mod work;
 
 use std::collections::BTreeMap;
@@ -21,7 +22,7 @@ use muster_runtime::errors::chain;
 
 use crate::dial::Dial;
 use crate::message::{Payload, topics};
-use crate::options::ServerUrl;
+use crate::options::{ReleaseOptions, ServerUrl};
 use crate::releases::Releases;
 use crate::store::{Store, UPDATES};
 use crate::supervisor::{NodeContext, NodeError, NodeSpec, Wake};
@@ -42,8 +43,8 @@ pub struct Setup<D> {
     pub store: Store,
     /// The releases.
     pub releases: Releases,
-    /// Most bytes a second that are fetched; zero: as many as go.
-    pub bytes_per_s: u64,
+    /// What is believed, and how it is fetched.
+    pub options: ReleaseOptions,
 }
 
 /// The updates node.

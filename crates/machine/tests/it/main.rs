@@ -19,6 +19,7 @@ mod safety;
 mod server;
 mod services;
 mod store;
+mod updates;
 mod uplink;
 mod wired;
 mod workloads;

@@ -23,10 +23,13 @@ use muster_protocol::link::release::{
 };
 use muster_reflex::update::Trouble;
 use muster_release::manifest::FileContent;
+use muster_release::trust::Vouched;
 use muster_release::{BlobError, Manifest, Sha256Digest};
+use muster_runtime::Clock;
 use muster_runtime::errors::chain;
 
 use super::commands::missing;
+use super::trust;
 use crate::dial::Dial;
 use crate::options::ServerUrl;
 use crate::releases::{Releases, against};
@@ -52,6 +55,9 @@ pub(super) struct Source<D> {
     pub(super) machine: MachineId,
     pub(super) kind: String,
     pub(super) releases: Releases,
+    pub(super) clock: Clock,
+    /// Where the root of trust is.
+    pub(super) root: PathBuf,
     pub(super) bytes_per_s: u64,
 }
 
@@ -69,8 +75,9 @@ pub(super) async fn fetch<D: Dial>(
     assignment: Assignment,
     progress: Arc<Progress>,
 ) -> Result<Arc<Manifest>, Trouble> {
+    let vouched = trust::vouched(&source, &product, &assignment).await?;
     let mut line = Line::new(source.clone(), progress.clone());
-    let manifest = manifest(&mut line, &product, &assignment).await?;
+    let manifest = manifest(&mut line, &vouched).await?;
     if let Some(why) = against(&manifest, &source.kind, std::env::consts::ARCH).or_else(|| missing(&manifest))
     {
         return Err(Trouble::Never(why));
@@ -87,20 +94,13 @@ pub(super) async fn fetch<D: Dial>(
     Ok(manifest)
 }
 
-async fn manifest<D: Dial>(
-    line: &mut Line<D>,
-    product: &str,
-    assignment: &Assignment,
-) -> Result<Arc<Manifest>, Trouble> {
-    let digest: Sha256Digest = assignment
-        .manifest
-        .as_str()
-        .parse()
-        .map_err(|_| Trouble::Never("its digest is none".to_owned()))?;
-    let length = assignment.manifest_bytes;
+async fn manifest<D: Dial>(line: &mut Line<D>, vouched: &Vouched) -> Result<Arc<Manifest>, Trouble> {
+    let (digest, length) = (vouched.sha256, vouched.length);
     let blobs = line.source.releases.blobs();
     if !blobs.has(digest, length).map_err(|error| later(&error))? {
-        let body = line.get(MANIFESTS, digest, Headers::default()).await?;
+        let body = line
+            .get(MANIFESTS, &digest.to_string(), Headers::default())
+            .await?;
         let part = line.place(digest, "manifest");
         line.keep(body, &part, 0, length).await?;
         line.take_in(digest, length, part, Coding::Plain).await?;
@@ -109,13 +109,9 @@ async fn manifest<D: Dial>(
         let releases = line.source.releases.clone();
         blocking(move || read_blob(&releases, digest, length)).await?
     };
-    let manifest = Manifest::decode(&bytes).map_err(|error| Trouble::Never(chain(&error)))?;
-    if manifest.product != product {
-        return Err(Trouble::Never(format!(
-            "its manifest is one of {}",
-            manifest.product
-        )));
-    }
+    let manifest = vouched
+        .verify(&bytes)
+        .map_err(|error| Trouble::Never(chain(&error)))?;
     Ok(Arc::new(manifest))
 }
 
@@ -213,7 +209,7 @@ struct Headers {
 }
 
 /// A connection to the server, made when it is needed.
-struct Line<D> {
+pub(super) struct Line<D> {
     source: Arc<Source<D>>,
     progress: Arc<Progress>,
     sender: Option<SendRequest<Empty<Bytes>>>,
@@ -240,7 +236,7 @@ async fn driven<T>(connection: &mut Option<Connection>, something: impl Future<O
 }
 
 impl<D: Dial> Line<D> {
-    const fn new(source: Arc<Source<D>>, progress: Arc<Progress>) -> Self {
+    pub(super) const fn new(source: Arc<Source<D>>, progress: Arc<Progress>) -> Self {
         Self {
             source,
             progress,
@@ -266,7 +262,7 @@ impl<D: Dial> Line<D> {
             dictionary: wanted.like.as_ref().map(|(_, file)| file.sha256),
             codings: true,
         };
-        let answer = self.get(BLOBS, sha256, headers).await?;
+        let answer = self.get(BLOBS, &sha256.to_string(), headers).await?;
         let coding = match answer
             .headers()
             .get(header::CONTENT_ENCODING)
@@ -353,16 +349,11 @@ impl<D: Dial> Line<D> {
         Ok(part)
     }
 
-    async fn get(
-        &mut self,
-        kind: &str,
-        digest: Sha256Digest,
-        headers: Headers,
-    ) -> Result<Response<Incoming>, Trouble> {
+    async fn ask(&mut self, kind: &str, name: &str, headers: Headers) -> Result<Response<Incoming>, Trouble> {
         self.connect().await?;
         let server = &self.source.server;
         let before = server.uri().path().strip_suffix(LINK).unwrap_or("");
-        let place = format!("{before}{}", path(self.source.machine, kind, &digest.to_string()));
+        let place = format!("{before}{}", path(self.source.machine, kind, name));
         let authority = server
             .uri()
             .authority()
@@ -407,12 +398,41 @@ impl<D: Dial> Line<D> {
                 return Err(Trouble::Later("the server did not answer in time".to_owned()));
             }
         };
+        Ok(answer)
+    }
+
+    async fn get(&mut self, kind: &str, name: &str, headers: Headers) -> Result<Response<Incoming>, Trouble> {
+        let answer = self.ask(kind, name, headers).await?;
+        self.accepted(answer).await
+    }
+
+    async fn accepted(&mut self, answer: Response<Incoming>) -> Result<Response<Incoming>, Trouble> {
         match answer.status() {
             StatusCode::OK | StatusCode::PARTIAL_CONTENT => Ok(answer),
             status => {
                 self.sender = None;
                 Err(refused(status, &driven(&mut self.connection, said(answer)).await))
             }
+        }
+    }
+
+    /// A small file whose length nobody knows before it is here: at most so many bytes of it are read.
+    pub(super) async fn small(
+        &mut self,
+        kind: &str,
+        name: &str,
+        most: usize,
+    ) -> Result<Option<Bytes>, Trouble> {
+        let answer = match self.ask(kind, name, Headers::default()).await? {
+            answer if answer.status() == StatusCode::NOT_FOUND => return Ok(None),
+            answer => self.accepted(answer).await?,
+        };
+        let body = http_body_util::Limited::new(answer.into_body(), most).collect();
+        let body = driven(&mut self.connection, tokio::time::timeout(LEAST_WITHIN, body)).await;
+        match body {
+            Ok(Ok(body)) => Ok(Some(body.to_bytes())),
+            Ok(Err(error)) => Err(Trouble::Later(format!("{name} did not come: {error}"))),
+            Err(_) => Err(Trouble::Later(format!("{name} comes too slowly"))),
         }
     }
 

@@ -65,7 +65,9 @@ impl<D: Dial> Work<D> {
             machine: setup.machine_id,
             kind: setup.kind.clone(),
             releases: setup.releases.clone(),
-            bytes_per_s: setup.bytes_per_s,
+            clock: *context.clock(),
+            root: setup.root(),
+            bytes_per_s: setup.options.bytes_per_s,
         });
         let mut products = setup.releases.products();
         products.extend(taken.keys().cloned());
