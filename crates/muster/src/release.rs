@@ -1,7 +1,8 @@
-//! `muster release`: from a directory to a release in a folder, and what is in that folder. No server is asked.
+//! `muster release`: from a directory to a release in a folder, who vouches for it, and what is in that folder. No server is asked.
 
 mod options;
 mod shown;
+mod signing;
 #[cfg(test)]
 mod tests;
 
@@ -11,7 +12,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use muster_release::folder::Release;
 use muster_release::manifest::{FORMAT, Health, Hooks, Manifest, Payload, Precondition, Started};
+use muster_release::tuf::repository::Vouched;
+use muster_release::tuf::{Repository, TufError};
 use muster_release::{Folder, FolderError, ManifestError, TreeError, tree};
 use semver::Version;
 
@@ -30,6 +34,13 @@ pub(crate) enum ReleaseCommand {
     Show(ShowOptions),
     /// Read everything in a folder again, and say what is not as it should be
     Check(CheckOptions),
+    /// Vouch for a release, or take that back
+    Sign(signing::SignOptions),
+    /// Who may sign what: keys, the root, and what waits for signatures
+    #[command(subcommand)]
+    Keys(signing::KeysCommand),
+    /// Sign what the server signs by itself: snapshot and timestamp
+    Refresh(signing::RefreshOptions),
 }
 
 /// What is released.
@@ -125,6 +136,8 @@ enum ReleaseError {
     Manifest(#[from] ManifestError),
     #[error(transparent)]
     Folder(#[from] FolderError),
+    #[error(transparent)]
+    Tuf(#[from] TufError),
     #[error("--executable is for a directory, and {} is a file", path.display())]
     NoDirectory { path: PathBuf },
     #[error("the output cannot be written")]
@@ -137,6 +150,7 @@ impl ReleaseError {
             Self::Tree(error) => error.code(),
             Self::Manifest(error) => error.code(),
             Self::Folder(error) => error.code(),
+            Self::Tuf(error) => error.code(),
             Self::NoDirectory { .. } => "MST-U017",
             Self::Output(_) => "MST-O006",
         }
@@ -145,8 +159,12 @@ impl ReleaseError {
     const fn exit(&self) -> u8 {
         match self {
             Self::Manifest(_) | Self::NoDirectory { .. } => EXIT_CONFIGURATION,
-            Self::Folder(FolderError::Disk(_) | FolderError::InUse) => EXIT_DATA,
-            Self::Tree(_) | Self::Folder(_) | Self::Output(_) => 1,
+            Self::Tuf(TufError::Asked { .. }) => EXIT_CONFIGURATION,
+            Self::Folder(FolderError::Disk(_) | FolderError::InUse)
+            | Self::Tuf(TufError::Disk(_) | TufError::Folder(FolderError::Disk(_) | FolderError::InUse)) => {
+                EXIT_DATA
+            }
+            Self::Tree(_) | Self::Folder(_) | Self::Tuf(_) | Self::Output(_) => 1,
         }
     }
 }
@@ -157,6 +175,9 @@ pub(crate) fn run(command: ReleaseCommand, format: OutputFormat) -> ExitCode {
         ReleaseCommand::Create(options) => create(*options, format),
         ReleaseCommand::Show(options) => show(&options, format),
         ReleaseCommand::Check(options) => check(&options, format),
+        ReleaseCommand::Sign(options) => signing::sign(&options, format),
+        ReleaseCommand::Keys(command) => signing::keys(command, format),
+        ReleaseCommand::Refresh(options) => signing::refreshed(&options, format),
     };
     done.unwrap_or_else(|error| fail(error.code(), &error as &dyn Error, error.exit()))
 }
@@ -228,9 +249,11 @@ fn show(options: &ShowOptions, format: OutputFormat) -> Result<ExitCode, Release
         }
         .into());
     }
+    let vouched = vouched(&folder)?;
+    let by = |release: &Release| vouched.as_ref().and_then(|it| shown::vouching(it, release));
     let printed = match &options.version {
         None => {
-            let told = shown::Listed::new(&releases);
+            let told = shown::Listed::new(&releases, by);
             shown::print(&told, &told.words(), format)
         }
         Some(version) => {
@@ -240,12 +263,21 @@ fn show(options: &ShowOptions, format: OutputFormat) -> Result<ExitCode, Release
             let release = release.ok_or_else(|| FolderError::Missing {
                 what: format!("{} {version}", options.product),
             })?;
-            let told = shown::Whole::new(release);
+            let told = shown::Whole::new(by(&release), release);
             shown::print(&told, &told.words(), format)
         }
     };
     printed.map_err(ReleaseError::Output)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Who vouches for what, by the roots in the folder itself.
+fn vouched(folder: &Folder) -> Result<Option<Vouched>, ReleaseError> {
+    let repository = Repository::of(folder);
+    match repository.roots()? {
+        Some(roots) => Ok(repository.vouched(roots.latest())?),
+        None => Ok(None),
+    }
 }
 
 fn check(options: &CheckOptions, format: OutputFormat) -> Result<ExitCode, ReleaseError> {

@@ -25,6 +25,7 @@ use std::path::PathBuf;
 use muster_model::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+pub use tough::schema::Root as RootDocument;
 use tough::schema::{RoleType, Signed};
 
 pub use self::keys::{Keys, PrivateKey, PublicKey};

@@ -1,12 +1,16 @@
 //! What is said of releases: one document, and the same for people.
 
+mod signed;
+
 use std::io::{self, Write};
 
 use muster_release::folder::{Added, Checked as Found, Release};
 use muster_release::manifest::{HealthCheck, Hook, Manifest, Payload, Precondition, Test, What};
+use muster_release::tuf::repository::Vouched;
 use semver::Version;
 use serde::Serialize;
 
+pub(super) use self::signed::{Made, Published, Refreshed, Root, Signed, Vouching};
 use crate::operator::OutputFormat;
 
 /// Writes it in the format that was asked for.
@@ -111,10 +115,24 @@ struct Row {
     entries: usize,
     bytes: u64,
     manifest: String,
+    /// Somebody vouches for it.
+    is_signed: bool,
+}
+
+/// What the list of a folder says of a release.
+pub(super) fn vouching(vouched: &Vouched, release: &Release) -> Option<Vouching> {
+    let name = format!("{}/{}.json", release.manifest.product, release.manifest.version);
+    let mut all = vouched.targets.targets.iter();
+    let (_, target) = all.find(|(one, _)| one.raw() == name)?;
+    (target.hashes.sha256[..] == release.digest.as_bytes()[..]).then(|| Vouching {
+        list: vouched.targets.version.get(),
+        until: vouched.targets.expires.to_string(),
+        standing: vouched.standing.clone(),
+    })
 }
 
 impl Listed {
-    pub(super) fn new(releases: &[Release]) -> Self {
+    pub(super) fn new(releases: &[Release], by: impl Fn(&Release) -> Option<Vouching>) -> Self {
         let row = |release: &Release| Row {
             version: release.manifest.version.to_string(),
             counter: release.manifest.counter,
@@ -122,6 +140,7 @@ impl Listed {
             entries: release.manifest.entries.len(),
             bytes: release.manifest.bytes(),
             manifest: release.digest.to_string(),
+            is_signed: by(release).is_some(),
         };
         Self {
             product: releases
@@ -133,17 +152,18 @@ impl Listed {
 
     pub(super) fn words(&self) -> String {
         let mut lines = vec![format!(
-            "{:<16} {:>8}  {:<10} {:>7} {:>13}  MANIFEST",
-            "VERSION", "COUNTER", "PAYLOAD", "ENTRIES", "BYTES"
+            "{:<16} {:>8}  {:<10} {:>7} {:>13}  {:<6}  MANIFEST",
+            "VERSION", "COUNTER", "PAYLOAD", "ENTRIES", "BYTES", "SIGNED"
         )];
         for row in &self.releases {
             lines.push(format!(
-                "{:<16} {:>8}  {:<10} {:>7} {:>13}  {}",
+                "{:<16} {:>8}  {:<10} {:>7} {:>13}  {:<6}  {}",
                 row.version,
                 row.counter,
                 row.payload,
                 row.entries,
                 row.bytes,
+                if row.is_signed { "yes" } else { "no" },
                 &row.manifest[..12]
             ));
         }
@@ -167,15 +187,17 @@ pub(super) struct Whole {
     digest: String,
     manifest_bytes: u64,
     bytes: u64,
+    signed: Option<Vouching>,
     manifest: Manifest,
 }
 
 impl Whole {
-    pub(super) fn new(release: Release) -> Self {
+    pub(super) fn new(signed: Option<Vouching>, release: Release) -> Self {
         Self {
             digest: release.digest.to_string(),
             manifest_bytes: release.manifest_bytes,
             bytes: release.manifest.bytes(),
+            signed,
             manifest: release.manifest,
         }
     }
@@ -195,6 +217,7 @@ impl Whole {
                 it.product, it.version, it.counter
             ),
             format!("manifest    {} ({} bytes)", self.digest, self.manifest_bytes),
+            format!("signed      {}", Vouching::words(self.signed.as_ref())),
             format!("payload     {}", payload(&it.payload)),
         ];
         match &it.payload {
