@@ -275,7 +275,11 @@ fn show(options: &ShowOptions, format: OutputFormat) -> Result<ExitCode, Release
 fn vouched(folder: &Folder) -> Result<Option<Vouched>, ReleaseError> {
     let repository = Repository::of(folder);
     match repository.roots()? {
-        Some(roots) => Ok(repository.vouched(roots.latest())?),
+        Some(roots) => match repository.vouched(roots.latest()) {
+            // Keys were replaced, and nobody has signed again.
+            Err(TufError::NotVouched { .. }) => Ok(None),
+            found => Ok(found?),
+        },
         None => Ok(None),
     }
 }

@@ -2,7 +2,7 @@
 //! tests by hand; docs/reliability.md has what came of it. It speaks HTTP without TLS.
 //!
 //! ```text
-//! tuf_client --metadata-dir DIR init ROOT
+//! tuf_client --metadata-dir DIR init ROOT            (and --now TIME with all of them, instead of the clock)
 //! tuf_client --metadata-dir DIR --metadata-url URL refresh
 //! tuf_client --metadata-dir DIR --metadata-url URL --target-name NAME --target-base-url URL --target-dir DIR download
 //! ```
@@ -50,9 +50,9 @@ fn run() -> Result<(), Fault> {
             std::fs::write(believed(metadata)?.join(GIVEN), &root)?;
             Ok(std::fs::write(metadata.join("root.json"), root)?)
         }
-        ["refresh"] => update(metadata, &option("metadata-url")?).map(drop),
+        ["refresh"] => update(metadata, &option("metadata-url")?, options.get("now")).map(drop),
         ["download"] => {
-            let trusted = update(metadata, &option("metadata-url")?)?;
+            let trusted = update(metadata, &option("metadata-url")?, options.get("now"))?;
             let name = option("target-name")?;
             let (sha256, length) = trusted.target(&name).ok_or("nobody vouches for it")?;
             if length > TARGET_MAX_BYTES {
@@ -101,19 +101,18 @@ fn believed(metadata: &Path) -> Result<PathBuf, Fault> {
     Ok(place)
 }
 
-fn update(metadata: &Path, url: &str) -> Result<Trusted, Fault> {
+fn update(metadata: &Path, url: &str, clock: Option<&String>) -> Result<Trusted, Fault> {
     let place = believed(metadata)?;
-    let mut trust = Trust::open(&place, &std::fs::read(place.join(GIVEN))?)?;
+    let root = std::fs::read(place.join(GIVEN))?;
+    let mut trust = Trust::open(&place, &root).map_err(|error| format!("{}: {error}", error.code()))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "an example without the rest of Muster, whose tests set the clock of the process"
-    )]
-    let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
     let now = Now {
-        clock: Timestamp::from_millis(i64::try_from(clock.as_millis())?),
+        clock: match clock {
+            Some(text) => text.parse()?,
+            None => of_the_system()?,
+        },
         attested: None,
     };
     let mirror = Mirror(url.trim_end_matches('/').to_owned());
@@ -126,6 +125,12 @@ fn update(metadata: &Path, url: &str) -> Result<Trusted, Fault> {
         }
     }
     Ok(done.map_err(|error| format!("{}: {error}", error.code()))?)
+}
+
+#[expect(clippy::disallowed_methods, reason = "an example without the rest of Muster")]
+fn of_the_system() -> Result<Timestamp, Fault> {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
+    Ok(Timestamp::from_millis(i64::try_from(since.as_millis())?))
 }
 
 #[derive(Debug)]

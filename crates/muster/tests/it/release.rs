@@ -246,3 +246,97 @@ fn one_program_is_a_release_and_is_what_is_started() {
     assert_eq!(shown["manifest"]["payload"]["executable"]["entry"], "app");
     assert!(Path::new(&place.path("releases/manifests/tool/0.1.0.json")).exists());
 }
+
+#[test]
+fn two_people_sign_a_release_one_after_the_other() {
+    let place = Place::new();
+    assert_eq!(said(&place.create("1.4.0", "12", ALL)).0, Some(0));
+    let good = |words: &[&str]| {
+        let output = place.muster(&[&["release"], words, &["--output", "json"]].concat());
+        assert_eq!(said(&output).0, Some(0), "{words:?}: {:?}", said(&output));
+        document(&output)
+    };
+    let refused = |words: &[&str], code: i32, word: &str| {
+        let (exit, told) = said(&place.muster(&[&["release"], words].concat()));
+        assert_eq!(exit, Some(code), "{told}");
+        assert!(told.contains(word), "{told}");
+    };
+    good(&["keys", "online", "server"]);
+    refused(
+        &["keys", "new", "alice", "--root-threshold", "4"],
+        64,
+        "error[MST-U032]",
+    );
+    let new = [
+        "keys",
+        "new",
+        "alice",
+        "--targets-threshold",
+        "2",
+        "--online",
+        "server",
+    ];
+    let root = good(&new);
+    assert_eq!(root["roles"][1]["threshold"], 2);
+    assert!(
+        root["roles"][1]["keys"][0]["private"].is_string()
+            && root["roles"][2]["keys"][0]["private"].is_null()
+    );
+    fs::create_dir(place.path("bob")).unwrap();
+    fs::rename(place.path("alice/targets-2.pem"), place.path("bob/targets-2.pem")).unwrap();
+    fs::copy(place.path("alice/1.root.json"), place.path("bob/1.root.json")).unwrap();
+
+    let sign = ["sign", "releases", "car-app", "1.4.0", "--keys", "alice"];
+    let signed = good(&sign);
+    assert_eq!(signed["is_complete"], false);
+    assert_eq!(signed["standings"][0]["missing"].as_array().unwrap().len(), 1);
+    refused(&sign, 1, "error[MST-U033]");
+    let refresh = [
+        "refresh",
+        "releases",
+        "--root",
+        "alice/1.root.json",
+        "--keys",
+        "server",
+    ];
+    refused(&refresh, 1, "error[MST-U035]");
+    let pending = "releases/metadata/1.targets.pending.json";
+    let look = good(&["keys", "sign", pending, "--keys", "bob", "--look"]);
+    assert_eq!(
+        (&look["is_complete"], &look["changes"]),
+        (&false.into(), &signed["changes"])
+    );
+    assert_eq!(
+        good(&["keys", "sign", pending, "--keys", "bob"])["is_complete"],
+        true
+    );
+    assert!(!place.path(pending).exists());
+    assert_eq!(good(&refresh)["is_new"], true);
+    assert_eq!(good(&refresh)["is_new"], false);
+
+    let shown = good(&["show", "releases", "car-app", "1.4.0"]);
+    assert_eq!(shown["signed"]["standing"]["signed"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        good(&["show", "releases", "car-app"])["releases"][0]["is_signed"],
+        true
+    );
+    // A key that others may read is none.
+    let key = place.path("alice/targets-1.pem");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    refused(
+        &["sign", "releases", "--renew", "--keys", "alice"],
+        1,
+        "error[MST-U030]",
+    );
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    let withdrawn = [
+        "sign",
+        "releases",
+        "car-app",
+        "1.4.0",
+        "--withdraw",
+        "--keys",
+        "alice",
+    ];
+    assert_eq!(good(&withdrawn)["changes"].as_array().unwrap().len(), 1);
+}

@@ -245,7 +245,7 @@ impl Kept {
         if let Some(bytes) = read(&*self.files, Role::Timestamp, TIMESTAMP_MAX_BYTES)? {
             match decode::<Stamp>(&bytes) {
                 Ok(document) if root.verify_role(&document).is_err() => {
-                    tell(Role::Timestamp, "is not signed by who may")
+                    tell(Role::Timestamp, "is not signed by who may");
                 }
                 Ok(document) if document.signed.version.get() < self.seen.timestamp => {
                     tell(Role::Timestamp, "is older than one that was here");
@@ -260,7 +260,7 @@ impl Kept {
         if let Some(bytes) = read(&*self.files, Role::Snapshot, SNAPSHOT_MAX_BYTES)? {
             match decode::<Snapshot>(&bytes) {
                 Ok(document) if root.verify_role(&document).is_err() => {
-                    tell(Role::Snapshot, "is not signed by who may")
+                    tell(Role::Snapshot, "is not signed by who may");
                 }
                 Ok(document) if document.signed.version.get() < self.seen.snapshot => {
                     tell(Role::Snapshot, "is older than one that was here");
@@ -278,7 +278,7 @@ impl Kept {
         if let Some(bytes) = read(&*self.files, Role::Targets, TARGETS_MAX_BYTES)? {
             match decode::<Targets>(&bytes) {
                 Ok(document) if root.verify_role(&document).is_err() => {
-                    tell(Role::Targets, "is not signed by who may")
+                    tell(Role::Targets, "is not signed by who may");
                 }
                 Ok(_) => self.targets = Some(bytes),
                 Err(_) => tell(Role::Targets, "cannot be read"),

@@ -212,12 +212,12 @@ impl<'f> Repository<'f> {
                 path: place.join(format!("{version}.targets{PENDING}")),
             });
         }
-        let before = self.base(&roots, wanted)?;
-        let mut targets = before.clone().unwrap_or_else(|| Targets {
+        let (base, is_known) = self.base(&roots, wanted)?;
+        let mut targets = base.clone().unwrap_or_else(|| Targets {
             delegations: None,
             ..Targets::new(SPEC_VERSION.to_owned(), NonZeroU64::MIN, expires)
         });
-        if let Some(before) = &before {
+        if let Some(before) = &base {
             targets.version = before.version.checked_add(1).ok_or_else(|| TufError::Asked {
                 what: "the list of releases has the last version there is".to_owned(),
                 accepted: "a folder of its own".to_owned(),
@@ -237,7 +237,8 @@ impl<'f> Repository<'f> {
             }
             Wanted::Renew => {}
         }
-        let changes = changes(before.as_ref(), &targets);
+        // What was signed by keys that were replaced since is shown as if it were new.
+        let changes = changes(base.as_ref().filter(|_| is_known), &targets);
         let mut document = Signed {
             signed: targets,
             signatures: Vec::new(),
@@ -247,17 +248,17 @@ impl<'f> Repository<'f> {
         put(self.files(), place, Role::Targets, &document, standings, changes)
     }
 
-    /// What the next list is made from.
-    fn base(&self, roots: &Roots, wanted: &Wanted) -> Result<Option<Targets>, TufError> {
+    /// What the next list is made from, and whether the newest root vouches for that.
+    fn base(&self, roots: &Roots, wanted: &Wanted) -> Result<(Option<Targets>, bool), TufError> {
         let latest = match self.vouched(roots.latest()) {
-            Ok(found) => return Ok(found.map(|found| found.targets)),
+            Ok(found) => return Ok((found.map(|found| found.targets), true)),
             Err(error) => error,
         };
         // Keys that signed it may have been replaced since: who renews sees everything that is in it before they sign.
         if *wanted == Wanted::Renew {
             for (_, root) in roots.all().rev() {
                 if let Ok(Some(found)) = self.vouched(root) {
-                    return Ok(Some(found.targets));
+                    return Ok((Some(found.targets), false));
                 }
             }
         }

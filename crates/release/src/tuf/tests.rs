@@ -217,6 +217,28 @@ fn a_release_is_withdrawn_and_the_list_renewed() {
 }
 
 #[test]
+fn who_renews_after_keys_were_replaced_is_shown_everything() {
+    let publisher = Publisher::new();
+    publisher.release("1.4.0", 12);
+    for name in ["targets-1", "targets-2"] {
+        let old = publisher.key(&format!("keys/{name}.pem")).public();
+        let new = PrivateKey::make(&publisher.path(&format!("keys/new-{name}.pem"))).unwrap();
+        publisher.rotate(Change {
+            add: vec![(Role::Targets, new.public())],
+            remove: vec![(Role::Targets, old.id())],
+            ..Change::default()
+        });
+    }
+    let progress = publisher.sign(&Wanted::Renew);
+    assert_eq!(progress.changes.len(), 1);
+    assert!(
+        progress.changes[0].starts_with("+ car-app/1.4.0.json"),
+        "{progress:?}"
+    );
+    publisher.refresh();
+}
+
+#[test]
 fn the_server_signs_when_there_is_something_to_sign() {
     let mut publisher = Publisher::new();
     publisher.release("1.4.0", 12);

@@ -223,11 +223,6 @@ impl Mirror {
         self
     }
 
-    /// Takes a file of another mirror.
-    pub(crate) fn take(&self, name: &str, of: &Self) -> &Self {
-        self.set(name, Answer::Bytes(of.bytes(name)))
-    }
-
     /// What was asked for since the last time.
     pub(crate) fn asked(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap().asked)

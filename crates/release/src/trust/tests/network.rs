@@ -241,7 +241,7 @@ async fn row_20_a_list_that_nobody_of_them_signed_is_refused() {
     ] {
         let mirror = publisher.mirror();
         mirror.forge::<Stamp>(name, &publisher.key(key), |stamp| {
-            stamp.version = 5.try_into().unwrap()
+            stamp.version = 5.try_into().unwrap();
         });
         let (code, words) = Machine::new(&publisher).refused(&mirror).await;
         assert_eq!(code, "MST-U019", "{words}");
