@@ -1231,6 +1231,11 @@ export interface components {
             /** @description The newest first. */
             items: components["schemas"]["AccessToken"][];
         };
+        /**
+         * @description What is to be done with a release.
+         * @enum {string}
+         */
+        Act: "install" | "go_back";
         /** @description Something that moves. */
         ActuatorState: {
             /**
@@ -1533,10 +1538,6 @@ export interface components {
         Deployment: {
             /** @description Version of the Muster runtime. */
             agent_version: string;
-            /** @description How far an update is. */
-            phase: components["schemas"]["UpdatePhase"];
-            /** @description The release that was last installed, where releases are used. */
-            release?: string;
         };
         /** @description What people want a machine to become, beside what the machine says of it. */
         Desired: {
@@ -2383,6 +2384,8 @@ export interface components {
             /** @description Whose; absent: of whoever asks. */
             owner?: string;
         };
+        /** @description The SHA-256 of a manifest: 64 lower-case hexadecimal digits. */
+        ManifestDigest: string;
         /** @description Who asks, and what they may do. */
         Me: {
             /** @description By what: `session`, `token`, or `posture` where everybody on the server's computer is let in. */
@@ -2814,6 +2817,29 @@ export interface components {
             /** @description Why: 1 to 500 characters. */
             reason: string;
         };
+        /** @description Which release. */
+        ReleaseName: {
+            /**
+             * Format: int64
+             * @description Its counter.
+             */
+            counter: number;
+            /** @description The SHA-256 of its manifest. */
+            manifest: components["schemas"]["ManifestDigest"];
+            /** @description Its version. */
+            version: string;
+        };
+        /** @description One product on one machine. */
+        ReleasedProduct: {
+            /** @description What lies whole in the other slot. */
+            other?: components["schemas"]["ReleaseName"];
+            /** @description Which. */
+            product: string;
+            /** @description What runs, or lies there to be used; absent where nothing ever did. */
+            running?: components["schemas"]["RunningRelease"];
+            /** @description The last assignment that it took up, and how far that is. */
+            update?: components["schemas"]["UpdateReport"];
+        };
         /** @description The full state a machine reports. The machine owns it; nobody else writes it. */
         ReportedState: {
             /** @description How its devices are calibrated. */
@@ -2856,6 +2882,8 @@ export interface components {
             simulation?: components["schemas"]["Simulation"];
             /** @description Temperatures. */
             thermal?: components["schemas"]["Thermal"];
+            /** @description Which releases it runs, and how far it is with others. */
+            updates?: components["schemas"]["UpdatesReport"];
             /** @description What it runs for people. */
             workloads?: components["schemas"]["WorkloadsReport"];
         };
@@ -2907,6 +2935,19 @@ export interface components {
         Roles: {
             /** @description All there are. */
             items: components["schemas"]["RoleDescription"][];
+        };
+        /** @description A release that is in use. */
+        RunningRelease: components["schemas"]["ReleaseName"] & {
+            /** @description It proved itself. False: it is on probation. */
+            confirmed: boolean;
+            /**
+             * Format: int64
+             * @description Which start of the product this is, of all since it is there; a proof of a start is a greater number than before. Zero: it was
+             *     never started.
+             */
+            start: number;
+            /** @description When it was started, by the machine's wall clock; absent where nothing of it is started. */
+            started_at?: components["schemas"]["Timestamp"];
         };
         /**
          * @description The safety region. Only the machine's own safety node changes it.
@@ -3073,6 +3114,11 @@ export interface components {
              * @default null
              */
             thermal: components["schemas"]["Timestamp"];
+            /**
+             * @description Which releases it runs, and how far it is with others.
+             * @default null
+             */
+            updates: components["schemas"]["Timestamp"];
             /**
              * @description What it runs for people.
              * @default null
@@ -3408,7 +3454,44 @@ export interface components {
          * @description How far an update on the machine is.
          * @enum {string}
          */
-        UpdatePhase: "idle" | "offered" | "fetching" | "verified" | "waiting" | "installing" | "probation" | "confirmed" | "rolled_back";
+        UpdatePhase: "idle" | "offered" | "fetching" | "verified" | "waiting" | "installing" | "probation" | "confirmed" | "rolled_back" | "refused";
+        /** @description How far an assignment is. */
+        UpdateReport: {
+            /** @description What it asks for. */
+            act?: components["schemas"]["Act"];
+            /**
+             * Format: int64
+             * @description Bytes that came over the network for it.
+             */
+            fetched_bytes: number;
+            /** @description The SHA-256 of its manifest. */
+            manifest: components["schemas"]["ManifestDigest"];
+            /**
+             * Format: int64
+             * @description Which assignment.
+             */
+            number: number;
+            /** @description How far. */
+            phase: components["schemas"]["UpdatePhase"];
+            /** @description Since when it is in this phase, by the machine's wall clock. */
+            since: components["schemas"]["Timestamp"];
+            /**
+             * Format: int64
+             * @description Bytes that have to come over the network in all, as far as that is known.
+             */
+            to_fetch_bytes: number;
+            /** @description Of which version. */
+            version: string;
+            /** @description Why it waits, was refused or was taken back, for a person, each thing by itself: `driving`, `battery 31 % < 40 %`. */
+            why?: string[];
+        };
+        /** @description What a machine says of its releases. */
+        UpdatesReport: {
+            /** @description Each product that it has or is to have, by name. */
+            products: components["schemas"]["ReleasedProduct"][];
+            /** @description It begins nothing, because somebody stopped all updates. */
+            stopped?: boolean;
+        };
         /**
          * @description What a workload is.
          * @enum {string}

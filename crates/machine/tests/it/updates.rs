@@ -384,7 +384,7 @@ async fn what_is_not_for_this_machine_is_refused_before_anything_changes() {
     let mut bench = Bench::start().await;
     bench
         .release("1.0.0", 1, &steady("one"), |manifest| {
-            manifest.fits.kinds = vec!["car".to_owned()]
+            manifest.fits.kinds = vec!["car".to_owned()];
         })
         .await;
     let refused = bench.until_phase(UpdatePhase::Refused).await;

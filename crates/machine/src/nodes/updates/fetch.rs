@@ -266,7 +266,7 @@ impl<D: Dial> Line<D> {
         let coding = match answer
             .headers()
             .get(header::CONTENT_ENCODING)
-            .map(|word| word.as_bytes())
+            .map(http::HeaderValue::as_bytes)
         {
             None => Coding::Plain,
             Some(word) if word == ZSTD.as_bytes() => Coding::Zstd,

@@ -236,7 +236,7 @@ impl<D: Dial> Work<D> {
                     Err(error) => Step::NotActivated(chain(&error)),
                 }
             }),
-            Effect::Start(product) => self.act(product, |product, releases| start(product, releases)),
+            Effect::Start(product) => self.act(product, start),
             Effect::Check(product) => self.act(product, |product, releases| {
                 Step::Checked(check(product, releases))
             }),

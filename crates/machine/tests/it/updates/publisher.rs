@@ -5,7 +5,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
 
 use muster_model::Timestamp;
 use muster_release::manifest::{FORMAT, Fits, Hooks, Payload, Started};
@@ -13,7 +12,7 @@ use muster_release::tuf::online::{Lifetimes, refresh};
 use muster_release::tuf::repository::Wanted;
 use muster_release::tuf::{Ceremony, Keys, OnlineKeys, Repository};
 use muster_release::{Folder, Manifest, Sha256Digest, tree};
-use muster_runtime::Tasks;
+use muster_runtime::{Clock, Tasks};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -28,12 +27,14 @@ pub(super) const fn entry() -> &'static str {
 
 pub(super) struct Publisher {
     place: tempfile::TempDir,
+    clock: Clock,
 }
 
 impl Publisher {
     pub(super) fn new() -> Self {
         let it = Self {
             place: tempfile::tempdir().unwrap(),
+            clock: Clock::start(),
         };
         let online = OnlineKeys::open_or_make(&it.path("server")).unwrap().public();
         let ceremony = Ceremony {
@@ -49,10 +50,8 @@ impl Publisher {
     }
 
     /// It signs with the time of this computer, by which the machine judges.
-    #[expect(clippy::unused_self, reason = "whoever publishes has the clock")]
     pub(super) fn now(&self) -> Timestamp {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-        Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap())
+        Timestamp::from_millis(self.clock.wall_ms())
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -1,6 +1,8 @@
 //! Everything that is known of one machine, in sections. A section that the machine never reported is left out.
 
+use muster_model::release::{Act, UpdateReport, UpdatesReport};
 use muster_model::safety::ThreadGrants;
+use muster_model::vocabulary::UpdatePhase;
 use muster_protocol::api::Machine;
 
 use crate::operator::session::Session;
@@ -30,6 +32,7 @@ pub(super) fn render(machine: &Machine, session: &Session) -> String {
     network(machine, &mut page);
     hardware(machine, &mut page, session);
     software(machine, &mut page);
+    releases(machine, &mut page, session);
     record(machine, &mut page, session);
     page.text
 }
@@ -463,6 +466,59 @@ fn software(machine: &Machine, page: &mut Page) {
             format!("{}{restarts}", node.status),
         );
     }
+}
+
+/// What of releases runs, and what is under way with why.
+fn releases(machine: &Machine, page: &mut Page, session: &Session) {
+    let Some(updates) = machine
+        .reported
+        .updates
+        .as_ref()
+        .filter(|updates| **updates != UpdatesReport::default())
+    else {
+        return;
+    };
+    page.section("Releases");
+    if updates.stopped {
+        page.fact("updates", "all stopped: nothing is begun until somebody lifts it");
+    }
+    for product in &updates.products {
+        let running = product.running.as_ref().map_or_else(
+            || "nothing yet".to_owned(),
+            |running| {
+                let since = running
+                    .started_at
+                    .map(|at| format!(", started {}", when(at, machine, session)));
+                let proof = if running.confirmed { "" } else { ", on probation" };
+                format!("{}{proof}{}", running.release.version, since.unwrap_or_default())
+            },
+        );
+        page.fact(&product.product, running);
+        if let Some(update) = &product.update {
+            page.fact("", update_line(update));
+            for why in &update.why {
+                page.fact("", format!("  {why}"));
+            }
+        }
+    }
+}
+
+fn update_line(update: &UpdateReport) -> String {
+    let asked = match update.act {
+        Act::Install => format!("update to {}", update.version),
+        Act::GoBack => format!("back from {}", update.version),
+    };
+    let progress = match (update.phase, update.to_fetch_bytes) {
+        (UpdatePhase::Fetching, total @ 1..) => {
+            format!(
+                ", {} % of {:.1} MB",
+                update.fetched_bytes * 100 / total,
+                total as f64 / 1e6
+            )
+        }
+        _ => String::new(),
+    };
+    format!("{asked}: {}{progress}", update.phase.as_str().replace('_', " "))
 }
 
 /// What the fleet's log holds of the machine.
