@@ -2,6 +2,8 @@
 // past can be asked for and two answers never disagree. For development and for the tests that a real server cannot
 // serve (10,000 machines, errors, a server that goes away). No part of Muster runs on it.
 
+import { updatesOf } from './releases.mjs';
+
 const KINDS = ['lekiwi', 'car', 'pi'];
 const REGIONS = ['munich', 'berlin', 'oslo'];
 const PLACES = { munich: [48.1374, 11.5755], berlin: [52.52, 13.405], oslo: [59.9139, 10.7522] };
@@ -183,7 +185,8 @@ export class World {
           { name: 'wlan0', mac: 'dc:a6:32:ff:00:01', addresses: [], up: false },
         ] },
         platform: { os: 'Debian GNU/Linux 12 (bookworm)', kernel: '6.6.31+rpt-rpi-2712', boot_id: machineId(index + 500_000), booted_at: iso(this.historyFrom - 86_400_000 * (1 + index % 9)) },
-        deployment: { agent_version: row.version, phase: row.status === 'updating' ? 'installing' : 'idle' },
+        deployment: { agent_version: row.version },
+        updates: updatesOf(row, iso(this.historyFrom)),
         operation: { mode: row.mode, safety: row.safety, authority: row.mode === 'driving' ? 'mission' : 'none', mission: row.mode === 'driving' ? 'running' : 'idle' },
         resources: { cpu_percent: row.cpu_percent, load_1m: round(v.load, 2), memory_used_bytes: Math.round(8 * 2 ** 30 * v.memory / 100), memory_percent: row.memory_percent, disks: [
           { mount: '/', size_bytes: 62e9, used_bytes: Math.round(62e9 * v.disk / 100), used_percent: row.disk_percent },

@@ -30,8 +30,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, header};
-use muster_model::Timestamp;
-use muster_model::access::{Grant, PersonName};
+use muster_model::access::{Grant, Permission, PersonName};
+use muster_model::{MachineView, Timestamp};
 use muster_protocol::link::TokenBucket;
 use muster_runtime::{Clock, Shutdown};
 use parking_lot::Mutex;
@@ -39,7 +39,7 @@ use tokio::sync::{Semaphore, watch};
 
 use attempts::Attempts;
 use audit::Audit;
-use caller::{By, Caller, Person};
+use caller::{Act, By, Caller, Person};
 use device::Devices;
 use directory::{Directory, DirectoryError};
 use provider::Provider;
@@ -148,6 +148,28 @@ impl Access {
     /// Who is let in.
     pub fn mode(&self) -> AccessMode {
         self.mode
+    }
+
+    /// Whether somebody may deploy to a machine, by what is granted to them and what policies say now: for what goes on when they have
+    /// left.
+    pub fn may_deploy(&self, name: &str, machine: &MachineView) -> bool {
+        let person = match self.mode {
+            AccessMode::TrustLoopback => Some(self.local.clone()),
+            AccessMode::SignIn => name
+                .parse()
+                .ok()
+                .and_then(|name: PersonName| self.directory.active(&name)),
+        };
+        let act = Act {
+            action: "rollouts.join",
+            changes: true,
+        };
+        person.is_some_and(|person| {
+            let nowhere = IpAddr::from([127, 0, 0, 1]);
+            let by = Caller::new(person, By::Posture, None, nowhere, self.directory.policies());
+            by.decide_act(Permission::Deploy, Some(machine), act, self.now())
+                .allowed
+        })
     }
 
     /// Whether connections of people are encrypted.

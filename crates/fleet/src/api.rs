@@ -25,6 +25,7 @@ pub mod profile;
 pub mod proposals;
 pub mod provider;
 pub mod recordings;
+pub mod rollouts;
 pub mod series;
 pub mod session;
 pub mod stop;
@@ -111,6 +112,21 @@ pub fn described() -> OpenApiRouter<GatewayState> {
         .routes(routes!(proposals::show, proposals::withdraw))
         .routes(routes!(proposals::approve))
         .routes(routes!(proposals::refuse))
+        .routes(routes!(rollouts::list, rollouts::create))
+        .routes(routes!(rollouts::plan))
+        .routes(routes!(rollouts::show))
+        .routes(routes!(rollouts::machines))
+        .routes(routes!(rollouts::history))
+        .routes(routes!(rollouts::approve))
+        .routes(routes!(rollouts::start))
+        .routes(routes!(rollouts::pause))
+        .routes(routes!(rollouts::resume))
+        .routes(routes!(rollouts::retry))
+        .routes(routes!(rollouts::skip))
+        .routes(routes!(rollouts::abort))
+        .routes(routes!(rollouts::roll_back))
+        .routes(routes!(rollouts::standing, rollouts::stop_updates))
+        .routes(routes!(rollouts::resume_updates))
         .routes(routes!(audit::list))
         .routes(routes!(audit::check))
         .routes(routes!(audit::export))

@@ -28,6 +28,7 @@ use muster_store::Recordings;
 use crate::access::Access;
 use crate::identity::Identity;
 use crate::options::Options;
+use crate::rollout::{Rollouts, Shelf};
 use crate::state::Fleet;
 use counter::Counter;
 
@@ -56,6 +57,10 @@ pub struct Gateway {
     pub access: Arc<Access>,
     /// Who machines are; nothing where they need no certificate.
     pub identity: Option<Identity>,
+    /// What is rolled out.
+    pub rollouts: Rollouts,
+    /// Which releases can be rolled out.
+    pub releases: Arc<Shelf>,
     /// What is counted for every message.
     pub figures: figures::Figures,
 }

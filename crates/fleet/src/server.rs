@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use muster_brain::shard::{Places, Shard};
-use muster_model::{LogPosition, Timestamp};
+use muster_model::{LogPosition, MachineView, Timestamp};
 use muster_runtime::{Clock, OnEnd, Shutdown, Tasks};
 use muster_store::{
     DataDirectory, Documents, EventLog, LocalBus, LogError, LogOptions, OpenError, Recordings,
@@ -26,6 +26,7 @@ use crate::gateway::{Gateway, GatewayState, accept};
 use crate::identity::{Identity, IdentityError, upkeep};
 use crate::live::sequencer::Sequencer;
 use crate::options::{Options, OptionsError};
+use crate::rollout::{KeepError, Rollouts, Shelf, keep};
 use crate::series::Series;
 use crate::state::checkpoint::Checkpoints;
 use crate::state::keeping;
@@ -34,7 +35,7 @@ use crate::state::shard::{ShardParts, ShardTask};
 use crate::state::shown::Shown;
 use crate::state::table::Table;
 use crate::state::{BUS_BEHIND_MAX, Fleet, SHARD_INBOX_MAX, ShardHandle, ShardMessage, now, shard_index};
-use crate::{admin, api, identity, live};
+use crate::{admin, api, identity, live, rollout};
 
 /// How long a stop may take in all before what is left is cut off.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
@@ -61,6 +62,9 @@ pub enum ServerError {
     /// Certificates, or the register of machines.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// Rollouts.
+    #[error("rollouts cannot be found again")]
+    Rollouts(#[from] KeepError),
     /// A port.
     #[error("cannot listen on {address}{}", if source.kind() == std::io::ErrorKind::AddrInUse { ": another program does already" } else { "" })]
     Listen {
@@ -94,6 +98,9 @@ impl ServerError {
             Self::Open(error) => error.code(),
             Self::Fold(FoldError::Log(error)) => error.code(),
             Self::Fold(FoldError::Entry { .. }) => "MST-F003",
+            Self::Rollouts(KeepError::Log(error)) => error.code(),
+            Self::Rollouts(KeepError::Documents(error)) => error.code(),
+            Self::Rollouts(KeepError::Entry { .. } | KeepError::Name(_)) => "MST-F003",
             Self::Directory(_) => "MST-F008",
             Self::Identity(error) => error.code(),
             Self::Listen { .. } => "MST-F004",
@@ -206,6 +213,8 @@ impl Server {
             directory,
             audit,
             identity,
+            documents,
+            rollouts: found,
         } = opened.await.map_err(|_| ServerError::Runtime)??;
         let shared: Arc<dyn EventLog> = Arc::new(log.clone());
         let head = fold.position;
@@ -298,6 +307,13 @@ impl Server {
         let access = Access::new(options.access, identity.is_some(), clock, directory, audit);
         let access = Arc::new(access.with_provider(provider));
 
+        let releases = Arc::new(Shelf::default());
+        let reach = {
+            let access = access.clone();
+            Arc::new(move |name: &str, view: &MachineView| access.may_deploy(name, view))
+        };
+        let (rollouts, orders) = Rollouts::new(fleet.clone(), documents, releases.clone(), reach, &found);
+
         let state = Arc::new(Gateway {
             fleet: fleet.clone(),
             options: options.clone(),
@@ -310,7 +326,14 @@ impl Server {
             identity: identity.clone(),
             figures,
             access: access.clone(),
+            rollouts: rollouts.clone(),
+            releases,
         });
+        tasks.spawn(
+            "rollouts",
+            OnEnd::ShutDown,
+            rollout::run(rollouts, orders, found, shutdown.clone()),
+        );
         let admin_address = match &admin {
             Some(admin) => Some(local(admin, options.listen)?),
             None => None,
@@ -439,6 +462,16 @@ impl Server {
         &self.state.access
     }
 
+    /// What is rolled out.
+    pub fn rollouts(&self) -> &Rollouts {
+        &self.state.rollouts
+    }
+
+    /// Which releases can be rolled out.
+    pub fn releases(&self) -> &Arc<Shelf> {
+        &self.state.releases
+    }
+
     /// What the fleet knows.
     pub fn fleet(&self) -> &Fleet {
         &self.state.fleet
@@ -520,6 +553,8 @@ struct Opened {
     directory: Directory,
     audit: Audit,
     identity: Option<Identity>,
+    documents: Arc<dyn Documents>,
+    rollouts: Vec<keep::Found>,
 }
 
 fn open(
@@ -544,7 +579,10 @@ fn open(
         Some(options) => Some(Identity::open(path, documents.clone(), options, clock)?),
         None => None,
     };
+    let rollouts = keep::find(&*documents, &log)?;
     Ok(Opened {
+        rollouts,
+        documents: documents.clone(),
         log,
         telemetry,
         recordings,

@@ -17,6 +17,7 @@ pub mod gate;
 pub mod ids;
 pub mod recording;
 pub mod release;
+pub mod rollout;
 pub mod safety;
 pub mod service;
 pub mod simulation;

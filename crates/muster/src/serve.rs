@@ -227,7 +227,8 @@ pub(crate) fn failed(error: &ServerError) -> ExitCode {
         ServerError::Open(_)
         | ServerError::Fold(_)
         | ServerError::Directory(_)
-        | ServerError::Identity(_) => EXIT_DATA,
+        | ServerError::Identity(_)
+        | ServerError::Rollouts(_) => EXIT_DATA,
         ServerError::Listen { .. } => EXIT_UNAVAILABLE,
         ServerError::LogFailed(_) => EXIT_IO,
         ServerError::PartEnded(_) | ServerError::Runtime => 70,

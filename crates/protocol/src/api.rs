@@ -20,6 +20,7 @@ mod identity;
 mod problem;
 mod proposal;
 mod recording;
+mod rollout;
 mod stop;
 
 use std::collections::BTreeMap;
@@ -45,6 +46,12 @@ pub use identity::{
 pub use problem::{Problem, ProblemField};
 pub use proposal::{ApproveProposal, Proposal, ProposalState, Proposals, RefuseProposal};
 pub use recording::{MachineRecording, MachineRecordings, RecordingTransfer, StoredRecording, TransferState};
+pub use rollout::{
+    NewRollout, Rollout, RolloutDecided, RolloutDecision, RolloutHistory, RolloutLeftOut, RolloutLine,
+    RolloutMachine, RolloutMachinePage, RolloutNotMeant, RolloutPage, RolloutPhase, RolloutPlan,
+    RolloutPlannedMachine, RolloutPlannedPhase, RolloutSummary, UpdatesStanding, UpdatesStandingMachine,
+    UpdatesStop, UpdatesStopped,
+};
 pub use stop::{
     STOP_LIFETIME_DEFAULT_S, STOP_LIFETIME_MAX_S, STOP_MACHINES_MAX, STOP_REASON_MAX_CHARS, Stop,
     StopMachine, StopRefused, StopRequest, StopSelection, StopTold, StopsIssued,

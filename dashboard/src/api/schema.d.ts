@@ -933,6 +933,234 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/rollouts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List rollouts */
+        get: operations["list_rollouts"];
+        put?: never;
+        /** Write a rollout down, with its plan */
+        post: operations["create_rollout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rollouts/plan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Say what a rollout would do, and keep nothing */
+        post: operations["plan_rollout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rollouts/{rollout}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show a rollout */
+        get: operations["show_rollout"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rollouts/{rollout}/abort": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * End a rollout
+         * @description What was not begun is taken back. What has begun goes on to its end.
+         */
+        post: operations["abort_rollout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rollouts/{rollout}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Approve the plan of a rollout, or a phase that waits for it */
+        post: operations["approve_rollout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rollouts/{rollout}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Say what the log says of a rollout, or of one machine of it
+         * @description Why is this machine not updated, why did this phase stop, who approved: also months later.
+         */
+        get: operations["show_rollout_history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rollouts/{rollout}/machines": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the machines of a rollout */
+        get: operations["list_rollout_machines"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rollouts/{rollout}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Give out no places any more */
+        post: operations["pause_rollout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rollouts/{rollout}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Let a paused rollout go on */
+        post: operations["resume_rollout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rollouts/{rollout}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Give machines that did not make it another chance */
+        post: operations["retry_rollout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rollouts/{rollout}/roll-back": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Have machines go back to the version before */
+        post: operations["roll_back_rollout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rollouts/{rollout}/skip": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Leave machines out */
+        post: operations["skip_in_rollout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rollouts/{rollout}/start": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Start a rollout, now or at a moment */
+        post: operations["start_rollout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/session": {
         parameters: {
             query?: never;
@@ -1124,6 +1352,44 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/updates/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Let updates of machines go on */
+        post: operations["resume_updates"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/updates/stop": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show of which machines updates are stopped */
+        get: operations["show_updates_stop"];
+        put?: never;
+        /**
+         * Stop all updates of machines
+         * @description They begin nothing more; what is on probation proves itself or goes back. Each machine confirms it by what it reports.
+         */
+        post: operations["stop_updates"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1256,6 +1522,20 @@ export interface components {
             sensor?: string;
             /** @description The unit of its commands. */
             unit: string;
+        };
+        /** @description How many machines. */
+        Amount: {
+            /**
+             * Format: int32
+             * @description So many.
+             */
+            machines: number;
+        } | {
+            /**
+             * Format: int32
+             * @description So many of a hundred, at least one.
+             */
+            percent: number;
         };
         /** @description A second person says yes. */
         ApproveProposal: {
@@ -1478,6 +1758,11 @@ export interface components {
                 /** @description For each axis the one that it comes from, from 1; negative: turned round. Each stands once. */
                 from: number[];
             };
+        };
+        /** @description Some, then the rest. */
+        Canary: {
+            /** @description How many come first. */
+            first: components["schemas"]["Amount"];
         };
         /** @description The authorities that are trusted. */
         CertificateAuthorities: {
@@ -1831,6 +2116,25 @@ export interface components {
             /** @description When this holds: `link_lost`, `too_hot` … */
             when: string;
         };
+        /** @description What may fail, and what then. */
+        Failure: {
+            /**
+             * Format: int32
+             * @description Of the machines of a phase that can be reached, so many of a hundred may fail.
+             * @default 20
+             */
+            percent: number;
+            /**
+             * @description What happens beyond that.
+             * @default roll_back
+             */
+            then: components["schemas"]["OnFailure"];
+        };
+        /**
+         * @description What made a machine fail.
+         * @enum {string}
+         */
+        FailureCause: "refused" | "rolled_back" | "too_late" | "unhealthy";
         /** @description Where a machine may be, in short: the machine's own file has the corners. */
         FenceReport: {
             /**
@@ -1937,6 +2241,37 @@ export interface components {
         GateReport: {
             /** @description At most [`DECISIONS_MAX`]. */
             decisions: components["schemas"]["GateDecision"][];
+        };
+        /** @description What must hold before the next phase. */
+        Gates: {
+            /**
+             * Format: int32
+             * @description Of the machines of the phase, so many of a hundred must have answered: a cut network is no success.
+             * @default 50
+             */
+            answered_percent: number;
+            /**
+             * @description Whether somebody must approve each phase after the first.
+             * @default false
+             */
+            approval: boolean;
+            /**
+             * @description What each machine must pass after the soak, as a filter: `status!=failed cpu<90`; empty: nothing.
+             * @default
+             */
+            healthy: string;
+            /**
+             * Format: int32
+             * @description How long the phase is watched after its last success, in seconds.
+             * @default 300
+             */
+            soak_s: number;
+            /**
+             * Format: int32
+             * @description Of those that answered, so many of a hundred must have succeeded.
+             * @default 80
+             */
+            success_percent: number;
         };
         /** @description A command for one machine. Stop has a path of its own. */
         GiveCommand: {
@@ -2069,6 +2404,11 @@ export interface components {
                 [key: string]: string;
             };
         };
+        /**
+         * @description What becomes of machines that the selection means only after the plan.
+         * @enum {string}
+         */
+        LateJoiners: "skip" | "next_phase" | "own_phase_at_end";
         /** @description Where the machine is, on the WGS 84 ellipsoid. */
         Location: {
             /**
@@ -2296,6 +2636,11 @@ export interface components {
              */
             used_bytes: number;
         };
+        /**
+         * @description How far a machine is in a rollout.
+         * @enum {string}
+         */
+        MachineStage: "pending" | "blocked" | "offered" | "fetching" | "installing" | "probation" | "succeeded" | "failed" | "rolled_back" | "unreachable" | "skipped";
         /** @description One row of the table of machines. What is not known is null, never a made-up value. */
         MachineSummary: {
             /**
@@ -2464,6 +2809,13 @@ export interface components {
             /** @description What becomes of the machine. Absent: it is accepted at once. */
             policy?: components["schemas"]["EnrolmentPolicy"];
         };
+        /** @description A rollout that is asked for. */
+        NewRollout: {
+            /** @description Why: people who look into it later read it. */
+            reason: string;
+            /** @description What is asked for. */
+            spec: components["schemas"]["RolloutSpec"];
+        };
         /** @description One node of the machine's runtime. */
         NodeReport: {
             /** @description Why it was last started again. */
@@ -2488,6 +2840,11 @@ export interface components {
             /** @description One line a node, by name. */
             nodes: components["schemas"]["NodeReport"][];
         };
+        /**
+         * @description What happens when more of a phase failed than may.
+         * @enum {string}
+         */
+        OnFailure: "pause" | "roll_back";
         /** @description The regions of the machine's state. */
         Operation: {
             /** @description Whether it is at rest, as measured; absent where nothing measures it. */
@@ -2508,6 +2865,33 @@ export interface components {
          * @enum {string}
          */
         Order: "asc" | "desc";
+        /** @description How fast. */
+        Pace: {
+            /**
+             * Format: int32
+             * @description How long a machine holds its place, in seconds. What has begun and takes longer has failed.
+             * @default 3600
+             */
+            lease_s: number;
+            /**
+             * Format: int32
+             * @description How often a machine is offered a place that does not begin.
+             * @default 3
+             */
+            offers_max: number;
+            /**
+             * Format: int32
+             * @description Machines that have a place at the same time.
+             * @default 50
+             */
+            parallel_max: number;
+            /**
+             * Format: int32
+             * @description Places that are given out in a minute; absent: no bound.
+             * @default null
+             */
+            starts_per_min: number;
+        };
         /** @description The people. */
         People: {
             /** @description By name. */
@@ -2546,6 +2930,11 @@ export interface components {
         };
         /** @description A word by which a person signs in: lower-case letters, digits, `.`, `-`, `_`, `@`; a letter or digit first. */
         PersonName: string;
+        /**
+         * @description How far a phase is.
+         * @enum {string}
+         */
+        PhaseStage: "waiting" | "approval" | "installing" | "soaking" | "over";
         /** @description Operating system and boot. */
         Platform: {
             /** @description This boot. */
@@ -2817,6 +3206,33 @@ export interface components {
             /** @description Why: 1 to 500 characters. */
             reason: string;
         };
+        /** @description What must be known of a release to roll it out: the server's store of releases says so. */
+        ReleaseFacts: {
+            /** @description Processors that it is for; empty: all. */
+            architectures?: string[];
+            /**
+             * Format: int64
+             * @description A number that only grows: machines take no lower one.
+             */
+            counter: number;
+            /** @description Whether something of it is started: then a success needs a start. */
+            is_started: boolean;
+            /** @description Kinds of machines that it is for; empty: all. */
+            kinds?: string[];
+            /** @description The SHA-256 of the manifest. */
+            manifest: string;
+            /**
+             * Format: int64
+             * @description How long the manifest is, in bytes.
+             */
+            manifest_bytes: number;
+            /** @description What must hold of a machine's own readings. The machine decides; here it is for telling people beforehand. */
+            preconditions?: components["schemas"]["Requirement"][];
+            /** @description Of what. */
+            product: string;
+            /** @description Which version. */
+            version: string;
+        };
         /** @description Which release. */
         ReleaseName: {
             /**
@@ -2887,6 +3303,30 @@ export interface components {
             /** @description What it runs for people. */
             workloads?: components["schemas"]["WorkloadsReport"];
         };
+        /** @description What must hold of one reading of the machine. */
+        Requirement: {
+            /** @description Which: `battery_percent`, `mode`. */
+            reading: string;
+            /** @description How it must be. */
+            test: components["schemas"]["RequirementTest"];
+        };
+        /** @description How a reading must be. */
+        RequirementTest: {
+            /**
+             * Format: int32
+             * @description It or more.
+             */
+            at_least: number;
+        } | {
+            /**
+             * Format: int32
+             * @description It or less.
+             */
+            at_most: number;
+        } | {
+            /** @description One of these words. */
+            in: string[];
+        };
         /** @description Processor, memory and disks. */
         Resources: {
             /**
@@ -2935,6 +3375,333 @@ export interface components {
         Roles: {
             /** @description All there are. */
             items: components["schemas"]["RoleDescription"][];
+        };
+        /** @description Batch after batch. */
+        Rolling: {
+            /** @description How large the first batch is. */
+            batch: components["schemas"]["Amount"];
+            /**
+             * Format: int32
+             * @description How many times larger each batch is than the one before: 1 is all the same, 2 an exponential ramp.
+             */
+            growth?: number;
+        };
+        /** @description A rollout. */
+        Rollout: {
+            /** @description What people decided, the newest last; the history has all of it. */
+            decisions: components["schemas"]["RolloutDecided"][];
+            /** @description Machines that are meant and do not get it, by the reason. */
+            left_out: components["schemas"]["RolloutLeftOut"][];
+            /** @description The phases, in order. */
+            phases: components["schemas"]["RolloutPhase"][];
+            /** @description Why it was written down. */
+            reason: string;
+            /** @description Of which release. */
+            release: components["schemas"]["ReleaseFacts"];
+            /** @description What is asked for. */
+            spec: components["schemas"]["RolloutSpec"];
+            /** @description In short. */
+            summary: components["schemas"]["RolloutSummary"];
+        };
+        /** @description How many machines are where. */
+        RolloutCounts: {
+            /**
+             * Format: int32
+             * @description Cannot begin.
+             */
+            blocked: number;
+            /**
+             * Format: int32
+             * @description Do not.
+             */
+            failed: number;
+            /**
+             * Format: int32
+             * @description Download.
+             */
+            fetching: number;
+            /**
+             * Format: int32
+             * @description Write.
+             */
+            installing: number;
+            /**
+             * Format: int32
+             * @description Have a place and have not taken it up.
+             */
+            offered: number;
+            /**
+             * Format: int32
+             * @description Without a place yet.
+             */
+            pending: number;
+            /**
+             * Format: int32
+             * @description Run it and have not proved it.
+             */
+            probation: number;
+            /**
+             * Format: int32
+             * @description Run the version before again.
+             */
+            rolled_back: number;
+            /**
+             * Format: int32
+             * @description Are left out.
+             */
+            skipped: number;
+            /**
+             * Format: int32
+             * @description Proved that they run it.
+             */
+            succeeded: number;
+            /**
+             * Format: int32
+             * @description Are not heard of.
+             */
+            unreachable: number;
+        };
+        /** @description What somebody decided about a rollout. */
+        RolloutDecided: {
+            /** @description What: `approve`, `pause` … */
+            act: string;
+            /** @description When. */
+            at: components["schemas"]["Timestamp"];
+            /** @description Who. */
+            by: string;
+            /** @description Why. */
+            reason: string;
+        };
+        /** @description What somebody decides about a rollout. */
+        RolloutDecision: {
+            /** @description To start: not before this moment. */
+            at?: components["schemas"]["Timestamp"];
+            /** @description To retry or to skip: these machines. Absent: to retry, all that did not make it. */
+            machines?: components["schemas"]["MachineId"][];
+            /**
+             * Format: int32
+             * @description To approve, or to roll back: only this phase, from zero.
+             */
+            phase?: number;
+            /** @description Why: people who look into it later read it. */
+            reason: string;
+        };
+        /** @description What the log says of a rollout, or of one machine of it, in words. */
+        RolloutHistory: {
+            /** @description The oldest first; where there is more than was asked for, the newest of it. */
+            items: components["schemas"]["RolloutLine"][];
+        };
+        /** @description Machines that are meant and do not get it. */
+        RolloutLeftOut: {
+            /**
+             * Format: int64
+             * @description How many.
+             */
+            machines: number;
+            /** @description Why, for a person. */
+            why: string;
+        };
+        /** @description One thing that happened. */
+        RolloutLine: {
+            /** @description When. */
+            at: components["schemas"]["Timestamp"];
+            /** @description What, for a person. */
+            text: string;
+        };
+        /** @description How far a machine is in a rollout. */
+        RolloutMachine: {
+            /** @description What made it fail, where it did. */
+            cause?: components["schemas"]["FailureCause"];
+            /** @description Who. */
+            machine_id: components["schemas"]["MachineId"];
+            /** @description Its name. */
+            name: string;
+            /**
+             * Format: int32
+             * @description How often it was offered a place.
+             */
+            offers: number;
+            /**
+             * Format: int32
+             * @description Its phase, from zero.
+             */
+            phase: number;
+            /** @description Since when. */
+            since: components["schemas"]["Timestamp"];
+            /** @description How far it is. */
+            stage: components["schemas"]["MachineStage"];
+            /** @description Why, for a person, each thing by itself. */
+            why: string[];
+        };
+        /** @description Machines of a rollout, by id. */
+        RolloutMachinePage: {
+            /** @description Them. */
+            items: components["schemas"]["RolloutMachine"][];
+            /** @description For the next page; absent on the last. */
+            next_cursor?: string;
+        };
+        /** @description A machine that is meant and does not get it. */
+        RolloutNotMeant: {
+            /** @description Who. */
+            machine_id: components["schemas"]["MachineId"];
+            /** @description Its name. */
+            name: string;
+            /** @description Why, for a person. */
+            why: string;
+        };
+        /** @description Rollouts, the newest first. */
+        RolloutPage: {
+            /** @description Them. */
+            items: components["schemas"]["RolloutSummary"][];
+            /** @description For the next page; absent on the last. */
+            next_cursor?: string;
+        };
+        /** @description A phase of a rollout. */
+        RolloutPhase: {
+            /** @description Whether somebody must approve it before it begins. */
+            approval: boolean;
+            /** @description How its machines stand. */
+            counts: components["schemas"]["RolloutCounts"];
+            /**
+             * Format: int32
+             * @description How many of its machines may fail before it is halted.
+             */
+            failures_max: number;
+            /** @description Whether somebody did. */
+            is_approved: boolean;
+            /** @description What people call it. */
+            name: string;
+            /** @description Since when. */
+            since: components["schemas"]["Timestamp"];
+            /**
+             * Format: int32
+             * @description How long it is watched after its last success, in seconds.
+             */
+            soak_s: number;
+            /** @description How far it is. */
+            stage: components["schemas"]["PhaseStage"];
+            /** @description Why, or what it waits for, for a person. */
+            why: string;
+        };
+        /** @description What a rollout would do. */
+        RolloutPlan: {
+            /**
+             * Format: int64
+             * @description Bytes that they fetch together; absent where that is not known of each.
+             */
+            bytes?: number;
+            /** @description When it would end, if nobody fails and nobody is waited for; absent where no update of the product was seen yet. */
+            ends_at?: components["schemas"]["Timestamp"];
+            /** @description Who is meant and does not get it. */
+            left_out: components["schemas"]["RolloutNotMeant"][];
+            /**
+             * Format: int64
+             * @description Machines that would get it.
+             */
+            machines: number;
+            /** @description The phases, in order. */
+            phases: components["schemas"]["RolloutPlannedPhase"][];
+            /** @description Of which release. */
+            release: components["schemas"]["ReleaseFacts"];
+        };
+        /** @description A machine as it would be. */
+        RolloutPlannedMachine: {
+            /** @description Why it could not begin now, each thing by itself; empty: it could. */
+            blocked: string[];
+            /**
+             * Format: int64
+             * @description Bytes that it fetches; absent where that is not known.
+             */
+            bytes?: number;
+            /** @description Who. */
+            machine_id: components["schemas"]["MachineId"];
+            /** @description Its name. */
+            name: string;
+            /**
+             * Format: int64
+             * @description For how long it was not heard of, in milliseconds; absent: it is there.
+             */
+            unreachable_ms?: number;
+        };
+        /** @description A phase as it would be. */
+        RolloutPlannedPhase: {
+            /** @description Whether somebody must approve it before it begins. */
+            approval: boolean;
+            /**
+             * Format: int64
+             * @description How many have a place at the same time, at most: the parallel limit, or the failures that may be and one more.
+             */
+            at_once: number;
+            /** @description Who, the first first. */
+            machines: components["schemas"]["RolloutPlannedMachine"][];
+            /** @description What people call it. */
+            name: string;
+            /**
+             * Format: int32
+             * @description How long it is watched after its last success, in seconds.
+             */
+            soak_s: number;
+        };
+        /** @description What people ask for. */
+        RolloutSpec: {
+            /** @description What may fail, and what then. */
+            failure?: components["schemas"]["Failure"];
+            /** @description What must hold before the next phase. */
+            gates?: components["schemas"]["Gates"];
+            /** @description What becomes of machines that are meant later on. */
+            late_joiners?: components["schemas"]["LateJoiners"];
+            /** @description What people call it; empty: product and version. */
+            name?: string;
+            /** @description How fast. */
+            pace?: components["schemas"]["Pace"];
+            /** @description Of what. */
+            product: string;
+            /** @description Which machines, as a filter; empty: all. */
+            selection?: string;
+            /** @description In which order. */
+            strategy: components["schemas"]["Strategy"];
+            /** @description Which version. */
+            version: string;
+            /** @description When machines may begin; absent: always. */
+            window?: components["schemas"]["Window"];
+        };
+        /**
+         * @description How far a rollout is.
+         * @enum {string}
+         */
+        RolloutState: "draft" | "planned" | "approved" | "running" | "paused" | "succeeded" | "rolling_back" | "rolled_back" | "aborted";
+        /** @description A rollout in short. */
+        RolloutSummary: {
+            /** @description Who wrote it down. */
+            by: string;
+            /** @description When it changed last. */
+            changed_at: components["schemas"]["Timestamp"];
+            /** @description How its machines stand. */
+            counts: components["schemas"]["RolloutCounts"];
+            /** @description When. */
+            created_at: components["schemas"]["Timestamp"];
+            /** @description Its name in paths. */
+            id: string;
+            /** @description What people call it. */
+            name: string;
+            /**
+             * Format: int32
+             * @description The phase that is under way, from zero.
+             */
+            phase: number;
+            /**
+             * Format: int32
+             * @description How many there are.
+             */
+            phases: number;
+            /** @description Of what. */
+            product: string;
+            /** @description How far it is. */
+            state: components["schemas"]["RolloutState"];
+            /** @description Which version. */
+            version: string;
+            /** @description Why, for a person; empty where the state says it all. */
+            why: string;
         };
         /** @description A release that is in use. */
         RunningRelease: components["schemas"]["ReleaseName"] & {
@@ -3228,6 +3995,25 @@ export interface components {
             /** @description The faults that can be put into it. */
             possible: components["schemas"]["SimulatedFault"][];
         };
+        /** @description One phase as people write it. */
+        Stage: {
+            /** @description Whether somebody must approve it before it begins; absent: as `gates` says. */
+            approval?: boolean;
+            /** @description What people call it: `munich`. */
+            name: string;
+            /** @description Which machines, as a filter. */
+            selection: string;
+            /**
+             * Format: int32
+             * @description How long it soaks, in seconds; absent: as `gates` says.
+             */
+            soak_s?: number;
+        };
+        /** @description A phase for each selection. */
+        Staged: {
+            /** @description In order. A machine belongs to the first that means it. */
+            phases: components["schemas"]["Stage"][];
+        };
         /** @description A fault that stands. */
         StandingFault: {
             /** @description Which one. */
@@ -3354,6 +4140,17 @@ export interface components {
             received_at: components["schemas"]["Timestamp"];
             /** @description SHA-256, in hexadecimal; as the machine and the server computed it. */
             sha256: string;
+        };
+        /** @description In which order machines get it. */
+        Strategy: {
+            /** @description Batch after batch. */
+            rolling: components["schemas"]["Rolling"];
+        } | {
+            /** @description Some, then the rest. */
+            canary: components["schemas"]["Canary"];
+        } | {
+            /** @description A phase for each selection, in order. */
+            staged: components["schemas"]["Staged"];
         };
         /** @description The measurements of one machine over a span of time. */
         Telemetry: {
@@ -3491,6 +4288,66 @@ export interface components {
             products: components["schemas"]["ReleasedProduct"][];
             /** @description It begins nothing, because somebody stopped all updates. */
             stopped?: boolean;
+        };
+        /** @description Whether updates are stopped, machine by machine. */
+        UpdatesStanding: {
+            /**
+             * Format: int64
+             * @description Of how many it is asked.
+             */
+            asked: number;
+            /**
+             * Format: int64
+             * @description How many of those report that they stopped.
+             */
+            confirmed: number;
+            /** @description Machines of which it is asked, or that report it. */
+            items: components["schemas"]["UpdatesStandingMachine"][];
+        };
+        /** @description Whether updates of one machine are stopped. */
+        UpdatesStandingMachine: {
+            /** @description It is asked of it. */
+            is_asked: boolean;
+            /** @description It reports it. */
+            is_confirmed: boolean;
+            /** @description Which. */
+            machine_id: components["schemas"]["MachineId"];
+            /** @description Its name. */
+            name: string;
+        };
+        /** @description All updates of these machines are to stop, or may go on. */
+        UpdatesStop: {
+            /** @description All of them. */
+            all?: boolean;
+            /** @description Those that pass this filter. */
+            filter?: string;
+            /** @description These machines. */
+            machines?: components["schemas"]["MachineId"][];
+            /** @description Why: machines show it, and people who look into it later. */
+            reason: string;
+        };
+        /** @description Who was told to stop all updates, or to go on. */
+        UpdatesStopped: {
+            /** @description Those for which it could not be done. */
+            refused: components["schemas"]["StopRefused"][];
+            /**
+             * Format: int64
+             * @description Machines for which the log has it. Each confirms it by what it reports.
+             */
+            told: number;
+        };
+        /** @description Some hours of each day, in UTC. */
+        Window: {
+            /**
+             * Format: int32
+             * @description From this minute of the day on.
+             */
+            from_min: number;
+            /**
+             * Format: int32
+             * @description Until before this one; where it is the smaller, on the next day.
+             */
+            to_min: number;
         };
         /**
          * @description What a workload is.
@@ -8542,6 +9399,1325 @@ export interface operations {
             };
         };
     };
+    list_rollouts: {
+        parameters: {
+            query?: {
+                /** @description Only those that are so far; absent: all. */
+                state?: "draft" | "planned" | "approved" | "running" | "paused" | "succeeded" | "rolling_back" | "rolled_back" | "aborted";
+                /** @description At most so many, 1 to 1,000. */
+                limit?: number;
+                /** @description The `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The newest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutPage"];
+                };
+            };
+            /** @description A parameter is wrong */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed, or not from there; the problem names the rule */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot do it now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_rollout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewRollout"];
+            };
+        };
+        responses: {
+            /** @description It is planned. Nothing happens before somebody approves and starts it */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rollout"];
+                };
+            };
+            /** @description The body is not understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed, or not from there; the problem names the rule */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many rollouts are not over */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It cannot be meant so, or there is no such release */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot do it now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    plan_rollout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewRollout"];
+            };
+        };
+        responses: {
+            /** @description Who would get it, in which phase, who is blocked and why, and who is left out */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutPlan"];
+                };
+            };
+            /** @description The body is not understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed, or not from there; the problem names the rule */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It cannot be meant so, or there is no such release */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot do it now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_rollout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its name */
+                rollout: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Its phases, gates and decisions */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rollout"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed, or not from there; the problem names the rule */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such rollout, or it is not for whoever asks */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot do it now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    abort_rollout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its name */
+                rollout: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RolloutDecision"];
+            };
+        };
+        responses: {
+            /** @description It is in the log */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rollout"];
+                };
+            };
+            /** @description The body is not understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed, or not from there; the problem names the rule */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such rollout, or it is not for whoever asks */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It cannot be decided as the rollout stands */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The reason is wrong, or a field is for another decision */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot do it now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    approve_rollout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its name */
+                rollout: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RolloutDecision"];
+            };
+        };
+        responses: {
+            /** @description It is in the log */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rollout"];
+                };
+            };
+            /** @description The body is not understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed, or not from there; the problem names the rule */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such rollout, or it is not for whoever asks */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It cannot be decided as the rollout stands */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The reason is wrong, or a field is for another decision */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot do it now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_rollout_history: {
+        parameters: {
+            query?: {
+                /** @description Only what is about this machine, and about the rollout as a whole. */
+                machine?: string;
+                /** @description At most so many, the newest, 1 to 1,000. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description Its name */
+                rollout: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The oldest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutHistory"];
+                };
+            };
+            /** @description A parameter is wrong */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed, or not from there; the problem names the rule */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such rollout or machine, or it is not for whoever asks */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot do it now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_rollout_machines: {
+        parameters: {
+            query?: {
+                /** @description Only those that are so far; absent: all. */
+                stage?: "pending" | "blocked" | "offered" | "fetching" | "installing" | "probation" | "succeeded" | "failed" | "rolled_back" | "unreachable" | "skipped";
+                /** @description Only those of this phase, from zero; absent: all. */
+                phase?: number;
+                /** @description At most so many, 1 to 1,000. */
+                limit?: number;
+                /** @description The `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Its name */
+                rollout: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How far each is, and why */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RolloutMachinePage"];
+                };
+            };
+            /** @description A parameter is wrong */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed, or not from there; the problem names the rule */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such rollout, or it is not for whoever asks */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot do it now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    pause_rollout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its name */
+                rollout: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RolloutDecision"];
+            };
+        };
+        responses: {
+            /** @description It is in the log */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rollout"];
+                };
+            };
+            /** @description The body is not understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed, or not from there; the problem names the rule */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such rollout, or it is not for whoever asks */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It cannot be decided as the rollout stands */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The reason is wrong, or a field is for another decision */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot do it now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resume_rollout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its name */
+                rollout: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RolloutDecision"];
+            };
+        };
+        responses: {
+            /** @description It is in the log */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rollout"];
+                };
+            };
+            /** @description The body is not understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed, or not from there; the problem names the rule */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such rollout, or it is not for whoever asks */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It cannot be decided as the rollout stands */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The reason is wrong, or a field is for another decision */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot do it now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    retry_rollout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its name */
+                rollout: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RolloutDecision"];
+            };
+        };
+        responses: {
+            /** @description It is in the log */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rollout"];
+                };
+            };
+            /** @description The body is not understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed, or not from there; the problem names the rule */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such rollout, or it is not for whoever asks */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It cannot be decided as the rollout stands */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The reason is wrong, or a field is for another decision */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot do it now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    roll_back_rollout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its name */
+                rollout: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RolloutDecision"];
+            };
+        };
+        responses: {
+            /** @description It is in the log */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rollout"];
+                };
+            };
+            /** @description The body is not understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed, or not from there; the problem names the rule */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such rollout, or it is not for whoever asks */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It cannot be decided as the rollout stands */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The reason is wrong, or a field is for another decision */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot do it now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    skip_in_rollout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its name */
+                rollout: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RolloutDecision"];
+            };
+        };
+        responses: {
+            /** @description It is in the log */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rollout"];
+                };
+            };
+            /** @description The body is not understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed, or not from there; the problem names the rule */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such rollout, or it is not for whoever asks */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It cannot be decided as the rollout stands */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The reason is wrong, or a field is for another decision */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot do it now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    start_rollout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its name */
+                rollout: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RolloutDecision"];
+            };
+        };
+        responses: {
+            /** @description It is in the log */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rollout"];
+                };
+            };
+            /** @description The body is not understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed, or not from there; the problem names the rule */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such rollout, or it is not for whoever asks */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It cannot be decided as the rollout stands */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The reason is wrong, or a field is for another decision */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot do it now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     sign_in: {
         parameters: {
             query?: never;
@@ -9351,6 +11527,218 @@ export interface operations {
             };
             /** @description The store cannot do it now */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resume_updates: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UpdatesStop"];
+            };
+        };
+        responses: {
+            /** @description It is in the log for each machine that is not in `refused` */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UpdatesStopped"];
+                };
+            };
+            /** @description The body is not understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed, or not from there; the problem names the rule */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description None of the machines that were named exists */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The selection or the reason is wrong, or no machine is selected */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_updates_stop: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Machines of which it is asked, or that report it, by id */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UpdatesStanding"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed, or not from there; the problem names the rule */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    stop_updates: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UpdatesStop"];
+            };
+        };
+        responses: {
+            /** @description It is in the log for each machine that is not in `refused` */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UpdatesStopped"];
+                };
+            };
+            /** @description The body is not understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed, or not from there; the problem names the rule */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description None of the machines that were named exists */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The selection or the reason is wrong, or no machine is selected */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -156,8 +156,7 @@ fn of_a_token_its_own_and_its_owners_grants_must_both_allow() {
         "narrowed to some machines, it is not for the fleet"
     );
     assert!(!of(Permission::Administer, Some(&narrowed)), "its owner is none");
-    let mut machine =
-        muster_model::MachineView::new(muster_model::MachineId::from_uuid(uuid::Uuid::from_u128(1)), now);
+    let mut machine = MachineView::new(muster_model::MachineId::from_uuid(uuid::Uuid::from_u128(1)), now);
     let mut profile = (*machine.profile).clone();
     profile.labels.insert("site".to_owned(), "munich".to_owned());
     machine.profile = Arc::new(profile);
@@ -189,7 +188,7 @@ fn deciding_is_quick() {
         .map(|index| grant("viewer", &format!("label.site=s{index}")))
         .chain([grant("operator", "*")]);
     let person = Person::new("ada".parse().unwrap(), grants.collect(), 1);
-    let machine = muster_model::MachineView::new(
+    let machine = MachineView::new(
         muster_model::MachineId::from_uuid(uuid::Uuid::from_u128(1)),
         Timestamp::EPOCH,
     );

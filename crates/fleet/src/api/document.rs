@@ -31,6 +31,7 @@ use crate::access::declared::{self, Needs, Route};
         (name = "events", description = "What happened"),
         (name = "fleet", description = "The fleet as a whole"),
         (name = "live", description = "What happens, as it happens. The same over a WebSocket at `/ws`"),
+        (name = "rollouts", description = "Who gets a release, in which order, and how far they are; and the stop of all updates"),
         (name = "access", description = "Who asks, people, tokens, rules, and who did what"),
         (name = "document", description = "This description"),
     ),

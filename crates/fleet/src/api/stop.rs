@@ -142,7 +142,11 @@ pub(super) fn checked_reason(reason: &str) -> Result<String, ApiError> {
 }
 
 /// The machines that are meant, those in session first: they can be told now. Never none.
-fn selected(state: &Gateway, eyes: &Eyes, request: StopRequest) -> Result<Vec<MachineId>, ApiError> {
+pub(super) fn selected(
+    state: &Gateway,
+    eyes: &Eyes,
+    request: StopRequest,
+) -> Result<Vec<MachineId>, ApiError> {
     let StopRequest {
         machines,
         filter,

@@ -87,9 +87,13 @@ async fn a_log_in_doubt_ends_the_server_without_an_acknowledgement() {
         assert_ne!(message["type"], "ack", "{message}");
     }
     let Site {
-        run, fleet, access, ..
+        run,
+        fleet,
+        access,
+        rollouts,
+        ..
     } = site;
-    drop((fleet, access));
+    drop((fleet, access, rollouts));
     let error = crate::harness::soon("the server ends", run)
         .await
         .unwrap()

@@ -47,6 +47,8 @@ pub struct Site {
     pub admin: SocketAddr,
     pub fleet: muster_fleet::state::Fleet,
     pub access: Arc<Access>,
+    pub rollouts: muster_fleet::rollout::Rollouts,
+    pub releases: Arc<muster_fleet::rollout::Shelf>,
     pub shutdown: Shutdown,
     pub run: JoinHandle<Result<(), ServerError>>,
     http: reqwest::Client,
@@ -72,6 +74,7 @@ impl Site {
             .unwrap();
         let (address, admin) = (server.address(), server.admin_address().unwrap());
         let (fleet, access) = (server.fleet().clone(), server.access().clone());
+        let (rollouts, releases) = (server.rollouts().clone(), server.releases().clone());
         #[expect(clippy::disallowed_methods, reason = "a test's own task, which is waited for")]
         // tidy: allow(tasks): a test's own task, which is waited for
         let run = tokio::spawn(server.run_to_checkpoint());
@@ -85,6 +88,8 @@ impl Site {
             admin,
             fleet,
             access,
+            rollouts,
+            releases,
             shutdown,
             run,
             http,
@@ -99,9 +104,10 @@ impl Site {
             fleet,
             access,
             http,
+            rollouts,
             ..
         } = self;
-        drop((fleet, access, http));
+        drop((fleet, access, http, rollouts));
         soon("the server ends", run).await.unwrap()
     }
 

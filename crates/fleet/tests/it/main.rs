@@ -20,5 +20,6 @@ mod link;
 mod live;
 mod past;
 mod recordings;
+mod rollout;
 mod server;
 mod stop;

@@ -1,46 +1,10 @@
 /** What a machine says of itself, in cards: only what it knows is shown. */
-import type { ReactNode } from 'react';
 import type { Machine, ReportedState } from '@/api/types';
-import { compass, formatBytes, formatNumber, words } from '@/kit/format';
-import panel from '@/kit/panel.module.css';
-import { Age, AsOf, Moment, type AsOfProps } from '@/kit/times';
+import { compass, formatBytes, formatNumber } from '@/kit/format';
+import { Age, Moment, type AsOfProps } from '@/kit/times';
+import { Card, fact } from './card';
 import classes from './facts.module.css';
-
-type Fact = [string, ReactNode] | null;
-
-const fact = (name: string, value: ReactNode | null | undefined): Fact =>
-  value === null || value === undefined || value === '' ? null : [name, value];
-
-interface CardProps {
-  title: string;
-  children?: ReactNode;
-  facts?: Fact[];
-  /** When the machine reported it. */
-  asOf?: AsOfProps | undefined;
-}
-
-function Card({ title, children, facts, asOf }: CardProps) {
-  const known = (facts ?? []).filter((each): each is [string, ReactNode] => each !== null);
-  return (
-    <section className={panel.card} aria-label={title} data-stale={asOf?.stale || undefined}>
-      <header>
-        <h2>{title}</h2>
-        {asOf !== undefined && <AsOf {...asOf} />}
-      </header>
-      {known.length > 0 && (
-        <dl className={classes.facts}>
-          {known.map(([name, value]) => (
-            <div key={name}>
-              <dt>{name}</dt>
-              <dd>{value}</dd>
-            </div>
-          ))}
-        </dl>
-      )}
-      {children}
-    </section>
-  );
-}
+import { ReleasesCard } from './releases';
 
 const FULL = 90;
 
@@ -65,6 +29,7 @@ export function Facts({ machine }: { machine: Machine }) {
         <Card title="Temperatures" asOf={asOf('thermal')} facts={state.thermal.zones.map((zone) => fact(zone.name, `${formatNumber(zone.celsius, 1)} °C`))} />
       )}
       {state.location !== undefined && <LocationCard location={state.location} asOf={asOf('location')} />}
+      {state.updates !== undefined && state.updates.products.length > 0 && <ReleasesCard updates={state.updates} asOf={asOf('updates')} />}
       {state.nodes !== undefined && <NodesCard nodes={state.nodes.nodes} asOf={asOf('nodes')} />}
       {state.network !== undefined && <NetworkCard network={state.network} asOf={asOf('network')} />}
       {state.hardware !== undefined && <HardwareCard hardware={state.hardware} asOf={asOf('hardware')} />}
@@ -77,8 +42,6 @@ export function Facts({ machine }: { machine: Machine }) {
             fact('Kernel', <span className="mono">{state.platform.kernel}</span>),
             fact('Booted', <><Moment at={state.platform.booted_at} />, <Age at={state.platform.booted_at} ago /></>),
             fact('Muster', state.deployment?.agent_version),
-            fact('Release', state.deployment?.release),
-            fact('Update', state.deployment === undefined ? null : words(state.deployment.phase)),
           ]}
         />
       )}

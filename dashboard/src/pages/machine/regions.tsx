@@ -2,11 +2,13 @@
 import type { ReactNode } from 'react';
 import type { Machine } from '@/api/types';
 
-type Operation = NonNullable<Machine['reported']['operation']>;
 import { words } from '@/kit/format';
 import { SeverityMark } from '@/kit/status';
 import { Age, AsOf } from '@/kit/times';
 import classes from './page.module.css';
+import { foremost } from './releases';
+
+type Operation = NonNullable<Machine['reported']['operation']>;
 
 type Tone = 'good' | 'warn' | 'bad' | 'plain';
 
@@ -30,7 +32,8 @@ function Region({ name, word, tone = 'plain', note }: { name: string; word: stri
 }
 
 export function Regions({ machine }: { machine: Machine }) {
-  const { operation, health, deployment } = machine.reported;
+  const { operation, health, updates } = machine.reported;
+  const update = foremost(updates);
   // The row is newer than the document: what a person waits for after a stop is shown as soon as it is known.
   const { presence, presence_since: since, mode, safety } = machine.summary;
   const why = operation !== undefined && operation.safety === safety ? held(operation) : undefined;
@@ -46,7 +49,7 @@ export function Regions({ machine }: { machine: Machine }) {
       <Region name="Mission" word={operation?.mission} tone={known(MISSION[operation?.mission ?? ''])} />
       <Region name="Link" word={presence} tone={PRESENCE[presence]} note={<>{machine.presence_reason}, <Age at={since} ago /></>} />
       <Region name="Health" word={health?.level} tone={known(HEALTH[health?.level ?? ''])} note={health === undefined ? undefined : <AsOf at={times.health} stale={stale} />} />
-      <Region name="Update" word={deployment?.phase} tone={deployment?.phase === 'rolled_back' ? 'warn' : 'plain'} note={deployment?.release ?? undefined} />
+      <Region name="Update" word={update?.phase} tone={update?.phase === 'rolled_back' || update?.phase === 'refused' ? 'warn' : 'plain'} note={update === undefined ? undefined : `${update.product} ${update.version}`} />
     </dl>
   );
 }
