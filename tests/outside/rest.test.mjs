@@ -192,8 +192,8 @@ describe("remote stop", () => {
     }
     for (const path of ["start", "resume", "release", "reset", "unstop"]) await problem(`/api/v1/machines/${machine.id}/${path}`, 404, { method: "POST" });
     const verbs = Object.entries(document.paths).flatMap(([path, item]) => Object.keys(item).map((method) => `${method} ${path}`));
-    // Of machines: what is changed about people, and about who may be a machine, has rows of its own.
-    const ofPeople = /api\/v1\/(session|device|set-up|people|me|sessions|tokens|policies|proposals|rollouts|updates|access|identities|enrolments|certificate-authorities)\b/;
+    // Of machines: what is changed about people, and about who may be a machine, has rows of its own; releases lie on the server.
+    const ofPeople = /api\/v1\/(session|device|set-up|people|me|sessions|tokens|policies|proposals|rollouts|updates|access|identities|enrolments|certificate-authorities|releases)\b/;
     const changes = verbs.filter((verb) => !verb.startsWith("get ") && !ofPeople.test(verb));
     assert.deepEqual(changes.toSorted(), [
       "delete /api/v1/machines/{id}/desired/{section}", "delete /api/v1/machines/{id}/display-name", "delete /api/v1/machines/{id}/labels",

@@ -152,7 +152,15 @@ impl Client {
 
     /// Sends a request and reads the whole answer; an answer that is an error becomes one.
     pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Answer, ClientError> {
-        let limit = self.options.request_timeout;
+        self.send_within(request, self.options.request_timeout).await
+    }
+
+    /// As [`send`](Self::send), within another time.
+    pub(crate) async fn send_within(
+        &self,
+        request: RequestBuilder,
+        limit: Duration,
+    ) -> Result<Answer, ClientError> {
         let response = request
             .timeout(limit)
             .send()

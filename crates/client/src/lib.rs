@@ -19,6 +19,7 @@ mod page;
 mod profile;
 mod proposals;
 mod recordings;
+mod releases;
 mod sse;
 mod stop;
 mod stream;

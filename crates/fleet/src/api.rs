@@ -1,6 +1,6 @@
 //! The REST API under `/api/v1`, and the document that describes it.
 //!
-//! A file a resource: [`machines`], [`events`], [`fleet`], [`profile`], [`desired`], [`calibration`], [`series`], [`stop`], [`commands`], [`recordings`];
+//! A file a resource: [`machines`], [`events`], [`fleet`], [`profile`], [`desired`], [`calibration`], [`series`], [`stop`], [`commands`], [`recordings`], [`releases`];
 //! and of people [`session`], [`provider`], [`people`], [`tokens`], [`policies`], [`audit`]. Query strings
 //! come through [`params`], errors leave through [`error`], and [`convert`] is the one place where the domain becomes a document.
 
@@ -25,6 +25,7 @@ pub mod profile;
 pub mod proposals;
 pub mod provider;
 pub mod recordings;
+pub mod releases;
 pub mod rollouts;
 pub mod series;
 pub mod session;
@@ -68,6 +69,13 @@ pub fn described() -> OpenApiRouter<GatewayState> {
         .routes(routes!(commands::commands, commands::give_command))
         .routes(routes!(recordings::list))
         .routes(routes!(recordings::download, recordings::remove))
+        .routes(routes!(releases::list))
+        .routes(routes!(releases::publish::missing))
+        .routes(routes!(releases::publish::content))
+        .routes(routes!(releases::publish::metadata))
+        .routes(routes!(releases::show, releases::publish::publish))
+        .routes(routes!(releases::manifest))
+        .routes(routes!(releases::deltas))
         .routes(routes!(events::list))
         .routes(routes!(fleet::summary))
         .routes(routes!(fleet::timeline))
@@ -140,6 +148,7 @@ fn for_machines() -> Router<GatewayState> {
             muster_protocol::link::upload::ROUTE,
             head(gateway::uploads::offset).patch(gateway::uploads::append),
         )
+        .route(muster_protocol::link::release::ROUTE, get(gateway::releases::get))
         .route(
             muster_protocol::enrol::CERTIFICATE_ROUTE,
             get(gateway::certificate::status).post(gateway::certificate::renew),

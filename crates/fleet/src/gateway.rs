@@ -15,6 +15,7 @@ pub mod listener;
 pub mod machine;
 pub mod origin;
 pub mod reading;
+pub mod releases;
 pub mod threads;
 pub mod tls;
 pub mod uploads;
@@ -28,7 +29,8 @@ use muster_store::Recordings;
 use crate::access::Access;
 use crate::identity::Identity;
 use crate::options::Options;
-use crate::rollout::{Rollouts, Shelf};
+use crate::releases::Releases;
+use crate::rollout::Rollouts;
 use crate::state::Fleet;
 use counter::Counter;
 
@@ -53,14 +55,14 @@ pub struct Gateway {
     pub live_clients: Counter,
     /// What machines recorded and brought here.
     pub recordings: Arc<Recordings>,
+    /// What machines are to run.
+    pub releases: Releases,
     /// Who asks, and whether they may.
     pub access: Arc<Access>,
     /// Who machines are; nothing where they need no certificate.
     pub identity: Option<Identity>,
     /// What is rolled out.
     pub rollouts: Rollouts,
-    /// Which releases can be rolled out.
-    pub releases: Arc<Shelf>,
     /// What is counted for every message.
     pub figures: figures::Figures,
 }

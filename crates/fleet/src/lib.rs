@@ -14,6 +14,7 @@ pub mod gateway;
 pub mod identity;
 pub mod live;
 pub mod options;
+pub mod releases;
 pub mod rollout;
 pub mod series;
 pub mod server;

@@ -40,6 +40,8 @@ pub struct Options {
     pub stop_lifetime_s: u64,
     /// Most bytes of the recordings that machines brought here. None is removed to make room for another.
     pub recordings_max_bytes: u64,
+    /// Most bytes of the shorter forms of releases that are kept for machines. The one used longest ago goes first, and is made again.
+    pub encoded_max_bytes: u64,
     /// Who machines are, and TLS; nothing: everything is plain, and on loopback only.
     pub identity: Option<crate::identity::Options>,
     /// Where people sign in besides.
@@ -106,6 +108,7 @@ impl Options {
             write_within_ms: 60_000,
             stop_lifetime_s: STOP_LIFETIME_DEFAULT_S,
             recordings_max_bytes: 10_000_000_000,
+            encoded_max_bytes: 4_000_000_000,
             identity: None,
             provider: None,
             shard: shard::Options {

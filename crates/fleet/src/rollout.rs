@@ -25,7 +25,7 @@ use muster_store::{Documents, LogError};
 use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot};
 
-pub use catalogue::{Catalogue, CatalogueError, Shelf};
+pub use catalogue::{Catalogue, CatalogueError};
 pub use keep::{KeepError, Summary};
 pub use run::run;
 

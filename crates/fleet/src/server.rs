@@ -8,8 +8,8 @@ use muster_brain::shard::{Places, Shard};
 use muster_model::{LogPosition, MachineView, Timestamp};
 use muster_runtime::{Clock, OnEnd, Shutdown, Tasks};
 use muster_store::{
-    DataDirectory, Documents, EventLog, LocalBus, LogError, LogOptions, OpenError, Recordings,
-    RecordingsOptions, SqliteDocuments, SqliteLog, Telemetry, TelemetryOptions,
+    Contents, ContentsOptions, DataDirectory, Documents, EventLog, LocalBus, LogError, LogOptions, OpenError,
+    Recordings, RecordingsOptions, SqliteDocuments, SqliteLog, Telemetry, TelemetryOptions,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -26,7 +26,8 @@ use crate::gateway::{Gateway, GatewayState, accept};
 use crate::identity::{Identity, IdentityError, upkeep};
 use crate::live::sequencer::Sequencer;
 use crate::options::{Options, OptionsError};
-use crate::rollout::{KeepError, Rollouts, Shelf, keep};
+use crate::releases::{self, Releases, ReleasesError};
+use crate::rollout::{KeepError, Rollouts, keep};
 use crate::series::Series;
 use crate::state::checkpoint::Checkpoints;
 use crate::state::keeping;
@@ -39,8 +40,8 @@ use crate::{admin, api, identity, live, rollout};
 
 /// How long a stop may take in all before what is left is cut off.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
-/// What recordings leave free on the disk for the log.
-const RECORDINGS_RESERVE_BYTES: u64 = 1_000_000_000;
+/// What recordings and releases leave free on the disk for the log.
+const RESERVE_BYTES: u64 = 1_000_000_000;
 /// How long machines wait before they come back after the server said bye, besides their own jitter.
 const COME_BACK_AFTER_MS: u32 = 1_000;
 
@@ -62,6 +63,9 @@ pub enum ServerError {
     /// Certificates, or the register of machines.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// Releases.
+    #[error("releases cannot be opened")]
+    Releases(#[from] ReleasesError),
     /// Rollouts.
     #[error("rollouts cannot be found again")]
     Rollouts(#[from] KeepError),
@@ -103,6 +107,7 @@ impl ServerError {
             Self::Rollouts(KeepError::Entry { .. } | KeepError::Name(_)) => "MST-F003",
             Self::Directory(_) => "MST-F008",
             Self::Identity(error) => error.code(),
+            Self::Releases(_) => "MST-F021",
             Self::Listen { .. } => "MST-F004",
             Self::LogFailed(error) => error.code(),
             Self::PartEnded(_) => "MST-F005",
@@ -200,15 +205,16 @@ impl Server {
             let (path, log) = (options.data.clone(), options.log.clone());
             let recordings = RecordingsOptions {
                 bytes_max: options.recordings_max_bytes,
-                reserve_bytes: RECORDINGS_RESERVE_BYTES,
+                reserve_bytes: RESERVE_BYTES,
             };
-            let identity = options.identity.clone();
-            move || open(&path, log, recordings, identity, clock)
+            let (identity, encoded_max_bytes) = (options.identity.clone(), options.encoded_max_bytes);
+            move || open(&path, log, recordings, encoded_max_bytes, identity, clock)
         });
         let Opened {
             log,
             telemetry,
             recordings,
+            releases,
             fold,
             directory,
             audit,
@@ -307,12 +313,18 @@ impl Server {
         let access = Access::new(options.access, identity.is_some(), clock, directory, audit);
         let access = Arc::new(access.with_provider(provider));
 
-        let releases = Arc::new(Shelf::default());
+        let releases = Releases::new(releases, tasks.clone(), clock);
         let reach = {
             let access = access.clone();
             Arc::new(move |name: &str, view: &MachineView| access.may_deploy(name, view))
         };
-        let (rollouts, orders) = Rollouts::new(fleet.clone(), documents, releases.clone(), reach, &found);
+        let (rollouts, orders) = Rollouts::new(
+            fleet.clone(),
+            documents,
+            Arc::new(releases.clone()),
+            reach,
+            &found,
+        );
 
         let state = Arc::new(Gateway {
             fleet: fleet.clone(),
@@ -323,11 +335,11 @@ impl Server {
             machines: Counter::new("muster_connections"),
             live_clients: Counter::new("muster_live_clients"),
             recordings: Arc::new(recordings),
+            releases,
             identity: identity.clone(),
             figures,
             access: access.clone(),
             rollouts: rollouts.clone(),
-            releases,
         });
         tasks.spawn(
             "rollouts",
@@ -468,7 +480,7 @@ impl Server {
     }
 
     /// Which releases can be rolled out.
-    pub fn releases(&self) -> &Arc<Shelf> {
+    pub fn releases(&self) -> &Releases {
         &self.state.releases
     }
 
@@ -549,6 +561,7 @@ struct Opened {
     log: SqliteLog,
     telemetry: Telemetry,
     recordings: Recordings,
+    releases: releases::Opened,
     fold: Fold,
     directory: Directory,
     audit: Audit,
@@ -561,6 +574,7 @@ fn open(
     path: &std::path::Path,
     log: LogOptions,
     recordings: RecordingsOptions,
+    encoded_max_bytes: u64,
     identity: Option<identity::Options>,
     clock: Clock,
 ) -> Result<Opened, ServerError> {
@@ -574,6 +588,9 @@ fn open(
     let recordings = Recordings::open(&directory, recordings, time())?;
     let fold = Fold::at(&log, log.head())?;
     let documents: Arc<dyn Documents> = Arc::new(SqliteDocuments::open(&directory)?);
+    let reserve_bytes = RESERVE_BYTES;
+    let contents = Contents::open(&directory, ContentsOptions { reserve_bytes })?;
+    let releases = releases::Opened::read(path, contents, documents.clone(), encoded_max_bytes)?;
     let audit = Audit::open(path, documents.clone())?;
     let identity = match identity {
         Some(options) => Some(Identity::open(path, documents.clone(), options, clock)?),
@@ -586,6 +603,7 @@ fn open(
         log,
         telemetry,
         recordings,
+        releases,
         fold,
         directory: Directory::open(documents)?,
         audit,

@@ -80,7 +80,7 @@ words! {
     }
 }
 
-/// Names what releases are of: 1 to 64 lower-case letters, digits and dashes, a letter or digit first and last.
+/// Names what releases are of: 1 to 64 of a-z, 0-9, -, _ and ., a letter or digit first.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema, utoipa::ToSchema))]
 #[serde(try_from = "String", into = "String")]
@@ -97,9 +97,10 @@ impl FromStr for ProductName {
     type Err = ReleaseError;
 
     fn from_str(text: &str) -> Result<Self, ReleaseError> {
-        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        let framed = !text.starts_with('-') && !text.ends_with('-');
-        if (1..=PRODUCT_MAX_CHARS).contains(&text.len()) && text.bytes().all(fits) && framed {
+        let word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        let fits = |byte: u8| word(byte) || b"-_.".contains(&byte);
+        let begins = text.bytes().next().is_some_and(word);
+        if begins && text.len() <= PRODUCT_MAX_CHARS && text.bytes().all(fits) {
             Ok(Self(text.to_owned()))
         } else {
             let given = text.chars().take(2 * PRODUCT_MAX_CHARS).collect();
@@ -191,7 +192,7 @@ impl fmt::Debug for ManifestDigest {
 pub enum ReleaseError {
     /// The name of a product.
     #[error(
-        "{0:?} is no name of a product: 1 to {PRODUCT_MAX_CHARS} lower-case letters, digits and dashes are accepted, a letter or digit first and last"
+        "{0:?} is no name of a product: 1 to {PRODUCT_MAX_CHARS} of a-z, 0-9, -, _ and . are accepted, a letter or digit first"
     )]
     Product(String),
     /// The digest of a manifest.

@@ -42,7 +42,7 @@ enum Command {
     /// Look after what a server keeps
     #[command(subcommand)]
     Store(store::StoreCommand),
-    /// Make releases from directories, look at them, check them; without a server
+    /// Make releases from directories, look at them, check them, bring them to a server
     #[command(subcommand)]
     Release(release::ReleaseCommand),
     /// Measure how fast and how small Muster is on this computer, also beside other servers
@@ -82,7 +82,7 @@ fn main() -> ExitCode {
         Command::Serve(options) => serve::run(*options),
         Command::Sim(command) => sim::run(command, global.output),
         Command::Store(command) => store::run(command),
-        Command::Release(command) => release::run(command, global.output),
+        Command::Release(command) => release::run(command, global),
         Command::Bench(options) => bench::run(options, global.output),
         Command::BenchChild(options) => bench::become_program(options),
         Command::Agent { arguments } => {

@@ -1,4 +1,5 @@
-//! `muster release`: from a directory to a release in a folder, who vouches for it, and what is in that folder. No server is asked.
+//! `muster release`: from a directory to a release in a folder, who vouches for it, and what is in that folder. What has to do with a
+//! server is in [`crate::operator`].
 
 mod options;
 mod shown;
@@ -22,8 +23,8 @@ use semver::Version;
 use self::options::{
     Asked, HealthOption, parse_command, parse_for, parse_health, parse_require, parse_seconds,
 };
-use crate::operator::OutputFormat;
-use crate::rundown::{EXIT_CONFIGURATION, EXIT_DATA, fail};
+use crate::operator::{self, GlobalOptions, OperatorCommand, OutputFormat, ReleasesCommand};
+use crate::rundown::{self, EXIT_CONFIGURATION, EXIT_DATA, fail};
 
 /// Releases in a folder.
 #[derive(Clone, Debug, Subcommand)]
@@ -41,6 +42,8 @@ pub(crate) enum ReleaseCommand {
     Keys(signing::KeysCommand),
     /// Sign what the server signs by itself: snapshot and timestamp
     Refresh(signing::RefreshOptions),
+    #[command(flatten)]
+    OnServer(ReleasesCommand),
 }
 
 /// What is released.
@@ -50,8 +53,7 @@ pub(crate) enum ReleaseCommand {
     disable_version_flag = true,
     after_help = "Example:\n  muster release create ./app --product car-app --version 1.4.0 --counter 12 --for kind=car \\\n    \
     --executable bin/app --require 'battery_percent>=40' --require 'mode in parked,docked' --into ./releases\n\n\
-    Hooks, health and requirements are a part of the release and change its digest. No machine installs releases yet:\n\
-    they are carried and shown, and nothing obeys them before machines do."
+    Hooks, health and requirements are a part of the release and change its digest."
 )]
 pub(crate) struct CreateOptions {
     /// A directory, or one program
@@ -170,7 +172,8 @@ impl ReleaseError {
 }
 
 /// Carries the command out.
-pub(crate) fn run(command: ReleaseCommand, format: OutputFormat) -> ExitCode {
+pub(crate) fn run(command: ReleaseCommand, global: GlobalOptions) -> ExitCode {
+    let format = global.output;
     let done = match command {
         ReleaseCommand::Create(options) => create(*options, format),
         ReleaseCommand::Show(options) => show(&options, format),
@@ -178,6 +181,9 @@ pub(crate) fn run(command: ReleaseCommand, format: OutputFormat) -> ExitCode {
         ReleaseCommand::Sign(options) => signing::sign(&options, format),
         ReleaseCommand::Keys(command) => signing::keys(command, format),
         ReleaseCommand::Refresh(options) => signing::refreshed(&options, format),
+        ReleaseCommand::OnServer(command) => {
+            return rundown::block_on(operator::run(OperatorCommand::Releases(command), global));
+        }
     };
     done.unwrap_or_else(|error| fail(error.code(), &error as &dyn Error, error.exit()))
 }

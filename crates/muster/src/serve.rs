@@ -224,7 +224,8 @@ fn say_who_is_let_in(server: &Server) -> Result<(), ExitCode> {
 pub(crate) fn failed(error: &ServerError) -> ExitCode {
     let exit = match error {
         ServerError::Options(_) => EXIT_CONFIGURATION,
-        ServerError::Open(_)
+        ServerError::Releases(_)
+        | ServerError::Open(_)
         | ServerError::Fold(_)
         | ServerError::Directory(_)
         | ServerError::Identity(_)

@@ -20,6 +20,7 @@ mod identity;
 mod problem;
 mod proposal;
 mod recording;
+mod release;
 mod rollout;
 mod stop;
 
@@ -46,6 +47,11 @@ pub use identity::{
 pub use problem::{Problem, ProblemField};
 pub use proposal::{ApproveProposal, Proposal, ProposalState, Proposals, RefuseProposal};
 pub use recording::{MachineRecording, MachineRecordings, RecordingTransfer, StoredRecording, TransferState};
+pub use release::{
+    RELEASE_CONTENTS_MAX, RELEASE_DELTAS_MAX, RELEASE_MACHINES_MAX, Release, ReleaseContent, ReleaseContents,
+    ReleaseDelta, ReleaseDeltas, ReleaseFits, ReleaseHealth, ReleaseHook, ReleasePage, ReleasePublished,
+    ReleaseRunning, ReleaseSummary,
+};
 pub use rollout::{
     NewRollout, Rollout, RolloutDecided, RolloutDecision, RolloutHistory, RolloutLeftOut, RolloutLine,
     RolloutMachine, RolloutMachinePage, RolloutNotMeant, RolloutPage, RolloutPhase, RolloutPlan,

@@ -4,7 +4,7 @@
 //!
 //! Begin with [`EventLog`], the truth of the fleet; [`SqliteLog`] keeps it on disk, [`MemoryLog`] for simulations.
 //! [`DataDirectory`] is what the files live in, [`Telemetry`] holds what may be lost, [`Documents`] small things that
-//! are replaced as a whole, [`Bus`] carries what others should hear of at once.
+//! are replaced as a whole, [`Contents`] what releases are made of, [`Bus`] carries what others should hear of at once.
 //!
 //! All that can wait for a disk has threads of its own, or says that it blocks. No particular async runtime is needed.
 //!
@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod bus;
+mod contents;
 mod directory;
 mod documents;
 mod error;
@@ -24,6 +25,7 @@ mod telemetry;
 mod varint;
 
 pub use bus::{Bus, LocalBus, Subscription};
+pub use contents::{ContentError, Contents, ContentsOptions, PutContent, Reading, pieces_of_file};
 pub use directory::DataDirectory;
 pub use documents::{Document, DocumentError, DocumentVersion, Documents, Precondition, SqliteDocuments};
 pub use error::OpenError;

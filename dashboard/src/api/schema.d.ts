@@ -916,6 +916,144 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/releases": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List releases */
+        get: operations["list_releases"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/releases/blobs/{sha256}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Bring some content
+         * @description The body is the content as it is, with `Content-Length`. It is answered when it is on the disk. What is here already is nothing new.
+         */
+        put: operations["put_content"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/releases/metadata/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Publish what vouches for manifests
+         * @description A document of The Update Framework by its name, byte for byte. What people signed, root and targets, is given out once; what the server signs
+         *     takes the place of what was there.
+         */
+        put: operations["put_release_metadata"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/releases/missing": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Say which contents the server lacks
+         * @description Before a release is published.
+         */
+        post: operations["missing_contents"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/releases/{product}/{version}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Show a release */
+        get: operations["show_release"];
+        /**
+         * Publish a release
+         * @description The body is its manifest, byte for byte. All contents that it names must be here. A version is given once, and its counter must be higher than
+         *     that of every other version of the product. The same manifest again is nothing new.
+         */
+        put: operations["publish_release"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/releases/{product}/{version}/deltas": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What machines have to fetch for a release
+         * @description It is found out by making every form in which contents go to machines, so it also makes them ready. What is not known within some seconds is
+         *     null: ask again.
+         */
+        get: operations["release_deltas"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/releases/{product}/{version}/manifest": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The manifest of a release, as it was published */
+        get: operations["release_manifest"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/roles": {
         parameters: {
             query?: never;
@@ -3206,6 +3344,98 @@ export interface components {
             /** @description Why: 1 to 500 characters. */
             reason: string;
         };
+        /** @description All there is to know of a release. */
+        Release: components["schemas"]["ReleaseSummary"] & {
+            /** @description What is run after the change, before the first start of the new version. */
+            after: components["schemas"]["ReleaseHook"][];
+            /** @description What is run before the change. */
+            before: components["schemas"]["ReleaseHook"][];
+            /**
+             * Format: int64
+             * @description Bytes of the different contents.
+             */
+            content_bytes: number;
+            /**
+             * Format: int64
+             * @description Different contents: what two files share is one.
+             */
+            contents: number;
+            /**
+             * Format: int64
+             * @description Files, directories and links.
+             */
+            entries: number;
+            /** @description When the new version is healthy; absent where nothing is asked. */
+            health?: components["schemas"]["ReleaseHealth"];
+            /** @description What must hold of a machine: `battery_percent>=40`, `mode in parked,docked`. */
+            preconditions: string[];
+            /** @description Who runs it, of the machines that whoever asks may see. */
+            running: components["schemas"]["ReleaseRunning"];
+            /** @description The file that is started; of an image its reference. Absent where nothing is. */
+            starts?: string;
+        };
+        /** @description Some content. */
+        ReleaseContent: {
+            /**
+             * Format: int64
+             * @description How long it is.
+             */
+            bytes: number;
+            /** @description Its SHA-256, in hexadecimal. */
+            sha256: string;
+        };
+        /** @description Contents, at most 10,000. */
+        ReleaseContents: {
+            /** @description Each once. */
+            contents: components["schemas"]["ReleaseContent"][];
+        };
+        /** @description What a machine has to fetch that has another version. */
+        ReleaseDelta: {
+            /**
+             * Format: int64
+             * @description Bytes on the way. Null while it is being found out: ask again.
+             */
+            bytes: number | null;
+            /**
+             * Format: int64
+             * @description Contents that come.
+             */
+            contents: number;
+            /**
+             * Format: int64
+             * @description Its counter.
+             */
+            counter: number;
+            /** @description The version that it has. */
+            from: string;
+            /**
+             * Format: int64
+             * @description Contents that the machine has already.
+             */
+            shared: number;
+        };
+        /**
+         * @description What a machine has to fetch for a release: bytes on the way, each content in the shortest form that the server has for it. The manifest
+         *     comes besides.
+         */
+        ReleaseDeltas: {
+            /**
+             * Format: int64
+             * @description Bytes of its different contents as they are.
+             */
+            content_bytes: number;
+            /**
+             * Format: int64
+             * @description For a machine that has nothing. Null while it is being found out: ask again.
+             */
+            full_bytes: number | null;
+            /** @description For machines that have another version: those with the highest counters first. */
+            items: components["schemas"]["ReleaseDelta"][];
+            /** @description What it is a release of. */
+            product: string;
+            /** @description Its version. */
+            version: string;
+        };
         /** @description What must be known of a release to roll it out: the server's store of releases says so. */
         ReleaseFacts: {
             /** @description Processors that it is for; empty: all. */
@@ -3233,6 +3463,38 @@ export interface components {
             /** @description Which version. */
             version: string;
         };
+        /** @description Which machines a release is for. What is empty asks for nothing. */
+        ReleaseFits: {
+            /** @description Processors, one of which the machine has. */
+            architectures: string[];
+            /** @description Kinds of machines, one of which it is. */
+            kinds: string[];
+        };
+        /** @description When a new version is healthy. */
+        ReleaseHealth: {
+            /** @description All of them must hold: `process`, `port=8080`, `command=bin/app --check`. */
+            checks: string[];
+            /**
+             * Format: int64
+             * @description For so long without a break.
+             */
+            hold_s: number;
+            /**
+             * Format: int64
+             * @description And that within this time after the start.
+             */
+            within_s: number;
+        };
+        /** @description A command around the change of a release. */
+        ReleaseHook: {
+            /** @description A program and its arguments. */
+            command: string[];
+            /**
+             * Format: int64
+             * @description After so long it has failed.
+             */
+            within_s: number;
+        };
         /** @description Which release. */
         ReleaseName: {
             /**
@@ -3243,6 +3505,72 @@ export interface components {
             /** @description The SHA-256 of its manifest. */
             manifest: components["schemas"]["ManifestDigest"];
             /** @description Its version. */
+            version: string;
+        };
+        /** @description A page of releases: by product, of one the highest counter first. */
+        ReleasePage: {
+            /** @description The releases. */
+            items: components["schemas"]["ReleaseSummary"][];
+            /** @description Where the next page begins; absent on the last one. */
+            next_cursor?: string;
+        };
+        /** @description What became of a release that was published. */
+        ReleasePublished: {
+            /** @description Whether it was not there before. */
+            is_new: boolean;
+            /** @description The release. */
+            release: components["schemas"]["ReleaseSummary"];
+        };
+        /** @description Who runs a release, by the machines' own last word. */
+        ReleaseRunning: {
+            /**
+             * Format: int64
+             * @description Of these, how many have proved it: the others are on probation.
+             */
+            confirmed: number;
+            /**
+             * Format: int64
+             * @description How many.
+             */
+            machines: number;
+            /** @description The first of them, at most 100. */
+            some: components["schemas"]["MachineId"][];
+        };
+        /** @description A release in the catalogue. */
+        ReleaseSummary: {
+            /**
+             * Format: int64
+             * @description Bytes of all its files.
+             */
+            bytes: number;
+            /**
+             * Format: int64
+             * @description A number that only grows: machines take none with a lower one.
+             */
+            counter: number;
+            /**
+             * Format: int64
+             * @description How many files.
+             */
+            files: number;
+            /** @description Which machines it is for. */
+            fits: components["schemas"]["ReleaseFits"];
+            /** @description The SHA-256 of its manifest, in hexadecimal: it stands for the release. */
+            manifest: string;
+            /**
+             * Format: int64
+             * @description How long the manifest is.
+             */
+            manifest_bytes: number;
+            /** @description What kind of thing it is: `tree`, `executable`, `agent` or `image`. */
+            payload: string;
+            /** @description What it is a release of. */
+            product: string;
+            /** @description Since when it is here. */
+            published_at: components["schemas"]["Timestamp"];
+            /** @description Who published it. */
+            published_by: string;
+            /** @description Its version, for people. */
             version: string;
         };
         /** @description One product on one machine. */
@@ -9343,6 +9671,688 @@ export interface operations {
             };
             /** @description The reason is wrong */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot do it now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_releases: {
+        parameters: {
+            query?: {
+                /** @description Only those of this product. */
+                product?: string;
+                /** @description Items on the page: 1 to 1,000, 100 by default. */
+                limit?: number;
+                /** @description Where the page before ended. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description By product, of one the highest counter first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReleasePage"];
+                };
+            };
+            /** @description A parameter is wrong */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed, or not from there; the problem names the rule */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_content: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The SHA-256 of the content, in hexadecimal */
+                sha256: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/octet-stream": number[];
+            };
+        };
+        responses: {
+            /** @description It was here */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReleaseContent"];
+                };
+            };
+            /** @description It is here now */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReleaseContent"];
+                };
+            };
+            /** @description The body broke off */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed, or not from there; the problem names the rule */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the path names is no text */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Content-Length is missing */
+            411: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content is too long */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The content is not what it is said to be */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot do it now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no room */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_release_metadata: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `N.root.json`, `N.targets.json`, `N.snapshot.json` or `timestamp.json` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": unknown;
+            };
+        };
+        responses: {
+            /** @description It is here now */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description It was here */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The body broke off */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed, or not from there; the problem names the rule */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the path names is no text */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not come in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is here with other content */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is no metadata, or other than its name says */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot do it now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    missing_contents: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReleaseContents"];
+            };
+        };
+        responses: {
+            /** @description Those that are not here, or are damaged */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReleaseContents"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed, or not from there; the problem names the rule */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not come in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is wrong */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot do it now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    show_release: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description What it is a release of */
+                product: string;
+                /** @description Its version */
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What is in it, what it asks for, and who runs it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Release"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed, or not from there; the problem names the rule */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such release */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot do it now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    publish_release: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description What it is a release of */
+                product: string;
+                /** @description Its version */
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": unknown;
+            };
+        };
+        responses: {
+            /** @description It was here */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReleasePublished"];
+                };
+            };
+            /** @description It is published now */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReleasePublished"];
+                };
+            };
+            /** @description The body broke off */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed, or not from there; the problem names the rule */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description What the path names is no text */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body did not come in time */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Contents are missing, the version is taken, the counter is too low, or it waits for a second person */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The manifest is not accepted */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot do it now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no room */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    release_deltas: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description What it is a release of */
+                product: string;
+                /** @description Its version */
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description From nothing, and from the 20 other versions with the highest counters */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReleaseDeltas"];
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed, or not from there; the problem names the rule */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such release */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The store cannot do it now */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    release_manifest: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description What it is a release of */
+                product: string;
+                /** @description Its version */
+                version: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Its bytes: their SHA-256 stands for the release */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description Nobody is signed in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not allowed, or not from there; the problem names the rule */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such release */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

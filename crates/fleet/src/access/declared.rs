@@ -64,7 +64,18 @@ pub struct Route {
     pub action: &'static str,
 }
 
+/// What publishing a release is called: its body is longer than others.
+pub const PUBLISH: &str = "releases.publish";
+/// What bringing some content is called.
+const UPLOAD: &str = "releases.upload";
+
 impl Route {
+    /// Whether nothing comes of it, though it is asked for by another method than GET: what takes a document to look something up, and content
+    /// of releases, which nobody gets before a release that names it is published.
+    pub fn only_looks(&self) -> bool {
+        self.action.ends_with(".check") || self.action == UPLOAD
+    }
+
     /// Whether it changes something though it is asked for by GET: only where somebody comes back from a provider, which sends browsers so.
     pub fn changes_by_get(&self) -> bool {
         self.method == "GET" && self.action == "session.provider"
@@ -200,6 +211,49 @@ pub const ROUTES: &[Route] = &[
         "/api/v1/machines/{id}/recordings/{file}",
         Machine(Configure),
         "recordings.remove",
+    ),
+    row("GET", "/api/v1/releases", Machines(Read), "releases.list"),
+    row(
+        "POST",
+        "/api/v1/releases/missing",
+        Everywhere(Deploy),
+        "releases.check",
+    ),
+    row(
+        "PUT",
+        "/api/v1/releases/blobs/{sha256}",
+        Everywhere(Deploy),
+        UPLOAD,
+    ),
+    row(
+        "PUT",
+        "/api/v1/releases/metadata/{name}",
+        Everywhere(Deploy),
+        "releases.vouch",
+    ),
+    row(
+        "GET",
+        "/api/v1/releases/{product}/{version}",
+        Machines(Read),
+        "releases.read",
+    ),
+    row(
+        "PUT",
+        "/api/v1/releases/{product}/{version}",
+        Everywhere(Deploy),
+        PUBLISH,
+    ),
+    row(
+        "GET",
+        "/api/v1/releases/{product}/{version}/manifest",
+        Machines(Read),
+        "releases.read",
+    ),
+    row(
+        "GET",
+        "/api/v1/releases/{product}/{version}/deltas",
+        Machines(Read),
+        "releases.read",
     ),
     row("GET", "/api/v1/events", Machines(Read), "events.list"),
     row("GET", "/api/v1/fleet/summary", Machines(Read), "fleet.summary"),
@@ -489,6 +543,12 @@ pub const ROUTES: &[Route] = &[
         muster_protocol::link::PATH,
         Needs::MachineItself,
         "link.open",
+    ),
+    row(
+        "GET",
+        muster_protocol::link::release::ROUTE,
+        Needs::MachineItself,
+        "link.release",
     ),
     row(
         "GET",

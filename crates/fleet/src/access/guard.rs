@@ -89,8 +89,7 @@ pub async fn guard(State(state): State<GatewayState>, mut request: Request, next
             .who(request.headers(), from)
             .unwrap_or_else(|_| Caller::nobody(from)),
     };
-    // What only looks is asked for by POST where it takes a document.
-    let changes = changes(&method) && !route.action.ends_with(".check") || route.changes_by_get();
+    let changes = changes(&method) && !route.only_looks() || route.changes_by_get();
     caller.begin(route.action, changes);
     if !changes {
         return decided(state, route, caller, false, request, next).await;
@@ -118,7 +117,7 @@ async fn decided(
 ) -> Response {
     let access = &state.access;
     let mut checked = check(&state, route, &caller, &mut request).await;
-    let asked = proposing::keep(&caller, changes, &checked, &mut request).await;
+    let asked = proposing::keep(&caller, changes, &checked, route, &mut request).await;
     let asked = asked.unwrap_or_else(|error| {
         checked = Err(error);
         None

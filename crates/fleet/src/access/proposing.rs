@@ -15,16 +15,19 @@ use muster_model::Timestamp;
 use muster_model::access::PersonName;
 use muster_protocol::api::access::AuditOutcome;
 use muster_protocol::api::{Problem, ProposalState};
+use muster_release::manifest::MANIFEST_MAX_BYTES;
 use serde_json::Value;
 use tower::ServiceExt;
 
 use super::caller::{Act, By, Caller, Decision, Waits};
+use super::declared::{PUBLISH, Route};
 use super::proposals::{
     BODY_MAX_BYTES, KeptRequest, LIFETIME_MS, ProposalError, ProposalRecord, without_secrets,
 };
 use super::{Access, Peer};
 use crate::api::error::{ApiError, Refused};
 use crate::api::params;
+use crate::api::releases::publish::MANIFEST_WITHIN;
 use crate::gateway::GatewayState;
 use crate::identity::reach;
 
@@ -52,13 +55,17 @@ pub async fn keep(
     caller: &Caller,
     changes: bool,
     checked: &Result<(), ApiError>,
+    route: &Route,
     request: &mut Request,
 ) -> Result<Option<Asked>, ApiError> {
     if !changes || !caller.may_have_to_wait() || checked.is_err() && !caller.waits() {
         return Ok(None);
     }
     let (parts, body) = std::mem::take(request).into_parts();
-    let body = Bytes::from(params::read(body).await?);
+    let body = Bytes::from(match route.action {
+        PUBLISH => params::read_at_most(body, MANIFEST_MAX_BYTES, MANIFEST_WITHIN).await?,
+        _ => params::read(body).await?,
+    });
     let text = |name: header::HeaderName| {
         let value = parts.headers.get(name)?.to_str().ok()?;
         Some(value.to_owned())

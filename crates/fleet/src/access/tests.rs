@@ -90,6 +90,7 @@ fn every_row_of_the_table_is_a_route_and_every_route_has_a_row() {
     let others = [
         "/ws",
         muster_protocol::link::PATH,
+        muster_protocol::link::release::ROUTE,
         muster_protocol::link::upload::ROUTE,
         muster_protocol::enrol::PATH,
         muster_protocol::enrol::CERTIFICATE_ROUTE,

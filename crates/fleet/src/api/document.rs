@@ -28,6 +28,7 @@ use crate::access::declared::{self, Needs, Route};
     tags(
         (name = "machines", description = "The machines of the fleet, now and in the past"),
         (name = "identities", description = "Who may be a machine of the fleet: enrolment, certificates, authorities"),
+        (name = "releases", description = "What machines are to run: what there is, how it comes here, what it costs on the way"),
         (name = "events", description = "What happened"),
         (name = "fleet", description = "The fleet as a whole"),
         (name = "live", description = "What happens, as it happens. The same over a WebSocket at `/ws`"),

@@ -1,6 +1,7 @@
 //! How the API says no: RFC 9457 problems with stable codes.
 
 mod identity;
+mod releases;
 
 use std::time::Instant;
 

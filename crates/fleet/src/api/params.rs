@@ -20,7 +20,7 @@ const BODY_MAX_BYTES: usize = 2 << 20;
 /// The longest body of whoever need not say who they are: there may be many, and each could stop half-way.
 const STRANGERS_BODY_MAX_BYTES: usize = 16 << 10;
 /// Of a body that is too long so much is read before its sender is cut off.
-const THROWN_AWAY_MAX_BYTES: usize = 32 << 20;
+const THROWN_AWAY_MAX_BYTES: usize = 64 << 20;
 
 /// The query string.
 pub struct Params<T>(pub T);
@@ -109,7 +109,7 @@ async fn json<S: Send + Sync, T: DeserializeOwned>(
     max_bytes: usize,
 ) -> Result<T, ApiError> {
     let (parts, body) = request.into_parts();
-    let request = Request::from_parts(parts, read_at_most(body, max_bytes).await?.into());
+    let request = Request::from_parts(parts, read_at_most(body, max_bytes, BODY_WITHIN).await?.into());
     match Json::<T>::from_request(request, state).await {
         Ok(Json(body)) => Ok(body),
         Err(rejection) => {
@@ -125,12 +125,17 @@ async fn json<S: Send + Sync, T: DeserializeOwned>(
 
 /// Reads a body to its end, in bounded time.
 pub async fn read(body: axum::body::Body) -> Result<Vec<u8>, ApiError> {
-    read_at_most(body, BODY_MAX_BYTES).await
+    read_at_most(body, BODY_MAX_BYTES, BODY_WITHIN).await
 }
 
-async fn read_at_most(body: axum::body::Body, max_bytes: usize) -> Result<Vec<u8>, ApiError> {
-    let Ok(read) = tokio::time::timeout(BODY_WITHIN, whole(body, max_bytes)).await else {
-        let detail = format!("it did not come within {} s", BODY_WITHIN.as_secs());
+/// As [`read`], with other bounds.
+pub async fn read_at_most(
+    body: axum::body::Body,
+    max_bytes: usize,
+    within: Duration,
+) -> Result<Vec<u8>, ApiError> {
+    let Ok(read) = tokio::time::timeout(within, whole(body, max_bytes)).await else {
+        let detail = format!("it did not come within {} s", within.as_secs());
         return Err(ApiError::unreadable_body(StatusCode::REQUEST_TIMEOUT, detail));
     };
     read

@@ -1,11 +1,10 @@
 //! Which releases there are to be rolled out.
 
-use std::collections::BTreeMap;
-
 use muster_model::MachineView;
 use muster_model::release::ProductName;
 use muster_model::rollout::ReleaseFacts;
-use parking_lot::RwLock;
+
+use crate::releases::Releases;
 
 /// What a rollout must know of releases: the server's store of releases says so.
 pub trait Catalogue: Send + Sync {
@@ -37,26 +36,17 @@ pub enum CatalogueError {
     Unreadable(String),
 }
 
-/// Releases in memory: for whoever keeps them elsewhere, and tells what there is.
-#[derive(Default)]
-pub struct Shelf {
-    releases: RwLock<BTreeMap<(ProductName, String), (ReleaseFacts, u64)>>,
-}
-
-impl Shelf {
-    /// Puts a release there, with the bytes that a machine fetches that has nothing of it.
-    pub fn put(&self, release: ReleaseFacts, bytes: u64) {
-        let key = (release.product.clone(), release.version.clone());
-        self.releases.write().insert(key, (release, bytes));
-    }
-}
-
-impl Catalogue for Shelf {
+impl Catalogue for Releases {
     fn release(&self, product: &ProductName, version: &str) -> Result<ReleaseFacts, CatalogueError> {
-        let key = (product.clone(), version.to_owned());
-        let found = self.releases.read().get(&key).map(|(release, _)| release.clone());
-        let (product, version) = key;
-        found.ok_or(CatalogueError::Unknown { product, version })
+        let Some(release) = self.get(product.as_str(), version) else {
+            return Err(CatalogueError::Unknown {
+                product: product.clone(),
+                version: version.to_owned(),
+            });
+        };
+        release
+            .facts()
+            .map_err(|error| CatalogueError::Unreadable(error.to_string()))
     }
 
     fn bytes(&self, release: &ReleaseFacts, view: &MachineView) -> Option<u64> {
@@ -66,7 +56,7 @@ impl Catalogue for Shelf {
         if other.is_some_and(|other| other.manifest == release.manifest) {
             return Some(0);
         }
-        let key = (release.product.clone(), release.version.clone());
-        self.releases.read().get(&key).map(|(_, bytes)| *bytes)
+        // At most: what it has of it, and what is shorter as a patch, is known when it fetches.
+        Some(self.get(release.product.as_str(), &release.version)?.bytes)
     }
 }

@@ -5,7 +5,7 @@ mod audit;
 mod ending;
 mod guessing;
 mod hanging_up;
-mod kit;
+pub mod kit;
 mod matrix;
 mod people;
 mod provider;

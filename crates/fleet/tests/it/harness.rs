@@ -48,7 +48,7 @@ pub struct Site {
     pub fleet: muster_fleet::state::Fleet,
     pub access: Arc<Access>,
     pub rollouts: muster_fleet::rollout::Rollouts,
-    pub releases: Arc<muster_fleet::rollout::Shelf>,
+    pub releases: muster_fleet::releases::Releases,
     pub shutdown: Shutdown,
     pub run: JoinHandle<Result<(), ServerError>>,
     http: reqwest::Client,

@@ -4,6 +4,7 @@ mod kit;
 mod lives;
 mod own;
 mod refused;
+mod releases;
 mod renewing;
 mod revocation;
 mod scopes;

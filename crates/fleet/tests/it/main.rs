@@ -20,6 +20,7 @@ mod link;
 mod live;
 mod past;
 mod recordings;
+mod releases;
 mod rollout;
 mod server;
 mod stop;

@@ -10,10 +10,13 @@ use std::time::Duration;
 
 use futures_util::SinkExt;
 use muster_fleet::Server;
-use muster_fleet::rollout::{Rollouts, Shelf, Wish, stopping};
+use muster_fleet::releases::Releases;
+use muster_fleet::rollout::{Rollouts, Wish, stopping};
 use muster_fleet::state::Fleet;
-use muster_model::MachineId;
-use muster_model::rollout::{ReleaseFacts, RolloutAct, RolloutId, RolloutSpec, RolloutState};
+use muster_model::rollout::{RolloutAct, RolloutId, RolloutSpec, RolloutState};
+use muster_model::{MachineId, Timestamp};
+use muster_release::manifest::{Entry, FORMAT, FileContent, Fits, Hooks, Payload, Started, What};
+use muster_release::{Manifest, Sha256Digest};
 use muster_runtime::{Clock, Shutdown};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -24,18 +27,51 @@ const DATA: &str = "MUSTER_TEST_ROLLOUT_DATA";
 const MACHINES: u32 = 4;
 const KILLS: u32 = 4;
 
-fn release() -> ReleaseFacts {
-    ReleaseFacts {
-        product: "car-app".parse().unwrap(),
-        version: "2.0.0".to_owned(),
+const PROGRAM: &[u8] = b"#!/bin/sh\nexec sleep 600\n";
+
+/// A program for cars.
+fn manifest() -> Manifest {
+    let program = FileContent {
+        executable: true,
+        length: PROGRAM.len() as u64,
+        sha256: Sha256Digest::of(PROGRAM),
+    };
+    Manifest {
         counter: 2,
-        manifest: "b".repeat(64).parse().unwrap(),
-        manifest_bytes: 900,
-        architectures: Vec::new(),
-        kinds: vec!["car".to_owned()],
-        is_started: true,
+        entries: vec![Entry {
+            path: "app".to_owned(),
+            what: What::File(program),
+        }],
+        fits: Fits {
+            architectures: Vec::new(),
+            kinds: vec!["car".to_owned()],
+        },
+        format: FORMAT,
+        health: None,
+        hooks: Hooks::default(),
+        payload: Payload::Executable(Started {
+            entry: "app".to_owned(),
+        }),
         preconditions: Vec::new(),
+        product: "car-app".to_owned(),
+        version: "2.0.0".parse().unwrap(),
     }
+}
+
+/// As somebody publishes it; one that is there stays.
+async fn publish(releases: &Releases) {
+    let piece = Ok::<_, std::convert::Infallible>(bytes::Bytes::from_static(PROGRAM));
+    let content = futures_util::stream::iter([piece]);
+    releases
+        .take(Sha256Digest::of(PROGRAM), PROGRAM.len() as u64, content)
+        .await
+        .unwrap();
+    let bytes = manifest().encode().unwrap();
+    let now = Timestamp::from_millis(0);
+    releases
+        .publish(("car-app", "2.0.0"), bytes, "local", now)
+        .await
+        .unwrap();
 }
 
 fn spec() -> RolloutSpec {
@@ -208,7 +244,7 @@ async fn present(fleet: &Fleet, machines: u32) {
 async fn machines_get_it_one_after_the_other_and_go_back_when_asked() {
     let data = tempfile::tempdir().unwrap();
     let site = Site::start(data.path()).await;
-    site.releases.put(release(), 5_000);
+    publish(&site.releases).await;
     let driven = drive_all((1..=3).map(Car::new).collect(), site.address).await;
     present(&site.fleet, 3).await;
 
@@ -255,7 +291,7 @@ async fn machines_get_it_one_after_the_other_and_go_back_when_asked() {
 async fn all_updates_stop_and_each_machine_confirms_it() {
     let data = tempfile::tempdir().unwrap();
     let site = Site::start(data.path()).await;
-    site.releases.put(release(), 5_000);
+    publish(&site.releases).await;
     let driven = drive_all((1..=3).map(Car::new).collect(), site.address).await;
     present(&site.fleet, 3).await;
     let machines: Vec<MachineId> = site.fleet.views().iter().map(|view| view.id).collect();
@@ -307,12 +343,12 @@ async fn serve() {
     let server = Server::start(harness::options(data.as_ref()), Clock::start(), Shutdown::new())
         .await
         .unwrap();
-    let (fleet, rollouts, releases): (Fleet, Rollouts, Arc<Shelf>) = (
+    let (fleet, rollouts, releases): (Fleet, Rollouts, Releases) = (
         server.fleet().clone(),
         server.rollouts().clone(),
         server.releases().clone(),
     );
-    releases.put(release(), 5_000);
+    publish(&releases).await;
     println!("\nADDRESS {}", server.address());
     let watched = async move {
         if rollouts.all().is_empty() {
@@ -402,7 +438,7 @@ async fn people_plan_carry_out_and_ask_why_by_the_api() {
             .unwrap()
             .contains("there is no release car-app 2.0.0")
     );
-    site.releases.put(release(), 5_000);
+    publish(&site.releases).await;
     let driven = drive_all((1..=3).map(Car::new).collect(), site.address).await;
     present(&site.fleet, 3).await;
 

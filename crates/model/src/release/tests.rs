@@ -27,7 +27,7 @@ fn what_no_machine_would_take_is_refused_with_its_place() {
     let long = "x".repeat(VERSION_MAX_CHARS + 1);
     for (text, part) in [
         (assigned("Car", "", ""), "no name of a product"),
-        (assigned("car-", "", ""), "no name of a product"),
+        (assigned(".car", "", ""), "no name of a product"),
         (assigned("", "", ""), "no name of a product"),
         (assigned("car", DIGEST, "9F86"), "no SHA-256"),
         (assigned("car", "900", "0"), "car: manifest_bytes: 0: 1 to"),

@@ -49,6 +49,7 @@ mod person;
 mod policy;
 mod proposal;
 mod recordings;
+mod releases;
 mod session;
 mod status;
 mod stop;
@@ -66,6 +67,7 @@ use clap::Subcommand;
 pub use completions::{CompletionsOptions, write_completions};
 pub use error::OperatorError;
 pub use options::{GlobalOptions, OutputFormat};
+pub use releases::ReleasesCommand;
 
 use session::Session;
 
@@ -101,6 +103,9 @@ pub enum OperatorCommand {
     Stop(stop::StopOptions),
     /// Give a machine a command, and wait for its answer
     Command(command::CommandOptions),
+    /// Releases on the server. People write it as `muster release …`
+    #[command(skip)]
+    Releases(ReleasesCommand),
     /// What machines recorded: list it, have minutes kept, fetch it
     #[command(subcommand)]
     Recordings(recordings::RecordingsCommand),
@@ -170,6 +175,7 @@ async fn carry_out(command: OperatorCommand, session: &mut Session) -> Result<()
         OperatorCommand::Workloads(command) => workloads::run(command, session).await,
         OperatorCommand::Stop(options) => stop::run(options, session).await,
         OperatorCommand::Command(options) => command::run(options, session).await,
+        OperatorCommand::Releases(command) => releases::run(command, session).await,
         OperatorCommand::Recordings(command) => recordings::run(command, session).await,
         OperatorCommand::Enroll(command) => enroll::run(command, session).await,
         OperatorCommand::Identity(command) => identity::run(command, session).await,

@@ -1,6 +1,6 @@
 //! `muster recordings …`: what machines recorded, had kept, and brought to the server.
 
-mod fetch;
+pub(super) mod fetch;
 
 use clap::{Args, Subcommand};
 use muster_protocol::api::{

@@ -7,4 +7,5 @@ mod faults;
 mod identity;
 mod recordings;
 mod release;
+mod releases;
 mod sim;

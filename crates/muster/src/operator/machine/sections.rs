@@ -474,7 +474,7 @@ fn releases(machine: &Machine, page: &mut Page, session: &Session) {
         .reported
         .updates
         .as_ref()
-        .filter(|updates| **updates != UpdatesReport::default())
+        .filter(|updates| ***updates != UpdatesReport::default())
     else {
         return;
     };

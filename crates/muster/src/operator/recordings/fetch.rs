@@ -166,10 +166,10 @@ async fn follow(
 
 /// One line on a terminal that says how far it is.
 #[derive(Default)]
-struct Progress(bool);
+pub(in crate::operator) struct Progress(bool);
 
 impl Progress {
-    fn show(&mut self, text: &str) {
+    pub(in crate::operator) fn show(&mut self, text: &str) {
         let mut terminal = std::io::stderr().lock();
         if terminal.is_terminal() {
             // Whoever cannot see it misses nothing.
@@ -178,7 +178,7 @@ impl Progress {
         }
     }
 
-    fn end(&mut self) {
+    pub(in crate::operator) fn end(&mut self) {
         if std::mem::take(&mut self.0) {
             let _ = write!(std::io::stderr().lock(), "\r\x1b[K");
         }
