@@ -38,7 +38,7 @@ impl Book {
         }
         if let Some(thermal) = &patch.thermal {
             let highest = thermal.as_ref().map(|said| said.highest_celsius);
-            self.number(now_ms, "highest_celsius", highest);
+            self.number(now_ms, "temperature_celsius", highest);
         }
         if let Some(location) = &patch.location {
             let speed = location.as_ref().map(|said| said.speed_m_per_s);
