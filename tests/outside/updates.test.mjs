@@ -10,7 +10,7 @@ import { describe, test } from "node:test";
 import { until } from "./lib/machine.mjs";
 import { Server, executable, folder, run } from "./lib/server.mjs";
 
-const body = (method, content) => ({ method, headers: { "content-type": "application/json" }, body: JSON.stringify(content) });
+const body = (method, content) => ({ method, headers: { "content-type": "application/json", "if-match": "*" }, body: JSON.stringify(content) });
 
 async function muster(server, ...words) {
   const { code, said } = await run([...(server ? ["--server", server.url] : []), ...words], { withinMs: 60_000 });
