@@ -20,6 +20,7 @@ mod profile;
 mod proposals;
 mod recordings;
 mod releases;
+mod rollouts;
 mod sse;
 mod stop;
 mod stream;

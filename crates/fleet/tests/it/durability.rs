@@ -91,9 +91,10 @@ async fn a_log_in_doubt_ends_the_server_without_an_acknowledgement() {
         fleet,
         access,
         rollouts,
+        releases,
         ..
     } = site;
-    drop((fleet, access, rollouts));
+    drop((fleet, access, rollouts, releases));
     let error = crate::harness::soon("the server ends", run)
         .await
         .unwrap()

@@ -88,6 +88,7 @@ const NOT_HERE: &[&str] = &[
     "calibration",
     "simulation",
     "workloads",
+    "updates",
     "recordings",
     "services",
     // It has no actuators.

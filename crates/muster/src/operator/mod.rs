@@ -50,11 +50,13 @@ mod policy;
 mod proposal;
 mod recordings;
 mod releases;
+mod rollout;
 mod session;
 mod status;
 mod stop;
 mod text;
 mod token;
+mod updates;
 mod workloads;
 
 #[cfg(test)]
@@ -106,6 +108,12 @@ pub enum OperatorCommand {
     /// Releases on the server. People write it as `muster release …`
     #[command(skip)]
     Releases(ReleasesCommand),
+    /// Bring a release to machines: plan, approve, start, watch, take back
+    #[command(subcommand)]
+    Rollout(rollout::RolloutCommand),
+    /// Stop all updates, or let them go on
+    #[command(subcommand)]
+    Updates(updates::UpdatesCommand),
     /// What machines recorded: list it, have minutes kept, fetch it
     #[command(subcommand)]
     Recordings(recordings::RecordingsCommand),
@@ -176,6 +184,8 @@ async fn carry_out(command: OperatorCommand, session: &mut Session) -> Result<()
         OperatorCommand::Stop(options) => stop::run(options, session).await,
         OperatorCommand::Command(options) => command::run(options, session).await,
         OperatorCommand::Releases(command) => releases::run(command, session).await,
+        OperatorCommand::Rollout(command) => rollout::run(command, session).await,
+        OperatorCommand::Updates(command) => updates::run(command, session).await,
         OperatorCommand::Recordings(command) => recordings::run(command, session).await,
         OperatorCommand::Enroll(command) => enroll::run(command, session).await,
         OperatorCommand::Identity(command) => identity::run(command, session).await,
