@@ -444,7 +444,10 @@ async fn people_plan_carry_out_and_ask_why_by_the_api() {
 
     let (status, plan) = post("/rollouts/plan", asked.clone()).await;
     assert_eq!(status, 200, "{plan}");
-    assert_eq!((&plan["machines"], &plan["bytes"]), (&json!(3), &json!(3 * PROGRAM.len())));
+    assert_eq!(
+        (&plan["machines"], &plan["bytes"]),
+        (&json!(3), &json!(3 * PROGRAM.len()))
+    );
     assert_eq!(plan["phases"][0]["machines"][0]["name"], "car 1");
     assert_eq!(site.get("/api/v1/rollouts").await["items"], json!([]));
     let mut wrong = asked.clone();

@@ -157,8 +157,9 @@ impl Bench {
     }
 
     async fn say(&self, document: &str) {
+        // Before its hello nobody knows to whom it is said.
         self.server
-            .until("it is connected", |server| server.connections() > 0)
+            .until("it said hello", |server| !server.heard().is_empty())
             .await;
         let desired = Desired {
             version: DesiredVersion(self.version).0,

@@ -20,10 +20,12 @@ const MACHINES_MAX: usize = 1_000;
 #[derive(Debug, Subcommand)]
 pub enum RolloutCommand {
     /// Show who would get it, in which phase, how many bytes, who is blocked and why. Nothing is kept
-    #[command(after_help = EXAMPLES)]
+    // Here a version is that of a release.
+    #[command(disable_version_flag = true, after_help = EXAMPLES)]
     Plan(Box<NewOptions>),
     /// Write it down, planned: nothing begins before it is approved and started
-    #[command(after_help = EXAMPLES)]
+    // Here a version is that of a release.
+    #[command(disable_version_flag = true, after_help = EXAMPLES)]
     Create(Box<NewOptions>),
     /// List rollouts, the newest first
     List,
@@ -169,7 +171,8 @@ async fn list(session: &mut Session) -> Result<(), OperatorError> {
         return session.document(&page);
     }
     if page.items.is_empty() {
-        session.note("there is no rollout yet: `muster rollout plan PRODUCT VERSION` shows what one would do");
+        session
+            .note("there is no rollout yet: `muster rollout plan PRODUCT VERSION` shows what one would do");
         return Ok(());
     }
     let text = shown::list(&page.items, session);
@@ -197,7 +200,9 @@ async fn show(id: &str, session: &mut Session) -> Result<(), OperatorError> {
     let text = shown::rollout(&rollout, &machines, session);
     session.print(&text)?;
     if cursor.is_some() {
-        session.note(&format!("{MACHINES_MAX} machines are shown; the API has all of them"));
+        session.note(&format!(
+            "{MACHINES_MAX} machines are shown; the API has all of them"
+        ));
     }
     Ok(())
 }

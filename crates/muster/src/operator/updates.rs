@@ -70,10 +70,17 @@ async fn change(options: WhichOptions, stops: bool, session: &mut Session) -> Re
     if !session.is_table() {
         return session.document(&told);
     }
-    let what = if stops { "to stop all updates" } else { "that updates may go on" };
+    let what = if stops {
+        "to stop all updates"
+    } else {
+        "that updates may go on"
+    };
     session.print(&format!("{} machines are told {what}\n", told.told))?;
     if !told.refused.is_empty() {
-        session.note(&format!("{} could not be told: --output json names them", told.refused.len()));
+        session.note(&format!(
+            "{} could not be told: --output json names them",
+            told.refused.len()
+        ));
     }
     if stops {
         session.note("muster updates status shows which machines confirmed it");
@@ -101,5 +108,8 @@ async fn status(session: &mut Session) -> Result<(), OperatorError> {
     }
     let lines = table.take_lines(session.look);
     session.print(&lines)?;
-    session.print(&format!("{} of {} machines confirmed it\n", standing.confirmed, standing.asked))
+    session.print(&format!(
+        "{} of {} machines confirmed it\n",
+        standing.confirmed, standing.asked
+    ))
 }

@@ -10,26 +10,31 @@ use crate::operator::text::{Cell, Column, Paint, Table, bytes, clean, local_time
 
 /// What a rollout would do.
 pub(super) fn plan(plan: &RolloutPlan, session: &Session) -> String {
-    let fetched = plan
-        .bytes
-        .map_or_else(|| "unknown".to_owned(), |total| format!("at most {}", bytes(total)));
+    let fetched = plan.bytes.map_or_else(
+        || "unknown".to_owned(),
+        |total| format!("at most {}", bytes(total)),
+    );
     let end = plan.ends_at.map_or_else(
         || "unknown: no update of this product was seen yet".to_owned(),
         |at| local_time(at, session.zone()),
     );
     let mut text = format!(
-        "{} {} for {} machines; to fetch: {fetched}; expected end: {end}\n",
+        "{} {} for {}; to fetch: {fetched}; expected end: {end}\n",
         clean(plan.release.product.as_str()),
         clean(&plan.release.version),
-        plan.machines,
+        machines_of(plan.machines),
     );
     for (number, phase) in plan.phases.iter().enumerate() {
-        let approval = if phase.approval { ", waits for approval" } else { "" };
+        let approval = if phase.approval {
+            ", waits for approval"
+        } else {
+            ""
+        };
         text.push_str(&format!(
-            "\nPhase {} {}: {} machines, {} at once, soak {}{approval}\n",
+            "\nPhase {} {}: {}, {} at once, soak {}{approval}\n",
             number + 1,
             clean(&phase.name),
-            phase.machines.len(),
+            machines_of(phase.machines.len() as u64),
             phase.at_once,
             span(i64::from(phase.soak_s) * 1_000),
         ));
@@ -65,6 +70,14 @@ fn planned(machine: &RolloutPlannedMachine) -> Vec<Cell> {
     ]
 }
 
+fn machines_of(count: u64) -> String {
+    if count == 1 {
+        "1 machine".to_owned()
+    } else {
+        format!("{count} machines")
+    }
+}
+
 /// Rollouts, a line each.
 pub(super) fn list(rollouts: &[RolloutSummary], session: &Session) -> String {
     let mut table = Table::new([
@@ -81,7 +94,11 @@ pub(super) fn list(rollouts: &[RolloutSummary], session: &Session) -> String {
             Cell::new(&rollout.id),
             Cell::new(format!("{} {}", rollout.product, rollout.version)),
             state(rollout.state),
-            Cell::new(format!("{} of {}", (rollout.phase + 1).min(rollout.phases), rollout.phases)),
+            Cell::new(format!(
+                "{} of {}",
+                (rollout.phase + 1).min(rollout.phases),
+                rollout.phases
+            )),
             Cell::new(counts(&rollout.counts)),
             Cell::new(&rollout.by),
             Cell::new(&rollout.why),
@@ -94,9 +111,10 @@ fn state(state: RolloutState) -> Cell {
     let word = state.as_str().replace('_', " ");
     match state {
         RolloutState::Succeeded => Cell::painted(word, Paint::Good),
-        RolloutState::Paused | RolloutState::RollingBack | RolloutState::RolledBack | RolloutState::Aborted => {
-            Cell::painted(word, Paint::Warning)
-        }
+        RolloutState::Paused
+        | RolloutState::RollingBack
+        | RolloutState::RolledBack
+        | RolloutState::Aborted => Cell::painted(word, Paint::Warning),
         _ => Cell::new(word),
     }
 }
@@ -168,7 +186,11 @@ pub(super) fn rollout(rollout: &Rollout, machines: &[RolloutMachine], session: &
         }
     }
     for left_out in &rollout.left_out {
-        text.push_str(&format!("\nleft out: {} machines: {}\n", left_out.machines, clean(&left_out.why)));
+        text.push_str(&format!(
+            "\nleft out: {}: {}\n",
+            machines_of(left_out.machines),
+            clean(&left_out.why)
+        ));
     }
     text
 }

@@ -186,7 +186,10 @@ mod tests {
             assert!(amount(wrong).unwrap_err().contains("1% to 100%"), "{wrong}");
         }
         let read = stage("munich=region=munich").unwrap();
-        assert_eq!((read.name.as_str(), read.selection.as_str()), ("munich", "region=munich"));
+        assert_eq!(
+            (read.name.as_str(), read.selection.as_str()),
+            ("munich", "region=munich")
+        );
         assert!(stage("munich").is_err() && stage("=x").is_err() && stage("x=").is_err());
         let read = window("22:00-04:30").unwrap();
         assert_eq!((read.from_min, read.to_min), (1_320, 270));
