@@ -10,9 +10,9 @@ export function updatesOf(row, since) {
   const running = installing || back ? release('1.3.2', 6) : release('1.4.0', 7);
   const update = {
     number: 4, act: 'install', version: '1.4.0', manifest: digest('1.4.0'), since,
-    phase: installing ? 'fetching' : back ? 'rolled_back' : 'confirmed',
+    phase: installing ? 'installing' : back ? 'rolled_back' : 'confirmed',
     ...(back ? { why: ['within 60 s: port 8080: Connection refused'] } : {}),
-    fetched_bytes: installing ? 2_400_000 : 6_100_000, to_fetch_bytes: 6_100_000,
+    fetched_bytes: 6_100_000, to_fetch_bytes: 6_100_000,
   };
   return { products: [{ product: `${row.kind}-app`, running: { ...running, confirmed: true, start: 12, started_at: since }, other: release(installing || back ? '1.3.1' : '1.3.2', 5), update }] };
 }
