@@ -18,7 +18,7 @@ use crate::safety::SafetyReport;
 use crate::service::Services;
 use crate::simulation::Simulation;
 use crate::time::Timestamp;
-use crate::vocabulary::{Authority, Health, Mission, Mode, NodeStatus, Safety, Severity};
+use crate::vocabulary::{Authority, Health, Mission, Mode, NodeStatus, Safety, Severity, UpdatePhase};
 use crate::workload::report::WorkloadsReport;
 
 macro_rules! sections {
@@ -270,6 +270,14 @@ section! {
     Deployment {
         /// Version of the Muster runtime.
         agent_version: String,
+        /// As runtimes said it before there was the section `updates`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "schema", schema(nullable = false))]
+        release: Option<String>,
+        /// As runtimes said it before there was the section `updates`: always `idle`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "schema", schema(nullable = false))]
+        phase: Option<UpdatePhase>,
     }
 }
 

@@ -1961,6 +1961,10 @@ export interface components {
         Deployment: {
             /** @description Version of the Muster runtime. */
             agent_version: string;
+            /** @description As runtimes said it before there was the section `updates`: always `idle`. */
+            phase?: components["schemas"]["UpdatePhase"];
+            /** @description As runtimes said it before there was the section `updates`. */
+            release?: string;
         };
         /** @description What people want a machine to become, beside what the machine says of it. */
         Desired: {
@@ -9993,6 +9997,15 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ReleaseContents"];
+                };
+            };
+            /** @description The body is not understood */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
             /** @description Nobody is signed in */

@@ -217,6 +217,8 @@ fn reported(summary: &MachineSummary, name: &str, mode: Mode) -> ReportedState {
         })),
         deployment: Some(Arc::new(Deployment {
             agent_version: summary.version.clone(),
+            release: None,
+            phase: None,
         })),
         operation: Some(Arc::new(Operation {
             mode,

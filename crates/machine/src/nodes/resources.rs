@@ -242,5 +242,7 @@ impl Reader {
 fn deployment() -> Deployment {
     Deployment {
         agent_version: crate::VERSION.to_owned(),
+        release: None,
+        phase: None,
     }
 }

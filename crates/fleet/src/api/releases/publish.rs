@@ -35,6 +35,7 @@ const METADATA_WITHIN: Duration = Duration::from_secs(30);
 /// Before a release is published.
 #[utoipa::path(post, path = "/api/v1/releases/missing", operation_id = "missing_contents", tag = "releases", request_body = ReleaseContents, responses(
     (status = 200, description = "Those that are not here, or are damaged", body = ReleaseContents),
+    (status = 400, description = "The body is not understood", body = Problem, content_type = "application/problem+json"),
     (status = 408, description = "The body did not come in time", body = Problem, content_type = "application/problem+json"),
     (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
     (status = 415, description = "The body is not JSON", body = Problem, content_type = "application/problem+json"),

@@ -236,6 +236,8 @@ fn full_state() -> MachineMessage {
         })),
         deployment: Some(Arc::new(Deployment {
             agent_version: "0.1.0".into(),
+            release: None,
+            phase: None,
         })),
         operation: Some(Arc::new(operation(Mode::Idle))),
         power: Some(Arc::new(power(81.5))),
